@@ -1,0 +1,45 @@
+/*
+ * cpu/mmu.h -- linear to physical: the page walk in one place, TLB fill and flush.
+ * Source: [SDM 3A 4 "Paging"].
+ */
+#ifndef RINGER_CPU_MMU_H
+#define RINGER_CPU_MMU_H
+
+#include "cpu/cpu.h"
+#include "cpu/fault.h"
+
+enum access {
+    ACCESS_READ = 0,
+    ACCESS_WRITE = 1,
+    ACCESS_EXEC = 2,
+};
+
+/* #PF error code bits. [SDM 3A 4.7] */
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
+
+/* The view for ordinary accesses at the current CPL. */
+static inline enum tlb_view mmu_view(const struct cpu *cpu)
+{
+    return cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+}
+
+/*
+ * Translate one linear address, set A/D bits, check permissions (WP, NX, SMEP, SMAP).
+ * On success *phys is the physical address (A20 applied).  On failure #PF is recorded.
+ * Implicit supervisor accesses (descriptor tables, TSS) pass VIEW_SUPERVISOR at any CPL.
+ */
+FAULT_CHECK bool mmu_translate(struct cpu *cpu, linaddr_t linear, enum access access,
+                               enum tlb_view view, physaddr_t *phys);
+/* As mmu_translate, without side effects on the guest: debuggers, dumps. False when unmapped. */
+bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys);
+/* Translate and fill the TLB entry; *host is the host address of `linear`, or NULL for MMIO, holes
+ * and stores that must be reported. */
+FAULT_CHECK bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access,
+                          enum tlb_view view, uint8_t **host, physaddr_t *phys);
+void mmu_flush_all(struct cpu *cpu);          /* global pages too: CR0.PG, CR4.PGE, ... */
+void mmu_flush_nonglobal(struct cpu *cpu);    /* MOV CR3 */
+void mmu_flush_page(struct cpu *cpu, linaddr_t linear); /* INVLPG */
+/* MOV CR3 in PAE mode loads the PDPTEs; false with #GP(0) recorded on reserved bits. */
+FAULT_CHECK bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3);
+
+#endif

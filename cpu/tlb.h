@@ -1,0 +1,45 @@
+/*
+ * cpu/tlb.h -- the software TLB that the interpreter's accessors and generated code share.
+ *
+ * One table per view (supervisor, user).  Direct-mapped; entry = page number modulo TLB_SIZE.  A
+ * tag equals the page-aligned linear address when that kind of access may go straight to host
+ * memory at linear + addend, and has TLB_INVALID set otherwise (absent, MMIO, no permission,
+ * clean page for writes, page with code for writes).  The slow path in cpu/mmu.c decides and fills.
+ */
+#ifndef RINGER_CPU_TLB_H
+#define RINGER_CPU_TLB_H
+
+#include <stdint.h>
+
+enum {
+    PAGE_SHIFT = 12,
+    PAGE_SIZE = 1 << PAGE_SHIFT,
+    TLB_BITS = 9,
+    TLB_SIZE = 1 << TLB_BITS,
+    TLB_ENTRY_SHIFT = 5,
+};
+#define PAGE_MASK   (~(uint64_t)(PAGE_SIZE - 1))
+#define TLB_INVALID ((uint64_t)1) /* any low bit set never equals a page address */
+
+enum tlb_view { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
+
+struct tlb_entry {
+    uint64_t tag_read;
+    uint64_t tag_write;
+    uint64_t tag_exec; /* instruction fetch */
+    uint64_t addend;   /* host address - linear address */
+};
+_Static_assert(sizeof(struct tlb_entry) == 1 << TLB_ENTRY_SHIFT, "generated code scales by it");
+
+struct tlb {
+    struct tlb_entry entries[VIEW_COUNT][TLB_SIZE];
+    uint64_t phys[VIEW_COUNT][TLB_SIZE];   /* physical page address of each valid entry */
+    uint8_t global[VIEW_COUNT][TLB_SIZE];  /* entry came from a global page */
+    uint64_t flush_count, fill_count, miss_count;
+    /* Called when entries are dropped so that caches keyed by linear address follow: whole TLB
+     * (all = true) or one page. */
+    void (*on_flush)(void *ctx, uint64_t linear, int all);
+    void *on_flush_ctx;
+};
+
+#endif

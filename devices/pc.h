@@ -1,0 +1,93 @@
+/*
+ * devices/pc.h -- the board: QEMU's `pc` (i440FX + PIIX3 + PIIX4 ACPI), one value, no globals.
+ *
+ * A process may hold several.  The board owns the CPU, guest memory, the bus, the clock, the chips
+ * and the run loop; the loader fills memory and decides what happens at the end.
+ */
+#ifndef RINGER_DEVICES_PC_H
+#define RINGER_DEVICES_PC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu/cpu.h"
+#include "cpu/cpuid.h"
+#include "devices/backend.h"
+#include "devices/clock.h"
+
+struct pc;
+struct translator_options; /* translator/translator.h */
+
+enum pc_accel { ACCEL_TRANSLATE, ACCEL_INTERPRET };
+
+struct pc_config {
+    uint64_t ram_bytes;
+    struct cpu_model model;
+    enum pc_accel accel;
+    const struct translator_options *translator; /* NULL: defaults */
+    bool counted_time;      /* virtual time = icount * ns_per_insn, reproducible */
+    unsigned ns_per_insn_x1000; /* with counted_time; 0: 1000 (1 ns an instruction) */
+    uint64_t rtc_epoch_s;   /* seconds since 1970 that the RTC shows at power-on */
+    bool no_vga;
+    struct char_backend *serial[4]; /* COM1..COM4 or NULL */
+    struct char_backend *debugcon;  /* port debugcon_port (0: 0x402), or NULL */
+    uint16_t debugcon_port;
+    bool debug_exit;        /* isa-debug-exit */
+    uint16_t debug_exit_port, debug_exit_size;
+    const uint8_t *bios;    /* system ROM, mapped to end at 4 GiB and (128 KiB) at 1 MiB, or NULL */
+    size_t bios_bytes;
+    const uint8_t *vga_bios; /* option ROM, or NULL */
+    size_t vga_bios_bytes;
+    bool direct_boot;       /* a kernel is entered directly: the board puts ACPI tables into memory */
+    void (*log)(void *ctx, const char *line); /* -d guest_errors, unimp; may be NULL */
+    void *log_ctx;
+};
+
+enum pc_exit {
+    PC_POWEROFF,     /* ACPI S5, or the guest wrote the power-off register */
+    PC_RESET,        /* reset asked for: i8042, port 92, 0xCF9, triple fault.  pc_reset() to go on */
+    PC_DEBUG_EXIT,   /* isa-debug-exit; status in pc_debug_exit_status() */
+    PC_STOPPED,      /* pc_stop() */
+    PC_BUDGET,       /* the requested instructions were retired */
+};
+
+struct pc *pc_create(const struct pc_config *config, char *message, size_t message_size);
+void pc_destroy(struct pc *pc);
+/* Power-on reset of everything but RAM's contents and images loaded as ROM. */
+void pc_reset(struct pc *pc);
+/* Run until something ends it. max_insns: UINT64_MAX for no limit. */
+enum pc_exit pc_run(struct pc *pc, uint64_t max_insns);
+/* Any thread, async-signal-safe. */
+void pc_stop(struct pc *pc);
+int pc_debug_exit_status(const struct pc *pc);
+
+/* Host events: while the machine runs, `ready` is called on the machine's thread when fd is
+ * readable.  Input is looked at only while want_input(ctx) says so (NULL: always). */
+int pc_watch_fd(struct pc *pc, int fd, void (*ready)(void *ctx, int fd),
+                bool (*want_input)(void *ctx), void *ctx);
+void pc_unwatch_fd(struct pc *pc, int fd);
+
+struct cpu *pc_cpu(struct pc *pc);
+struct physmem *pc_memory(struct pc *pc);
+struct clock *pc_clock(struct pc *pc);
+struct translator *pc_translator(struct pc *pc); /* NULL when interpreting */
+uint64_t pc_ram_below_4g(const struct pc *pc);
+
+/* The e820 map for a directly booted kernel: entries of base, size, type (1 RAM, 2 reserved, 3 ACPI);
+ * returns their number. */
+struct pc_e820 {
+    uint64_t base, size;
+    uint32_t type;
+};
+size_t pc_e820(const struct pc *pc, struct pc_e820 *entries, size_t max);
+/* Physical address of the ACPI RSDP that direct_boot placed, 0 without. */
+uint64_t pc_rsdp(const struct pc *pc);
+
+/* Text of the VGA screen: 80x25 (or what the mode says) characters, rows ended by newline. Returns
+ * the number of bytes, 0 when the screen is in a graphics mode. */
+size_t pc_screen_text(const struct pc *pc, char *buffer, size_t size);
+/* Set-1 make/break bytes as the keyboard would send them; for tests, sendkey, displays. */
+void pc_key(struct pc *pc, const uint8_t *scancodes, size_t count);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * translator/translator.h -- the dynamic binary translator, as the board sees it.
+ */
+#ifndef RINGER_TRANSLATOR_TRANSLATOR_H
+#define RINGER_TRANSLATOR_TRANSLATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cpu/cpu.h"
+#include "cpu/interp.h"
+
+struct translator;
+
+struct translator_options {
+    uint64_t cache_bytes;   /* 0: default (64 MiB) */
+    bool no_chain;          /* every block returns to the dispatcher */
+    bool no_flags;          /* treat all flags as live everywhere */
+    bool counted;           /* keep cpu->icount exact at every block boundary (counted time) */
+    FILE *log;              /* for log_in_asm / log_out_asm; NULL: stderr */
+    bool log_in_asm, log_out_asm;
+};
+
+/* One per machine; NULL when the host refuses the mappings. */
+struct translator *translator_create(struct physmem *mem, const struct translator_options *options);
+void translator_destroy(struct translator *tr);
+/* Let `cpu` run through this translator. 0 or -ENOMEM. */
+int translator_attach(struct translator *tr, struct cpu *cpu);
+void translator_detach(struct translator *tr, struct cpu *cpu);
+
+/*
+ * As interp_run().  With a finite max_insns the translator stops at the first block boundary at or
+ * after max_insns (only meaningful with options.counted); events are serviced at boundaries.
+ */
+enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t max_insns);
+
+/* Counters, one "name value" line each, for -d stats. */
+void translator_print_stats(const struct translator *tr, FILE *out);
+
+#endif
