@@ -1,0 +1,27 @@
+/*
+ * devices/i8259.h -- the pair of interrupt controllers of a PC, cascaded at IR2, with ELCR.
+ */
+#ifndef RINGER_DEVICES_I8259_H
+#define RINGER_DEVICES_I8259_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/bus.h"
+#include "devices/line.h"
+
+struct i8259;
+
+/* Ports 0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1.  intr: the master's INT output, high while an
+ * unmasked request waits.  NULL when out of memory or when a port is taken. */
+struct i8259 *i8259_create(struct bus *bus, struct line *intr);
+void i8259_destroy(struct i8259 *dev);
+void i8259_reset(struct i8259 *dev);
+
+/* The listener of an interrupt line: index 0..15 is ISA IRQ 0..15 (2 is the cascade and has no
+ * pin).  ctx is the struct i8259.  For line_connect(). */
+void i8259_set_irq(void *ctx, unsigned index, bool level);
+/* The CPU's two INTA cycles: the vector.  A request that is gone by now gives the spurious one. */
+uint8_t i8259_acknowledge(struct i8259 *dev);
+
+#endif
