@@ -127,6 +127,7 @@ struct cpu_ops {
 
 struct cpu_model; /* cpu/cpuid.h */
 
+enum { CPU_TRANSLATOR_AREA = 6 << 20 };
 enum { FPU_AREA_SIZE = 4096 }; /* room for the XSAVE image with AVX-512 */
 
 /* Bits of cpu->mode: what translated and decoded code may depend on besides its bytes.
@@ -205,6 +206,10 @@ struct cpu {
      * fpu_live is set, the host's own registers hold the truth instead. */
     bool fpu_live;
     _Alignas(64) uint8_t fpu[FPU_AREA_SIZE];
+
+    /* Tables of generated code, next to the state so that one base register reaches both.  Zero
+     * means empty; only translator/ looks inside. */
+    _Alignas(4096) uint8_t translator_area[CPU_TRANSLATOR_AREA];
 };
 
 /* ---- cpu/cpu.c ---- */
