@@ -34,14 +34,14 @@ struct recode_map {
     struct recode_mem mem;
 };
 
-enum { RECODE_MAX = 15 };
+enum { RECODE_MAX = 15, RECODE_ROOM = 32 };
 
 /*
  * Encode `in` for the host.
- *   in, bytes  as from decode(): bytes is where the instruction's first byte is
- *   map        what registers and memory become; mem is looked at only if in->has_mem
- *   out        room for RECODE_MAX + 8 bytes (more than the result: it is written before its
- *              length is known to be legal)
+ *   in   as from decode(); the original bytes are not needed
+ *   map  what registers and memory become; mem is looked at only if in->has_mem
+ *   out  room for RECODE_ROOM bytes (more than the result: it is written before its length is
+ *        known to be legal)
  * Returns the length in bytes, or 0 when the host has no encoding of it: forms that 64-bit mode
  * dropped, that use the stack, string, segment, control registers or RIP, AH..BH together with a
  * register that needs REX, a needed register that is NO_REG, more than 15 bytes.
@@ -49,7 +49,6 @@ enum { RECODE_MAX = 15 };
  * Registers that the encoding does not name (AL/eAX/CL/DX operands without a general form, and
  * everything that rows with the trait IMPLICIT use) must be mapped to themselves, else 0.
  */
-size_t recode(const struct insn *in, const uint8_t *bytes, const struct recode_map *map,
-              uint8_t *out);
+size_t recode(const struct insn *in, const struct recode_map *map, uint8_t *out);
 
 #endif
