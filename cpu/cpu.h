@@ -179,6 +179,11 @@ struct cpu {
     bool nmi_pending, nmi_blocked, init_pending, smi_pending;
     bool code_written;       /* a store hit a page marked PHYS_CODE; cleared by the run loops */
     bool double_faulting;    /* a #DF is being delivered */
+    bool align_check;        /* CPL 3, CR0.AM and EFLAGS.AC: kept by cpu_update_mode() */
+    uint8_t data_breakpoints; /* bit i: DR7 enables DRi for data; kept by
+                                 cpu_update_breakpoints().  Pages with one have no TLB data tags */
+    uint8_t dr6_pending;     /* B0..B3 of data breakpoints hit by the running instruction; the
+                                interpreter turns them into #DB after it and clears them */
 
     struct cpu_fault fault;
 
@@ -187,7 +192,7 @@ struct cpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t apic_base, pat, tsc_offset, tsc_aux, misc_enable, mtrr_def_type, debugctl;
     uint64_t mtrr_fixed[11], mtrr_var[16];
-    uint64_t xcr0, xss;
+    uint64_t xcr0, xss, spec_ctrl;
 
     /* The PAE page-directory pointers, loaded by MOV CR3. [SDM 3A 4.4.1] */
     uint64_t pdpte[4];
@@ -222,6 +227,10 @@ void cpu_reset(struct cpu *cpu);
 void cpu_init_pin(struct cpu *cpu);
 /* Recompute cpu->mode, cpu->cpl stays as it is. */
 void cpu_update_mode(struct cpu *cpu);
+/* Recompute what follows from DR0..DR3 and DR7, after any of them changed. */
+void cpu_update_breakpoints(struct cpu *cpu);
+/* The guest's time-stamp counter. */
+uint64_t cpu_tsc(struct cpu *cpu);
 /* Make the run loop return soon; any thread, async-signal-safe. */
 void cpu_kick(struct cpu *cpu);
 /* The board drives INTR; kicks the CPU when it rises. */

@@ -47,9 +47,12 @@ int physmem_fd(const struct physmem *pm);
 /* Map [gpa, gpa + size) to the backing at `offset`.  writable false: ROM, stores are dropped.
  * Page-aligned.  Replaces what was there (PAM, BARs that move).  Returns 0 or -EINVAL. */
 int physmem_map(struct physmem *pm, physaddr_t gpa, uint64_t size, uint64_t offset, bool writable);
-/* As physmem_map, but stores go to the callbacks while loads read the backing (flash, PAM mixes). */
+/* Every access to [gpa, gpa + size) goes to the callbacks, in naturally aligned pieces.  Any
+ * alignment; replaces what was there, and a page that it shares with RAM loses that RAM.
+ * Returns 0, -EINVAL (empty, or beyond phys_bits) or -ENOMEM. */
 int physmem_map_mmio(struct physmem *pm, physaddr_t gpa, uint64_t size, const struct mmio_ops *ops,
                      void *ctx);
+/* Make it a hole: whole pages of RAM, exact bytes of MMIO. */
 int physmem_unmap(struct physmem *pm, physaddr_t gpa, uint64_t size);
 
 /* Never NULL: holes yield a descriptor without host pointer and flags. */

@@ -35,6 +35,11 @@ struct tlb {
     struct tlb_entry entries[VIEW_COUNT][TLB_SIZE];
     uint64_t phys[VIEW_COUNT][TLB_SIZE];   /* physical page address of each valid entry */
     uint8_t global[VIEW_COUNT][TLB_SIZE];  /* entry came from a global page */
+    /* One bit for each entry that may have a valid tag, so that a flush touches no other. */
+    uint64_t used[VIEW_COUNT][TLB_SIZE / 64];
+    /* Linear range that covers every large page filled since everything was last dropped: INVLPG
+     * in it may mean more than one entry. [SDM 3A 4.10.4.1]  Empty: start > end. */
+    uint64_t large_first, large_last;
     uint64_t flush_count, fill_count, miss_count;
     /* Called when entries are dropped so that caches keyed by linear address follow: whole TLB
      * (all = true) or one page. */
