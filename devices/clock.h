@@ -21,7 +21,8 @@ struct clock_timer {
 };
 
 /* now: reads the time source. deadline_changed (may be NULL): the earliest deadline moved forward,
- * whoever sleeps or runs must look again. */
+ * whoever sleeps or runs must look again.  Not called for what timers arm inside clock_run(): its
+ * caller looks at clock_next_ns() afterwards anyway. */
 struct clock *clock_create(uint64_t (*now)(void *ctx), void *ctx,
                            void (*deadline_changed)(void *ctx));
 void clock_destroy(struct clock *clock);
@@ -30,7 +31,8 @@ void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline
 void clock_cancel(struct clock *clock, struct clock_timer *timer);
 /* Earliest deadline, UINT64_MAX when none is armed. */
 uint64_t clock_next_ns(const struct clock *clock);
-/* Fire everything that is due. A timer may arm itself again. */
+/* Fire everything that is due. A timer may arm itself again; one call fires a bounded number, so
+ * clock_next_ns() may still be in the past afterwards. */
 void clock_run(struct clock *clock);
 
 /* value * mul / div without overflow of the product. */

@@ -19,7 +19,8 @@ void i8259_destroy(struct i8259 *dev);
 void i8259_reset(struct i8259 *dev);
 
 /* The listener of an interrupt line: index 0..15 is ISA IRQ 0..15 (2 is the cascade and has no
- * pin).  ctx is the struct i8259.  For line_connect(). */
+ * pin).  ctx is the struct i8259.  For line_connect().  As on the real chip, a request counts only
+ * while its line is high: a driver keeps it high until the guest has served it. */
 void i8259_set_irq(void *ctx, unsigned index, bool level);
 /* The CPU's two INTA cycles: the vector.  A request that is gone by now gives the spurious one. */
 uint8_t i8259_acknowledge(struct i8259 *dev);
