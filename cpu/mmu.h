@@ -39,6 +39,10 @@ FAULT_CHECK bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access,
 void mmu_flush_all(struct cpu *cpu);          /* global pages too: CR0.PG, CR4.PGE, ... */
 void mmu_flush_nonglobal(struct cpu *cpu);    /* MOV CR3 */
 void mmu_flush_page(struct cpu *cpu, linaddr_t linear); /* INVLPG */
+/* Forget what loads and stores of the user view may do without a check. */
+void mmu_drop_user_view(struct cpu *cpu);
+/* Stores to a physical page must be seen from now on: code was made from it. */
+void mmu_drop_write_tags(struct cpu *cpu, physaddr_t page);
 /* MOV CR3 in PAE mode loads the PDPTEs; false with #GP(0) recorded on reserved bits. */
 FAULT_CHECK bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3);
 
