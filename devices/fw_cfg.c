@@ -66,6 +66,11 @@ static struct item *item_find(struct fw_cfg *dev, uint16_t key)
     return index < ITEM_COUNT ? &dev->items[index] : NULL;
 }
 
+static size_t item_left(const struct fw_cfg *dev, const struct item *item)
+{
+    return item != NULL && dev->position < item->size ? item->size - dev->position : 0;
+}
+
 static void put_be32(uint8_t *to, uint32_t value)
 {
     for (unsigned i = 0; i < 4; i++)
@@ -89,7 +94,7 @@ static uint8_t item_next(struct fw_cfg *dev)
 {
     const struct item *item = item_find(dev, dev->selected);
 
-    if (item == NULL || dev->position >= item->size)
+    if (item_left(dev, item) == 0)
         return 0;
     return item->data[dev->position++];
 }
@@ -119,7 +124,7 @@ static void dma_copy(struct fw_cfg *dev, uint64_t address, uint32_t length)
     static const uint8_t zeros[4096];
     const struct bus_memory *memory = bus_memory(dev->bus);
     const struct item *item = item_find(dev, dev->selected);
-    const size_t left = item != NULL ? item->size - dev->position : 0;
+    const size_t left = item_left(dev, item);
     const uint32_t from_item = length < left ? length : (uint32_t)left;
 
     if (from_item > 0) {
@@ -153,7 +158,7 @@ static void dma_run(struct fw_cfg *dev, uint64_t descriptor)
         result = DMA_ERROR;
     } else if (control & DMA_SKIP) {
         const struct item *item = item_find(dev, dev->selected);
-        const size_t left = item != NULL ? item->size - dev->position : 0;
+        const size_t left = item_left(dev, item);
 
         dev->position += length < left ? length : left;
     }
