@@ -1,0 +1,111 @@
+/*
+ * cpu/run_simd.c -- handlers of MMX, SSE and AVX instructions: run natively, see cpu/thunk.h.
+ */
+#include "cpu/fpu.h"
+#include "cpu/native.h"
+#include "cpu/operand.h"
+#include "cpu/run.h"
+#include "cpu/thunk.h"
+
+bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size_bytes)
+{
+    unsigned at = 0;
+
+    while (at < size_bytes) {
+        unsigned step = 8;
+
+        while (step > size_bytes - at)
+            step /= 2;
+        if (!access_probe_write(cpu, seg, offset + at, step))
+            return false;
+        at += step;
+    }
+    return true;
+}
+
+/* Index of the memory operand that has contents, or -1. */
+static int memory_operand(const struct insn *in)
+{
+    for (int i = 0; in->has_mem && i < INSN_OPERANDS; i++)
+        if (in->ops[i].kind == OPERAND_MEM)
+            return in->ops[i].size ? i : -1;
+    return -1;
+}
+
+static bool is_read(const struct insn *in, int i)
+{
+    return i > 0 || !(insn_row(in)->traits & WRITE0);
+}
+static bool is_written(const struct insn *in, int i)
+{
+    const uint32_t traits = insn_row(in)->traits;
+
+    return i == 0 ? !(traits & READ0) : i == 1 && traits & WRITE1;
+}
+
+/* Legacy SSE operands of 16 bytes must be aligned, whatever CR0.AM says. [SDM 3A 6.15 "#GP"] */
+static bool check_alignment(struct cpu *cpu, const struct insn *in, uint64_t offset, unsigned size,
+                            enum access access)
+{
+    linaddr_t linear;
+
+    if (!(insn_row(in)->traits & ALIGNED))
+        return true;
+    if (!access_segment(cpu, in->seg, offset, size, access, &linear))
+        return false;
+    return linear & (size - 1) ? fault_gp(cpu, 0) : true;
+}
+
+bool native_run(struct cpu *cpu, const struct insn *in)
+{
+    const int i = memory_operand(in);
+    uint64_t offset;
+    unsigned size;
+    uint8_t *scratch;
+    bool write;
+
+    if (i < 0)
+        return thunk_run(cpu, in);
+    offset = operand_offset(cpu, in);
+    size = in->ops[i].size;
+    write = is_written(in, i);
+    scratch = thunk_scratch(cpu);
+    if (!scratch || size > THUNK_SCRATCH_SIZE)
+        return fault_ud(cpu);
+    if (!check_alignment(cpu, in, offset, size, write ? ACCESS_WRITE : ACCESS_READ))
+        return false;
+    if (write && !native_probe_write(cpu, in->seg, offset, size))
+        return false;
+    /* An x87 store with an unmasked exception leaves memory as it is: then so must the copy. */
+    if ((is_read(in, i) || insn_row(in)->traits & X87) &&
+        !access_read_block(cpu, in->seg, offset, size, scratch))
+        return false;
+    if (!thunk_run(cpu, in))
+        return false;
+    return !write || access_write_block(cpu, in->seg, offset, size, scratch);
+}
+
+bool run_simd(struct cpu *cpu, const struct insn *in)
+{
+    if (insn_row(in)->traits & MMX && fpu_status_word(cpu) & FSW_ES)
+        return fpu_pending_error(cpu, in);
+    return native_run(cpu, in);
+}
+
+/* LDMXCSR, VLDMXCSR */
+bool run_ldmxcsr(struct cpu *cpu, const struct insn *in)
+{
+    uint64_t value;
+
+    if (!operand_read(cpu, in, 0, &value))
+        return false;
+    if (value & ~(uint64_t)MXCSR_WRITABLE)
+        return fault_gp(cpu, 0);
+    fpu_set_mxcsr(cpu, (uint32_t)value);
+    return true;
+}
+
+bool run_stmxcsr(struct cpu *cpu, const struct insn *in)
+{
+    return operand_write(cpu, in, 0, fpu_mxcsr(cpu));
+}

@@ -1,0 +1,286 @@
+/*
+ * cpu/run_xsave.c -- handlers of FXSAVE, FXRSTOR and the XSAVE family.
+ *
+ * They copy between guest memory and cpu->fpu, which has the standard XSAVE format.  Components:
+ *
+ *   bit 0  x87   bytes   0..23 and 32..159
+ *       1  SSE   bytes 160..415, or ..287 outside 64-bit mode; MXCSR at 24..31 goes with 1 or 2
+ *       2  AVX   bytes 576..831, or ..703
+ *
+ * All components count as in use, which the manual allows for any state; with no component above
+ * AVX the compacted format puts everything at the same place as the standard one.
+ * Source: [SDM 1 10.5, 13.4 to 13.12].
+ */
+#include "cpu/fpu.h"
+#include "cpu/native.h"
+#include "cpu/operand.h"
+#include "cpu/run.h"
+
+enum {
+    LEGACY_ALIGN = 16,
+    XSAVE_ALIGN = 64,
+    HEADER_AT = 512,
+    COMPONENTS_END = FPU_YMM + FPU_YMM_SIZE,
+};
+#define XCOMP_COMPACTED (1ull << 63)
+
+/* Bytes of XMM or high YMM halves that the mode can see. */
+static unsigned vector_bytes(const struct cpu *cpu)
+{
+    return cpu_is_code64(cpu) ? 256 : 128;
+}
+
+static uint64_t get64(const uint8_t *image, unsigned offset)
+{
+    return *(const uint64_t *)(const void *)(image + offset);
+}
+static void put64(uint8_t *image, unsigned offset, uint64_t value)
+{
+    *(uint64_t *)(void *)(image + offset) = value;
+}
+static uint32_t get32(const uint8_t *image, unsigned offset)
+{
+    return *(const uint32_t *)(const void *)(image + offset);
+}
+static void put32(uint8_t *image, unsigned offset, uint32_t value)
+{
+    *(uint32_t *)(void *)(image + offset) = value;
+}
+
+/* The memory operand's offset; #GP(0) unless its linear address is a multiple of `align`. */
+FAULT_CHECK static bool image_address(struct cpu *cpu, const struct insn *in, unsigned align,
+                                      unsigned size, enum access access, uint64_t *offset)
+{
+    linaddr_t linear;
+
+    *offset = operand_offset(cpu, in);
+    if (!access_segment(cpu, in->seg, *offset, size, access, &linear))
+        return false;
+    return linear & (align - 1) ? fault_gp(cpu, 0) : true;
+}
+
+/* Take the x87 part of `image`, pointers dropped. */
+static void load_x87(struct cpu *cpu, const uint8_t *image)
+{
+    native_copy(cpu->fpu, image, FPU_FOP);
+    native_zero(cpu->fpu + FPU_FOP, FPU_MXCSR - FPU_FOP);
+    cpu->fpu[FPU_FTW + 1] = 0;
+    for (unsigned i = 0; i < 8; i++)
+        native_copy(cpu->fpu + FPU_ST + 16 * i, image + FPU_ST + 16 * i, 10);
+}
+
+static void init_x87(struct cpu *cpu)
+{
+    native_zero(cpu->fpu, FPU_MXCSR);
+    native_zero(cpu->fpu + FPU_ST, FPU_XMM - FPU_ST);
+    *(uint16_t *)(void *)(cpu->fpu + FPU_FCW) = FCW_FNINIT;
+}
+
+/* Let the host work out what follows from what was loaded (FSW.ES, reserved bits of FCW). */
+static void settle(struct cpu *cpu, bool live)
+{
+    fpu_load(cpu);
+    if (!live)
+        fpu_save(cpu);
+}
+
+/* ---- FXSAVE, FXRSTOR ---- */
+
+/* CR4.OSFXSR says whether XMM registers take part. [SDM 2A "FXSAVE"] */
+static unsigned legacy_bytes(const struct cpu *cpu)
+{
+    return cpu->cr4 & CR4_OSFXSR ? FPU_XMM + vector_bytes(cpu) : FPU_XMM;
+}
+
+bool run_fxsave(struct cpu *cpu, const struct insn *in)
+{
+    uint64_t offset;
+
+    if (cpu->cr0 & (CR0_EM | CR0_TS))
+        return fault_nm(cpu);
+    if (!image_address(cpu, in, LEGACY_ALIGN, FPU_FXSAVE_SIZE, ACCESS_WRITE, &offset) ||
+        !native_probe_write(cpu, in->seg, offset, FPU_FXSAVE_SIZE))
+        return false;
+    fpu_leave(cpu);
+    put32(cpu->fpu, FPU_MXCSR_MASK, MXCSR_WRITABLE);
+    return access_write_block(cpu, in->seg, offset, legacy_bytes(cpu), cpu->fpu);
+}
+
+bool run_fxrstor(struct cpu *cpu, const struct insn *in)
+{
+    const bool live = cpu->fpu_live;
+    uint8_t image[FPU_FXSAVE_SIZE];
+    uint64_t offset;
+
+    if (cpu->cr0 & (CR0_EM | CR0_TS))
+        return fault_nm(cpu);
+    if (!image_address(cpu, in, LEGACY_ALIGN, FPU_FXSAVE_SIZE, ACCESS_READ, &offset) ||
+        !access_read_block(cpu, in->seg, offset, FPU_FXSAVE_SIZE, image))
+        return false;
+    if (cpu->cr4 & CR4_OSFXSR && get32(image, FPU_MXCSR) & ~(uint32_t)MXCSR_WRITABLE)
+        return fault_gp(cpu, 0);
+    fpu_leave(cpu);
+    load_x87(cpu, image);
+    if (cpu->cr4 & CR4_OSFXSR) {
+        put32(cpu->fpu, FPU_MXCSR, get32(image, FPU_MXCSR));
+        native_copy(cpu->fpu + FPU_XMM, image + FPU_XMM, vector_bytes(cpu));
+    }
+    settle(cpu, live);
+    return true;
+}
+
+/* ---- XSAVE family ---- */
+
+enum xsave_kind { XSAVE_STANDARD, XSAVE_COMPACTED };
+
+FAULT_CHECK static bool check_enabled(struct cpu *cpu)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE))
+        return fault_ud(cpu);
+    return cpu->cr0 & CR0_TS ? fault_nm(cpu) : true;
+}
+
+/* The components that the instruction is asked for. */
+static uint64_t requested(const struct cpu *cpu)
+{
+    return ((cpu->gpr[RDX] << 32) | (uint32_t)cpu->gpr[RAX]) & cpu->xcr0 & XCR0_SUPPORTED;
+}
+
+/* One piece of cpu->fpu to the same offset of the image. */
+FAULT_CHECK static bool save_piece(struct cpu *cpu, const struct insn *in, uint64_t offset,
+                                   unsigned begin, unsigned size)
+{
+    return access_write_block(cpu, in->seg, offset + begin, size, cpu->fpu + begin);
+}
+
+FAULT_CHECK static bool save_header(struct cpu *cpu, const struct insn *in, uint64_t offset,
+                                    uint64_t rfbm, enum xsave_kind kind)
+{
+    uint8_t header[FPU_HEADER_SIZE];
+    const unsigned size = kind == XSAVE_STANDARD ? 8 : 16;
+
+    if (!access_read_block(cpu, in->seg, offset + HEADER_AT, size, header))
+        return false;
+    if (kind == XSAVE_STANDARD) {
+        put64(header, 0, get64(header, 0) | rfbm); /* other components' bits stay */
+    } else {
+        put64(header, 0, rfbm);
+        put64(header, 8, rfbm | XCOMP_COMPACTED);
+    }
+    return access_write_block(cpu, in->seg, offset + HEADER_AT, size, header);
+}
+
+static bool save(struct cpu *cpu, const struct insn *in, enum xsave_kind kind)
+{
+    const uint64_t rfbm = requested(cpu);
+    const unsigned size = rfbm & XCR0_AVX ? FPU_YMM + vector_bytes(cpu) : FPU_YMM;
+    const uint64_t with_mxcsr = kind == XSAVE_STANDARD ? XCR0_SSE | XCR0_AVX : XCR0_SSE;
+    uint64_t offset;
+
+    if (!check_enabled(cpu) || !image_address(cpu, in, XSAVE_ALIGN, size, ACCESS_WRITE, &offset) ||
+        !native_probe_write(cpu, in->seg, offset, size))
+        return false;
+    fpu_leave(cpu);
+    put32(cpu->fpu, FPU_MXCSR_MASK, MXCSR_WRITABLE);
+    if (rfbm & XCR0_X87 && (!save_piece(cpu, in, offset, 0, FPU_MXCSR) ||
+                            !save_piece(cpu, in, offset, FPU_ST, FPU_XMM - FPU_ST)))
+        return false;
+    if (rfbm & with_mxcsr && !save_piece(cpu, in, offset, FPU_MXCSR, FPU_ST - FPU_MXCSR))
+        return false;
+    if (rfbm & XCR0_SSE && !save_piece(cpu, in, offset, FPU_XMM, vector_bytes(cpu)))
+        return false;
+    if (rfbm & XCR0_AVX && !save_piece(cpu, in, offset, FPU_YMM, vector_bytes(cpu)))
+        return false;
+    return save_header(cpu, in, offset, rfbm, kind);
+}
+
+/* [SDM 1 13.8.1, 13.8.2]: which headers the standard and compacted forms accept. */
+static bool header_is_valid(const struct cpu *cpu, const uint8_t *image, bool must_be_compacted)
+{
+    const uint64_t bv = get64(image, FPU_XSTATE_BV), comp = get64(image, FPU_XCOMP_BV);
+    const uint64_t allowed = cpu->xcr0 & XCR0_SUPPORTED;
+
+    if (!(comp & XCOMP_COMPACTED))
+        return !must_be_compacted && !comp && !get64(image, HEADER_AT + 16) && !(bv & ~allowed);
+    for (unsigned i = 16; i < FPU_HEADER_SIZE; i++)
+        if (image[HEADER_AT + i])
+            return false;
+    return !(comp & ~XCOMP_COMPACTED & ~allowed) && !(bv & ~comp);
+}
+
+/* A vector component: from the image, or its initial zeroes. */
+static void load_vectors(struct cpu *cpu, unsigned at, const uint8_t *from, bool present)
+{
+    if (present)
+        native_copy(cpu->fpu + at, from, vector_bytes(cpu));
+    else
+        native_zero(cpu->fpu + at, vector_bytes(cpu));
+}
+
+static bool restore(struct cpu *cpu, const struct insn *in, bool must_be_compacted)
+{
+    const uint64_t rfbm = requested(cpu);
+    const bool live = cpu->fpu_live;
+    uint8_t image[COMPONENTS_END];
+    uint64_t offset, bv, with_mxcsr;
+    bool compacted;
+
+    if (!check_enabled(cpu) ||
+        !image_address(cpu, in, XSAVE_ALIGN, FPU_YMM, ACCESS_READ, &offset) ||
+        !access_read_block(cpu, in->seg, offset, FPU_YMM, image))
+        return false;
+    if (!header_is_valid(cpu, image, must_be_compacted))
+        return fault_gp(cpu, 0);
+    bv = get64(image, FPU_XSTATE_BV);
+    compacted = get64(image, FPU_XCOMP_BV) & XCOMP_COMPACTED;
+    if (rfbm & bv & XCR0_AVX &&
+        !access_read_block(cpu, in->seg, offset + FPU_YMM, vector_bytes(cpu), image + FPU_YMM))
+        return false;
+    /* The standard form loads MXCSR for SSE or AVX whatever XSTATE_BV says. */
+    with_mxcsr = compacted ? rfbm & bv & XCR0_SSE : rfbm & (XCR0_SSE | XCR0_AVX);
+    if (with_mxcsr && get32(image, FPU_MXCSR) & ~(uint32_t)MXCSR_WRITABLE)
+        return fault_gp(cpu, 0);
+
+    fpu_leave(cpu);
+    if (rfbm & bv & XCR0_X87)
+        load_x87(cpu, image);
+    else if (rfbm & XCR0_X87)
+        init_x87(cpu);
+    if (with_mxcsr)
+        put32(cpu->fpu, FPU_MXCSR, get32(image, FPU_MXCSR));
+    else if (compacted && rfbm & XCR0_SSE)
+        put32(cpu->fpu, FPU_MXCSR, MXCSR_DEFAULT);
+    if (rfbm & XCR0_SSE)
+        load_vectors(cpu, FPU_XMM, image + FPU_XMM, bv & XCR0_SSE);
+    if (rfbm & XCR0_AVX)
+        load_vectors(cpu, FPU_YMM, image + FPU_YMM, bv & XCR0_AVX);
+    settle(cpu, live);
+    return true;
+}
+
+bool run_xsave(struct cpu *cpu, const struct insn *in)
+{
+    return save(cpu, in, XSAVE_STANDARD);
+}
+/* The optimisations are optional: nothing is skipped. */
+bool run_xsaveopt(struct cpu *cpu, const struct insn *in)
+{
+    return save(cpu, in, XSAVE_STANDARD);
+}
+bool run_xsavec(struct cpu *cpu, const struct insn *in)
+{
+    return save(cpu, in, XSAVE_COMPACTED);
+}
+/* No supervisor components exist, so IA32_XSS adds nothing. */
+bool run_xsaves(struct cpu *cpu, const struct insn *in)
+{
+    return save(cpu, in, XSAVE_COMPACTED);
+}
+bool run_xrstor(struct cpu *cpu, const struct insn *in)
+{
+    return restore(cpu, in, false);
+}
+bool run_xrstors(struct cpu *cpu, const struct insn *in)
+{
+    return restore(cpu, in, true);
+}
