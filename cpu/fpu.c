@@ -8,6 +8,7 @@
  */
 #include "cpu/fpu.h"
 
+#include "cpu/native.h"
 #include "cpu/operand.h"
 
 static uint16_t *fpu_u16(struct cpu *cpu, unsigned offset)
@@ -64,8 +65,7 @@ void fpu_load(struct cpu *cpu)
 void fpu_reset(struct cpu *cpu)
 {
     cpu->fpu_live = false;
-    for (unsigned i = 0; i < FPU_AREA_SIZE; i += 8)
-        *fpu_u64(cpu, i) = 0;
+    native_zero(cpu->fpu, FPU_AREA_SIZE);
     *fpu_u16(cpu, FPU_FCW) = FCW_RESET;
     cpu->fpu[FPU_FTW] = 0xff; /* tag word 5555h: eight zeros */
     *fpu_u32(cpu, FPU_MXCSR) = MXCSR_DEFAULT;

@@ -44,8 +44,7 @@ static void clear_pointers(uint8_t *env, unsigned width)
 {
     const unsigned begin = width == 2 ? 6 : 12, end = width == 2 ? 14 : 26;
 
-    for (unsigned i = begin; i < end; i++)
-        env[i] = 0;
+    native_zero(env + begin, end - begin);
 }
 
 /* FNSTENV, FNSAVE: memory is checked first, because the instruction also changes the FPU. */
