@@ -165,7 +165,7 @@ struct insn {
     uint8_t base, index, scale; /* scale 1, 2, 4, 8 */
     uint8_t rip_relative;
     uint8_t has_mem;   /* one of the operands is OPERAND_MEM */
-    uint8_t pad;
+    uint8_t vsib;      /* gathers: index is a vector register, its elements this wide (4, 8); else 0 */
     struct operand ops[INSN_OPERANDS];
     int64_t disp;      /* sign-extended displacement, or the moffs address */
     uint64_t imm;      /* immediate, sign-extended to 64 bits where the form sign-extends */
