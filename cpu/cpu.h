@@ -127,7 +127,7 @@ struct cpu_ops {
 
 struct cpu_model; /* cpu/cpuid.h */
 
-enum { CPU_TRANSLATOR_AREA = 6 << 20 };
+enum { CPU_TRANSLATOR_AREA = 8 << 20 };
 enum { FPU_AREA_SIZE = 4096 }; /* room for the XSAVE image with AVX-512 */
 
 /* Bits of cpu->mode: what translated and decoded code may depend on besides its bytes.
@@ -173,6 +173,7 @@ struct cpu {
     uint8_t cpl;             /* 0..3; real mode 0, v8086 3 */
     uint8_t shadow;          /* SHADOW_* */
     bool halted;             /* HLT: waiting for an interrupt */
+    bool shutdown;           /* triple fault: nothing runs until RESET, INIT or NMI */
     bool waiting_sipi;       /* application processor before its first SIPI */
     bool a20;                /* true: address line 20 passes */
     bool intr;               /* level of the INTR pin (PIC or LAPIC) */
