@@ -16,10 +16,24 @@ struct cpuid_leaf {
     uint32_t eax, ebx, ecx, edx;
 };
 
+/* The feature words that models differ in: which leaf, which register. */
+enum cpuid_word {
+    CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX,
+    CPUID_80000001_EDX, CPUID_80000001_ECX, CPUID_80000007_EDX, CPUID_WORD_COUNT
+};
+
+/* Input clock of the local APIC's timer, before its divider.  Leaves 0x15 and 0x40000010 tell the
+ * guest, so that it need not measure; the board's APIC counts at this rate. */
+enum { CPU_APIC_BUS_HZ = 1000000000 };
+
 struct cpu_model {
     const char *name;
     bool has[INSN_FEATURE_COUNT]; /* instruction features that decode; others #UD */
     bool long_mode, nx, pae, pse, pse36, pge, vme, pcid, page1gb, apic, mtrr, pat, tsc;
+    bool de, mce, mca, smep, smap, umip, tsc_adjust, spec_ctrl, arch_capabilities, x2apic;
+    bool hypervisor;
+    uint32_t words[CPUID_WORD_COUNT]; /* as CPUID shows them, state-dependent bits aside */
+    uint32_t max_leaf, max_extended_leaf; /* 0 when there are no extended leaves */
     unsigned phys_bits;
     /* family/model/stepping, brand and vendor strings are the model's own; see cpuid.c */
     uint32_t signature;
@@ -28,7 +42,8 @@ struct cpu_model {
     uint64_t tsc_hz;
 };
 
-/* "max", "qemu64", "qemu32", "pentium3", "486"; flags after commas: "+feature", "-feature".
+/* "max", "qemu64", "qemu32", "pentium3", "486"; flags after commas: "+feature", "-feature"
+ * ("feature=on", "feature=off" mean the same).  Taking a feature away takes what builds on it.
  * Fills *model from name and the host's CPUID.  On failure returns false and writes one line that
  * lists the known names into message. */
 bool cpu_model_parse(const char *text, uint64_t tsc_hz, struct cpu_model *model, char *message,
