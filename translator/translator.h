@@ -14,11 +14,11 @@
 struct translator;
 
 struct translator_options {
-    uint64_t cache_bytes;   /* 0: default (64 MiB) */
-    bool no_chain;          /* every block returns to the dispatcher */
-    bool no_flags;          /* treat all flags as live everywhere */
-    bool counted;           /* keep cpu->icount exact at every block boundary (counted time) */
-    FILE *log;              /* for log_in_asm / log_out_asm; NULL: stderr */
+    uint64_t cache_bytes; /* 0: default (64 MiB) */
+    bool no_chain;        /* every block returns to the dispatcher */
+    bool no_flags;        /* treat all flags as live everywhere */
+    bool counted;         /* keep cpu->icount exact at every block boundary (counted time) */
+    FILE *log;            /* for log_in_asm / log_out_asm; NULL: stderr */
     bool log_in_asm, log_out_asm;
 };
 

@@ -1,0 +1,104 @@
+/*
+ * translator/build.h -- a block under construction, as the rules see it.
+ *
+ * A rule `bool rule_<name>(struct build *b, const struct insn *in)` emits the translation of one
+ * guest instruction and returns true, or returns false and the builder drops what it emitted and
+ * lets the block call the interpreter's handler instead (the rule `call`).
+ *
+ * What a rule may rely on and must leave: translator/contract.h.  A rule changes guest state only
+ * after everything that can miss or fault has been passed; a miss jumps to the instruction's side
+ * exit, which interprets it from its start.
+ */
+#ifndef RINGER_TRANSLATOR_BUILD_H
+#define RINGER_TRANSLATOR_BUILD_H
+
+#include <stdbool.h>
+
+#include "cpu/mmu.h"
+#include "cpu/recode.h"
+#include "translator/block.h"
+#include "translator/contract.h"
+#include "translator/runtime.h"
+
+enum { BUILD_MAX_JUMPS = 4 * BLOCK_MAX_INSNS };
+
+/* A jump to a side exit that is emitted after the block's code. */
+struct side_jump {
+    struct label label;
+    uint8_t insn;
+};
+
+struct build {
+    struct translator *tr;
+    struct cpu *cpu;
+    struct emit e;
+    struct block *block;
+    enum tlb_view view;
+    uint32_t mode;
+    const uint8_t *bytes; /* of the instruction being translated */
+    uint8_t index;        /* its number in the block */
+    uint64_t next_rip;    /* offset in CS of the instruction after it */
+    uint64_t rip;         /* its own */
+    bool ended;           /* the rule emitted the block's exits */
+    struct side_jump jumps[BUILD_MAX_JUMPS];
+    unsigned jump_count;
+    struct label polls[2]; /* jumps to the exit that stops before the last instruction */
+    unsigned poll_count;
+    struct label exit_jumps[BLOCK_EXITS]; /* cross-page checks that failed */
+    bool exit_checked[BLOCK_EXITS];
+};
+
+typedef bool (*rule_fn)(struct build *b, const struct insn *in);
+extern const rule_fn rule_table[]; /* by row; translator/rules.c */
+extern const char *const rule_names[];
+bool rule_native(struct build *b, const struct insn *in);
+
+/* ---- memory operands, translator/memory.c ---- */
+
+/* in->seg:[...] -> T0 = linear address; jumps to the side exit on a segment violation.
+ * Clobbers TC, T2.  A build_probe() must follow: hosts without BMI2 put the flags away here and
+ * take them back there. */
+void build_linear(struct build *b, const struct insn *in, unsigned size, enum access access);
+/* The same for SS:[reg + disp]; stack address size from the mode. */
+void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned size,
+                        enum access access);
+/* Probe the TLB for `size` bytes at linear T0; on a hit host memory is at [T0 + T1].
+ * Clobbers TC, T1, T2; flags and T3 stay. */
+void build_probe(struct build *b, unsigned size, enum access access);
+/* All of it for the instruction's memory operand; after it the operand is build_operand(). */
+void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access);
+#define BUILD_OPERAND INDEX(T0, T1, 1, 0)
+/* DS, ES, SS, CS have base 0 and no limit here. */
+bool build_flat(const struct build *b, enum seg seg);
+
+/* ---- leaving, translator/flow.c ---- */
+
+/* On `label`: interpret the current instruction instead. */
+void build_side_exit(struct build *b, struct label label);
+/* Go to offset `target` in CS by exit number `exit` (linked to its block when there is one). */
+void build_exit(struct build *b, unsigned exit, uint64_t target);
+/* Poll for a kick: stop before the current instruction.  Owed before every backward jump. */
+void build_poll(struct build *b);
+bool build_needs_poll(const struct build *b, uint64_t target);
+/* End the block: to `taken` on the condition code, else to `not_taken`. Polls when owed. */
+void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);
+/* Interpret the current instruction here, then go on behind. */
+void build_call_slow(struct build *b);
+/* T0 = offset in CS: go there through the jump cache. Ends the block. */
+void build_indirect(struct build *b);
+/* Emit side exits and stubs; after the last instruction. */
+void build_finish(struct build *b);
+
+/* Number of the guest register that the operand is, or -1. */
+static inline int build_gpr(const struct operand *op)
+{
+    return op->kind == OPERAND_GPR ? op->reg : -1;
+}
+
+/*
+ * Translate the block at `key`.  NULL when its first instruction cannot be in a block (crosses the
+ * page, does not decode, not in RAM) or the cache cannot take it.
+ */
+struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * translator/dump.c -- listings of blocks: guest instructions, the rule of each, the host code.
+ *
+ * capstone does the disassembly: people read its output, nothing else depends on it.
+ */
+#include <capstone/capstone.h>
+
+#include "translator/build.h"
+#include "translator/runtime.h"
+
+static void list(FILE *out, csh handle, const uint8_t *code, size_t size, uint64_t address,
+                 const char *prefix)
+{
+    cs_insn *insns;
+    const size_t count = cs_disasm(handle, code, size, address, 0, &insns);
+
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s%08llx  %s %s\n", prefix, (unsigned long long)insns[i].address,
+                insns[i].mnemonic, insns[i].op_str);
+    if (count > 0)
+        cs_free(insns, count);
+}
+
+static const char *rule_of(const uint8_t *code, size_t size, enum code_size code_size)
+{
+    struct insn in;
+
+    return decode(code, size, code_size, &in) == DECODE_OK ? rule_names[in.row] : "?";
+}
+
+void dump_block(struct translator *tr, const struct block *block, const uint8_t *guest)
+{
+    const enum code_size size = block->key.mode & MODE_CODE32 ? CODE32 : CODE16;
+    FILE *out = tr->options.log;
+    const uint8_t *host = (const uint8_t *)block->host;
+    csh guest_handle, host_handle;
+
+    if (cs_open(CS_ARCH_X86, size == CODE32 ? CS_MODE_32 : CS_MODE_16, &guest_handle) != CS_ERR_OK)
+        return;
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &host_handle) != CS_ERR_OK) {
+        cs_close(&guest_handle);
+        return;
+    }
+    fprintf(out, "---- block %08llx phys %08llx mode %x: %u instructions, %u -> %u bytes\n",
+            (unsigned long long)block->key.linear, (unsigned long long)block->key.phys,
+            block->key.mode, block->insn_count, block->guest_bytes, block->host_bytes);
+    for (unsigned i = 0; i < block->insn_count; i++) {
+        const struct block_site *site = &block->sites[i];
+        const unsigned length = site[1].guest - site[0].guest;
+
+        if (tr->options.log_in_asm) {
+            list(out, guest_handle, guest + site->guest, length, block->key.linear + site->guest,
+                 "");
+            fprintf(out, "          ; rule %s\n", rule_of(guest + site->guest, length, size));
+        }
+        if (tr->options.log_out_asm)
+            list(out, host_handle, host + site->host, site[1].host - site[0].host,
+                 block->host + site->host, "        ");
+    }
+    if (tr->options.log_out_asm) {
+        const unsigned end = block->sites[block->insn_count].host;
+
+        fprintf(out, "          ; exits\n");
+        list(out, host_handle, host + end, block->host_bytes - end, block->host + end, "        ");
+    }
+    cs_close(&host_handle);
+    cs_close(&guest_handle);
+}

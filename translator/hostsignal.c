@@ -1,0 +1,58 @@
+/*
+ * translator/hostsignal.c -- the host CPU's exceptions inside generated code.
+ *
+ * A copied guest instruction that faults on the host (#DE, #XM, #MF, a misaligned SSE operand) has
+ * done nothing yet, and the contract's registers are as before it.  The handler only finds out
+ * which guest instruction it was and sends the thread to glue.fault; the interpreter then executes
+ * that instruction again and raises the guest's exception, exactly.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <ucontext.h>
+
+#include "cpu/hostfault.h"
+#include "translator/runtime.h"
+
+/* Number of the instruction that covers the host offset. */
+static unsigned site_at(const struct block *block, uint32_t offset)
+{
+    unsigned low = 0, high = block->insn_count;
+
+    while (high - low > 1) {
+        const unsigned middle = low + (high - low) / 2;
+
+        if (block->sites[middle].host <= offset)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
+{
+    struct translator *tr = ctx;
+    const uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    struct block *block = cache_block_at(tr->cache, pc);
+    struct rt *rt;
+
+    (void)sig;
+    (void)info;
+    if (block == NULL || tr->cpu == NULL)
+        return false;
+    rt = rt_of(tr->cpu);
+    rt->fault_block = block;
+    rt->fault_insn = site_at(block, (uint32_t)(pc - block->host));
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)tr->glue.fault;
+    return true;
+}
+
+void hostsignal_attach(struct translator *tr)
+{
+    hostfault_set_handler(on_fault, tr);
+}
+
+void hostsignal_detach(void)
+{
+    hostfault_set_handler(NULL, NULL);
+}

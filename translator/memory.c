@@ -1,0 +1,168 @@
+/*
+ * translator/memory.c -- memory operands in `tlb` mode: segment check, inline TLB, no flag touched.
+ *
+ * A load of 4 bytes in a flat segment becomes (BMI2):
+ *
+ *     lea   r13d, [guest address]
+ *     lea   ecx, [r13 + 3]            ; last byte: a page crossing must miss
+ *     shrx  ecx, ecx, r12d            ; its page
+ *     shrx  r14d, r13d, r12d
+ *     movzx r14d, r14w                ; entry of the first byte's page
+ *     mov   r11, [r15 + r14*8 + neg_read]
+ *     lea   rcx, [rcx + r11 + 1]      ; page - tag
+ *     jrcxz hit
+ *     jmp   side exit
+ *   hit:
+ *     mov   r14, [r15 + r14*8 + addend]
+ *     op    [r13 + r14]
+ *
+ * JRCXZ is the one conditional branch that reads a register and no flag; LEA, NOT, MOVZX, SHRX
+ * leave flags alone.  Hosts without BMI2 keep the flags in memory from the address to the probe's
+ * end and use SHR.
+ */
+#include <stddef.h>
+
+#include "translator/build.h"
+
+bool build_flat(const struct build *b, enum seg seg)
+{
+    return (b->mode & MODE_FLAT) && seg != FS && seg != GS;
+}
+
+static enum width address_width(const struct build *b)
+{
+    return (b->mode & MODE_CODE_MASK) == MODE_CODE64 ? W64 : W32;
+}
+
+/* Only without BMI2: guest flags to rt.flag_save, as LAHF and SETO give them. Clobbers nothing. */
+static void flags_save(struct build *b)
+{
+    struct emit *e = &b->e;
+
+    if (b->tr->bmi2)
+        return;
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(scratch)), RAX);
+    emit_lahf(e);
+    emit_setcc(e, 0 /* O */, RAX);
+    emit_mov_mr(e, W32, BASE(HOST_CPU, AT_RT(flag_save)), RAX);
+    emit_mov_rm(e, W64, RAX, BASE(HOST_CPU, AT_RT(scratch)));
+}
+
+static void flags_restore(struct build *b)
+{
+    struct emit *e = &b->e;
+
+    if (b->tr->bmi2)
+        return;
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(scratch)), RAX);
+    emit_mov_rm(e, W32, RAX, BASE(HOST_CPU, AT_RT(flag_save)));
+    emit_add_ri(e, W8, RAX, 0x7f); /* OF from bit 0 of AL */
+    emit_sahf(e);
+    emit_mov_rm(e, W64, RAX, BASE(HOST_CPU, AT_RT(scratch)));
+}
+
+/* dst = src >> count; count_reg holds the count where SHRX is used. */
+static void shift_right(struct build *b, enum width w, uint8_t dst, uint8_t src, uint8_t count,
+                        uint8_t count_reg)
+{
+    struct emit *e = &b->e;
+
+    if (b->tr->bmi2) {
+        emit_shrx(e, w, dst, src, count_reg);
+    } else {
+        if (dst != src)
+            emit_mov_rr(e, w, dst, src);
+        emit_shr_ri(e, w, dst, count);
+    }
+}
+
+/* Jump to the side exit unless TC is 0. */
+static void side_exit_unless_zero(struct build *b)
+{
+    const struct label hit = emit_jrcxz(&b->e);
+
+    flags_restore(b);
+    build_side_exit(b, emit_jmp(&b->e));
+    emit_bind(&b->e, hit);
+}
+
+/*
+ * T0 = offset in `seg` -> linear.  With end = first offset past the range:
+ *   TC = end - (T0 + size) = ~(T0 + size) + end + 1; negative is a violation.
+ */
+static void add_segment(struct build *b, enum seg seg, unsigned size, enum access access)
+{
+    struct emit *e = &b->e;
+    const int32_t at = (int32_t)(offsetof(struct cpu, seg) + (size_t)seg * sizeof(struct segment));
+    const size_t end = access == ACCESS_WRITE ? offsetof(struct segment, write_end)
+                                              : offsetof(struct segment, read_end);
+
+    emit_lea(e, W64, TC, BASE(T0, size));
+    emit_not(e, W64, TC);
+    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)end));
+    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
+    emit_mov_ri(e, T2, 63);
+    shift_right(b, W64, TC, TC, 63, T2);
+    side_exit_unless_zero(b);
+    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)offsetof(struct segment, base)));
+    emit_lea(e, address_width(b), T0, INDEX(T0, T2, 1, 0));
+}
+
+void build_linear(struct build *b, const struct insn *in, unsigned size, enum access access)
+{
+    struct emit *e = &b->e;
+    const uint8_t base = in->base == NO_REG ? NO_REG : host_gpr(in->base);
+    const uint8_t index = in->index == NO_REG ? NO_REG : host_gpr(in->index);
+
+    flags_save(b);
+    if (base == NO_REG && index == NO_REG)
+        emit_mov_ri(e, T0, (uint32_t)in->disp);
+    else
+        emit_lea(e, W32, T0,
+                 ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
+    if (in->addr_size == 2)
+        emit_movzx_rr(e, T0, W16, T0);
+    if (!build_flat(b, in->seg))
+        add_segment(b, in->seg, size, access);
+}
+
+void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned size,
+                        enum access access)
+{
+    struct emit *e = &b->e;
+
+    flags_save(b);
+    emit_lea(e, W32, T0, BASE(reg, disp));
+    if (!(b->mode & MODE_STACK32))
+        emit_movzx_rr(e, T0, W16, T0);
+    if (!build_flat(b, SS))
+        add_segment(b, SS, size, access);
+}
+
+void build_probe(struct build *b, unsigned size, enum access access)
+{
+    struct emit *e = &b->e;
+    const enum width w = address_width(b);
+    const int32_t tags = access == ACCESS_WRITE ? AT_RT(neg_write) : AT_RT(neg_read);
+    const int32_t view = (int32_t)(b->view * RT_ENTRIES * sizeof(uint64_t));
+
+    if (size > 1) {
+        emit_lea(e, w, TC, BASE(T0, size - 1));
+        shift_right(b, w, TC, TC, PAGE_SHIFT, HOST_SHIFT);
+    } else {
+        shift_right(b, w, TC, T0, PAGE_SHIFT, HOST_SHIFT);
+    }
+    shift_right(b, w, T1, T0, PAGE_SHIFT, HOST_SHIFT);
+    emit_movzx_rr(e, T1, W16, T1);
+    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags + view));
+    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
+    side_exit_unless_zero(b);
+    flags_restore(b);
+    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_RT(addend) + view));
+}
+
+void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access)
+{
+    build_linear(b, in, size, access);
+    build_probe(b, size, access);
+}

@@ -1,0 +1,504 @@
+/*
+ * translator/run.c -- the run loop, and what generated code asks of C.
+ *
+ * Generated code calls the runtime_*() functions through glue that has stored the guest's registers
+ * in struct cpu.  Each answers with the host address to go on at: a block, the middle of one, or
+ * glue.leave, which returns to translator_run().
+ *
+ * All of this is compiled without vector registers: x87 and SSE state stays in the host's registers
+ * (cpu->fpu_live) unless a device or other foreign code is called.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cpu/fpu.h"
+#include "cpu/interp.h"
+#include "cpu/mmu.h"
+#include "cpu/physmem.h"
+#include "translator/build.h"
+#include "translator/runtime.h"
+
+enum {
+    DEFAULT_CACHE_BYTES = 64 << 20,
+    HOT = 2,       /* an address is translated at its HOT-th visit; before, it is interpreted */
+    COLD_RUN = 32, /* instructions interpreted at the most on a cold visit */
+};
+
+static struct translator *translator_of(struct cpu *cpu)
+{
+    return cpu->translator_state;
+}
+
+/* ---- flags between struct cpu and the host's form ---- */
+
+static void flags_collect(struct cpu *cpu)
+{
+    const uint32_t ax = rt_of(cpu)->flag_ax;
+
+    cpu->rflags = (cpu->rflags & ~(uint64_t)FLAGS_OSZAPC) | (ax >> 8 & FLAGS_OSZAPC & 0xff) |
+                  (ax & 1 ? FLAG_OF : 0);
+}
+
+static void flags_offer(struct cpu *cpu)
+{
+    rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
+}
+
+/* ---- finding the next block ---- */
+
+/* Single steps, breakpoints and alignment checks are the interpreter's. */
+static bool must_interpret(const struct cpu *cpu)
+{
+    return (cpu->rflags & FLAG_TF) || (cpu->dr[7] & 0xff) || cpu->align_check || cpu->shadow != 0 ||
+           (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+}
+
+static bool must_return(const struct cpu *cpu)
+{
+    return cpu->exit_request != 0 || cpu->halted || cpu->shutdown || cpu->waiting_sipi;
+}
+
+/* Physical address of the next instruction; false when fetching it faults (nothing is recorded for
+ * good: the interpreter fetches again and takes the fault). */
+static bool fetch_address(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
+{
+    const enum tlb_view view = mmu_view(cpu);
+    const unsigned index = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
+
+    if (cpu->tlb.entries[view][index].tag_exec == (linear & PAGE_MASK)) {
+        *phys = cpu->tlb.phys[view][index] | (linear & ~PAGE_MASK);
+        return true;
+    } else {
+        uint8_t *host;
+
+        return mmu_fill(cpu, linear, ACCESS_EXEC, view, &host, phys);
+    }
+}
+
+/* Worth translating yet? */
+static bool is_hot(struct translator *tr, physaddr_t phys)
+{
+    uint8_t *heat = &tr->heat[(phys ^ phys >> 14) & (sizeof(tr->heat) - 1)];
+
+    if (*heat + 1 >= HOT)
+        return true;
+    ++*heat;
+    return false;
+}
+
+/* The block at CS:rip, translated if it is hot; NULL: interpret. */
+static struct block *find_block(struct translator *tr, struct cpu *cpu)
+{
+    struct block_key key = {.mode = cpu->mode};
+    struct block *block;
+
+    if (!(cpu->mode & MODE_CS_FLAT)) {
+        if ((uint32_t)cpu->rip > cpu->seg[CS].limit)
+            return NULL;
+        key.cs_base = cpu->seg[CS].base;
+    }
+    key.linear = (uint32_t)(key.cs_base + cpu->rip);
+    if (!fetch_address(cpu, key.linear, &key.phys))
+        return NULL;
+    block = cache_find(tr->cache, &key);
+    if (block != NULL)
+        return block;
+    if (!is_hot(tr, key.phys)) {
+        tr->counters.cold++;
+        return NULL;
+    }
+    fpu_leave(cpu);
+    block = build_block(tr, cpu, &key);
+    if (block == NULL)
+        tr->counters.untranslatable++;
+    return block;
+}
+
+/* Where generated code goes on, all state being in struct cpu. */
+static uint64_t go_on(struct translator *tr, struct cpu *cpu)
+{
+    struct block *block;
+
+    if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
+        return tr->glue.leave;
+    block = find_block(tr, cpu);
+    if (block == NULL)
+        return tr->glue.leave;
+    if (!cpu->fpu_live)
+        fpu_load(cpu);
+    flags_offer(cpu);
+    return block->host;
+}
+
+/* ---- asked by generated code ---- */
+
+static struct block *record_block(const uint8_t *record, unsigned *number)
+{
+    uint64_t address;
+    uint16_t index;
+
+    __builtin_memcpy(&address, record, sizeof(address));
+    __builtin_memcpy(&index, record + sizeof(address), sizeof(index));
+    *number = index;
+    return (struct block *)address;
+}
+
+static uint64_t block_rip(const struct block *block, unsigned index)
+{
+    return (uint32_t)(block->key.linear - block->key.cs_base + block->sites[index].guest);
+}
+
+/* Interpret instruction `index` of the block, then resume behind it if all is as it was. */
+static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct block *block,
+                              unsigned index)
+{
+    const struct phys_page *page = physmem_page(tr->mem, block->key.phys);
+    const unsigned at = (block->key.phys & (PAGE_SIZE - 1)) + block->sites[index].guest;
+    const unsigned count = block->insn_count;
+    struct insn in;
+
+    flags_collect(cpu);
+    cpu->rip = block_rip(block, index);
+    if (tr->options.counted)
+        cpu->icount -= count - index;
+    if (page->host == NULL || decode(page->host + at, PAGE_SIZE - at,
+                                     cpu->mode & MODE_CODE32 ? CODE32 : CODE16, &in) != DECODE_OK)
+        return tr->glue.leave; /* the bytes are gone: fetch again */
+    if (!interp_execute(cpu, &in, interp_handler(cpu, &in)))
+        return go_on(tr, cpu);
+    cpu->code_written = false; /* the listener has dropped the blocks */
+    if (block->dead || cpu->mode != block->key.mode || (insn_row(&in)->traits & ENDS) ||
+        cpu->rip != block_rip(block, index + 1) || must_return(cpu) || must_interpret(cpu))
+        return go_on(tr, cpu);
+    if (tr->options.counted)
+        cpu->icount += count - index - 1;
+    if (!cpu->fpu_live)
+        fpu_load(cpu);
+    flags_offer(cpu);
+    return block->host + block->sites[index + 1].host;
+}
+
+uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned index;
+    struct block *block = record_block(record, &index);
+    const linaddr_t missed = rt_of(cpu)->t0;
+    const uint64_t host = interpret_one(tr, cpu, block, index);
+
+    tr->counters.slow++;
+    tables_fill(cpu, missed);
+    return host;
+}
+
+uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
+{
+    struct translator *tr = translator_of(cpu);
+
+    (void)unused;
+    tr->counters.host_faults++;
+    return interpret_one(tr, cpu, rt_of(cpu)->fault_block, rt_of(cpu)->fault_insn);
+}
+
+uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned index;
+    struct block *block = record_block(record, &index);
+
+    tr->counters.stops++;
+    flags_collect(cpu);
+    cpu->rip = block_rip(block, index);
+    if (tr->options.counted)
+        cpu->icount -= block->insn_count - index;
+    return tr->glue.leave;
+}
+
+uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned number;
+    struct block *from = record_block(record, &number), *to;
+    struct block_exit *exit = &from->exits[number];
+    const uint64_t evictions = cache_counters(tr->cache)->evictions;
+
+    tr->counters.resolves++;
+    flags_collect(cpu);
+    cpu->rip = exit->target;
+    if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
+        return tr->glue.leave;
+    to = find_block(tr, cpu);
+    if (to == NULL)
+        return tr->glue.leave;
+    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT)) {
+        uint32_t id = 0;
+
+        if (exit->id != NULL) {
+            id = cache_page_id(tr->cache, to->key.linear, to->key.phys, to->key.mode);
+            tables_fill_code(cpu, to->key.linear, id);
+        }
+        /* Making room for `to` may have reused the memory of `from`. */
+        if (cache_counters(tr->cache)->evictions == evictions)
+            cache_link(tr->cache, exit, to, id); /* does nothing when one of them has died */
+    }
+    if (to->dead)
+        return tr->glue.leave;
+    if (!cpu->fpu_live)
+        fpu_load(cpu);
+    flags_offer(cpu);
+    return to->host;
+}
+
+uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
+{
+    struct translator *tr = translator_of(cpu);
+    struct rt *rt = rt_of(cpu);
+    struct block *to;
+    uint64_t key;
+    uint32_t id;
+
+    (void)unused;
+    tr->counters.indirect_misses++;
+    flags_collect(cpu);
+    cpu->rip = rt->t0;
+    if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
+        return tr->glue.leave;
+    to = find_block(tr, cpu);
+    if (to == NULL)
+        return tr->glue.leave;
+    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT)) {
+        id = cache_page_id(tr->cache, to->key.linear, to->key.phys, to->key.mode);
+        tables_fill_code(cpu, to->key.linear, id);
+        if (to->dead)
+            return tr->glue.leave;
+        key = to->key.linear + ((uint64_t)id << 32);
+        rt->jumps[to->key.linear & (RT_ENTRIES - 1)] = (struct jump_entry){-(key + 1), to->host};
+    }
+    if (!cpu->fpu_live)
+        fpu_load(cpu);
+    flags_offer(cpu);
+    return to->host;
+}
+
+/* ---- the run loop ---- */
+
+/* Interpret until a control transfer, at most COLD_RUN instructions and `budget`. */
+static void run_cold(struct cpu *cpu, uint64_t budget)
+{
+    for (unsigned i = 0; i < COLD_RUN && i < budget; i++) {
+        const uint64_t before = cpu->rip;
+
+        if (!interp_step(cpu) || cpu->rip - before > INSN_MAX_LENGTH || must_return(cpu) ||
+            cpu_has_event(cpu))
+            break;
+    }
+    cpu->code_written = false;
+}
+
+enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t max_insns)
+{
+    const uint64_t end =
+        max_insns > UINT64_MAX - cpu->icount ? UINT64_MAX : cpu->icount + max_insns;
+    struct rt *rt = rt_of(cpu);
+    enum run_exit result;
+
+    hostsignal_attach(tr);
+    for (;;) {
+        struct block *block;
+
+        rt->run = 1;
+        if (__atomic_load_n(&cpu->exit_request, __ATOMIC_SEQ_CST) != 0) {
+            result = RUN_EXIT;
+            break;
+        }
+        if (cpu->shutdown) {
+            result = RUN_SHUTDOWN;
+            break;
+        }
+        if (tr->options.counted && cpu->icount >= end) {
+            result = RUN_BUDGET;
+            break;
+        }
+        if (cpu_has_event(cpu))
+            cpu_service_event(cpu);
+        if (cpu->halted || cpu->waiting_sipi) {
+            result = RUN_HALTED;
+            break;
+        }
+        if (must_interpret(cpu)) {
+            tr->counters.steps++;
+            (void)interp_step(cpu);
+            cpu->code_written = false;
+            continue;
+        }
+        block = find_block(tr, cpu);
+        if (block == NULL) {
+            run_cold(cpu, end - cpu->icount);
+            continue;
+        }
+        if (!cpu->fpu_live)
+            fpu_load(cpu);
+        flags_offer(cpu);
+        tr->counters.enters++;
+        tr->glue.enter(cpu, block->host);
+    }
+    hostsignal_detach();
+    fpu_leave(cpu);
+    return result;
+}
+
+/* ---- creation ---- */
+
+static void on_store(void *ctx, physaddr_t gpa, size_t size)
+{
+    struct translator *tr = ctx;
+    const uint64_t before = cache_counters(tr->cache)->invalidated;
+
+    cache_invalidate_range(tr->cache, gpa, size);
+    if (cache_counters(tr->cache)->invalidated != before)
+        tr->counters.code_stores++;
+}
+
+static void on_mark(void *ctx, physaddr_t page)
+{
+    struct translator *tr = ctx;
+
+    if (tr->cpu != NULL)
+        tables_drop_writes(tr->cpu, physmem_page(tr->mem, page)->host);
+}
+
+static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
+{
+    struct translator *tr = ctx;
+
+    (void)gpa;
+    (void)size;
+    cache_flush(tr->cache);
+    if (tr->cpu != NULL)
+        tables_flush(tr->cpu);
+}
+
+static void on_flush(void *ctx, uint64_t linear, int all)
+{
+    struct translator *tr = ctx;
+
+    if (all)
+        tables_flush(tr->cpu);
+    else
+        tables_flush_page(tr->cpu, linear);
+}
+
+static void on_drop(void *ctx, const struct block *block)
+{
+    struct translator *tr = ctx;
+
+    if (tr->cpu != NULL)
+        tables_drop_block(tr->cpu, block);
+}
+
+static void on_kick(struct cpu *cpu)
+{
+    __atomic_store_n(&rt_of(cpu)->run, 0, __ATOMIC_SEQ_CST);
+}
+
+struct translator *translator_create(struct physmem *mem, const struct translator_options *options)
+{
+    struct translator *tr = calloc(1, sizeof(*tr));
+    struct emit e;
+
+    if (tr == NULL)
+        return NULL;
+    tr->mem = mem;
+    if (options != NULL)
+        tr->options = *options;
+    if (tr->options.log == NULL)
+        tr->options.log = stderr;
+    tr->bmi2 = __builtin_cpu_supports("bmi2");
+    tr->cache =
+        cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES);
+    if (tr->cache == NULL)
+        goto fail;
+    cache_reserve(tr->cache, &e);
+    if (!glue_emit(&tr->glue, &e))
+        goto fail;
+    cache_reserve_end(tr->cache, &e);
+    cache_on_drop(tr->cache, on_drop, tr);
+    if (physmem_add_code_listener(mem, on_store, on_mark, tr) != 0 ||
+        physmem_add_map_listener(mem, on_map_changed, tr) != 0)
+        goto fail;
+    return tr;
+fail:
+    translator_destroy(tr);
+    return NULL;
+}
+
+void translator_destroy(struct translator *tr)
+{
+    if (tr == NULL)
+        return;
+    if (tr->cpu != NULL)
+        translator_detach(tr, tr->cpu);
+    physmem_remove_code_listener(tr->mem, tr);
+    physmem_remove_map_listener(tr->mem, tr);
+    cache_destroy(tr->cache);
+    free(tr);
+}
+
+int translator_attach(struct translator *tr, struct cpu *cpu)
+{
+    if (tr->cpu != NULL)
+        return -EBUSY;
+    tr->cpu = cpu;
+    cpu->translator_state = tr;
+    cpu->kick = on_kick;
+    cpu->tlb.on_flush = on_flush;
+    cpu->tlb.on_flush_ctx = tr;
+    return 0;
+}
+
+void translator_detach(struct translator *tr, struct cpu *cpu)
+{
+    if (tr->cpu != cpu)
+        return;
+    tables_drop_block(cpu, NULL);
+    tr->cpu = NULL;
+    cpu->translator_state = NULL;
+    cpu->kick = NULL;
+    cpu->tlb.on_flush = NULL;
+}
+
+void translator_print_stats(const struct translator *tr, FILE *out)
+{
+    const struct cache_counters *c = cache_counters(tr->cache);
+    const struct run_counters *r = &tr->counters;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"translations", c->translations},
+        {"guest instructions translated", c->guest_insns},
+        {"guest bytes translated", c->guest_bytes},
+        {"host bytes emitted", c->host_bytes},
+        {"block lookups", c->lookups},
+        {"block lookup hits", c->lookup_hits},
+        {"chains made", c->chains},
+        {"chains undone", c->unchains},
+        {"entries from the run loop", r->enters},
+        {"exits: direct jump to resolve", r->resolves},
+        {"exits: jump cache miss", r->indirect_misses},
+        {"exits: instruction to interpret", r->slow},
+        {"exits: host fault", r->host_faults},
+        {"exits: kicked at a poll", r->stops},
+        {"cold visits interpreted", r->cold},
+        {"single steps", r->steps},
+        {"untranslatable starts", r->untranslatable},
+        {"blocks invalidated", c->invalidated},
+        {"stores that hit code", r->code_stores},
+        {"regions evicted", c->evictions},
+        {"blocks evicted", c->evicted_blocks},
+        {"code page id resets", c->id_resets},
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        fprintf(out, "%-34s %llu\n", rows[i].name, (unsigned long long)rows[i].value);
+}

@@ -1,0 +1,70 @@
+/*
+ * translator/runtime.h -- what a translator is made of: cache, glue, options, counters.
+ */
+#ifndef RINGER_TRANSLATOR_RUNTIME_H
+#define RINGER_TRANSLATOR_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "translator/block.h"
+#include "translator/contract.h"
+#include "translator/translator.h"
+
+/* Permanent pieces of generated code (translator/glue.c); host addresses. */
+struct glue {
+    void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
+    uint64_t leave;                                /* state is in struct cpu: return from enter() */
+    uint64_t slow;     /* CALL; then u64 block, u16 instruction: interpret it, go on */
+    uint64_t stop;     /* CALL; then the same: leave before the instruction */
+    uint64_t resolve;  /* CALL; then u64 block, u16 exit: find and link the exit's target */
+    uint64_t indirect; /* JMP with T0 = offset in CS: find the block */
+    uint64_t fault;    /* entered by the host-fault handler; rt.fault_block, rt.fault_insn */
+};
+
+enum { GLUE_RECORD_BYTES = 10 };
+
+struct run_counters {
+    uint64_t enters, slow, host_faults, stops, resolves, indirect_misses;
+    uint64_t steps, cold, untranslatable, code_stores;
+};
+
+struct translator {
+    struct physmem *mem;
+    struct translator_options options;
+    struct cache *cache;
+    struct glue glue;
+    struct run_counters counters;
+    struct cpu *cpu; /* the attached CPU */
+    bool bmi2;
+    uint8_t heat[1 << 14]; /* how often an untranslated address was met */
+};
+
+/* Called by glue; each returns the host address to go on at (often glue.leave). */
+uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused);
+uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused);
+
+/* Emit the glue into e; false when it does not fit. */
+bool glue_emit(struct glue *glue, struct emit *e);
+
+/* translator/tables.c: the per-CPU tables of struct rt. */
+void tables_flush(struct cpu *cpu);
+void tables_flush_page(struct cpu *cpu, linaddr_t linear);
+/* Take over what cpu->tlb knows about the page of `linear`. */
+void tables_fill(struct cpu *cpu, linaddr_t linear);
+void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id);
+/* No inline stores to the page of host memory that starts at `host`. */
+void tables_drop_writes(struct cpu *cpu, const uint8_t *host);
+void tables_drop_block(struct cpu *cpu, const struct block *block);
+
+/* translator/hostsignal.c: host faults inside generated code become side exits. */
+void hostsignal_attach(struct translator *tr);
+void hostsignal_detach(void);
+
+/* translator/dump.c: -d in_asm,out_asm. */
+void dump_block(struct translator *tr, const struct block *block, const uint8_t *guest);
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * translator/tables.c -- the per-CPU tables that generated code reads: inline TLB, code page ids,
+ * jump cache.  They only ever repeat what cpu->tlb and the translation cache know, and are cleared
+ * whenever those drop something.
+ */
+#include "translator/runtime.h"
+
+#include "cpu/physmem.h"
+
+static void log_entry(struct rt *rt, enum tlb_view view, uint32_t index, uint32_t kind)
+{
+    rt->log[rt->log_count++] = kind | (uint32_t)view << RT_INDEX_BITS | index;
+}
+
+/* Every index is logged once for each table, when it stops being empty: the log cannot overflow. */
+_Static_assert(sizeof(((struct rt *)0)->log) / sizeof(uint32_t) >= 2 * VIEW_COUNT * RT_ENTRIES,
+               "room for every entry");
+
+static uint32_t entry_index(linaddr_t linear)
+{
+    return (uint32_t)(linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
+}
+
+void tables_flush(struct cpu *cpu)
+{
+    struct rt *rt = rt_of(cpu);
+
+    for (uint32_t i = 0; i < rt->log_count; i++) {
+        const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
+        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 1;
+
+        if (rt->log[i] & RT_LOG_CODE) {
+            rt->code_id[view][index] = 0;
+        } else {
+            rt->neg_read[view][index] = 0;
+            rt->neg_write[view][index] = 0;
+            rt->addend[view][index] = 0;
+        }
+    }
+    rt->log_count = 0;
+}
+
+void tables_flush_page(struct cpu *cpu, linaddr_t linear)
+{
+    struct rt *rt = rt_of(cpu);
+    const uint32_t index = entry_index(linear);
+
+    /* The log keeps the index: what is cleared twice stays clear, and a refill is not logged again
+     * because `addend` and the ids below remember that it is in the log. */
+    for (unsigned view = 0; view < VIEW_COUNT; view++) {
+        rt->neg_read[view][index] = 0;
+        rt->neg_write[view][index] = 0;
+        if (rt->code_id[view][index] != 0)
+            rt->code_id[view][index] = RT_NO_CODE;
+    }
+}
+
+void tables_fill(struct cpu *cpu, linaddr_t linear)
+{
+    struct rt *rt = rt_of(cpu);
+    const enum tlb_view view = cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+    const uint64_t page = linear & PAGE_MASK;
+    const struct tlb_entry *entry =
+        &cpu->tlb.entries[view][(linear >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+    const bool readable = entry->tag_read == page, writable = entry->tag_write == page;
+    const uint32_t index = entry_index(linear);
+    const uint64_t negated = -((page >> PAGE_SHIFT) + 1);
+
+    if (!readable && !writable)
+        return;
+    if (rt->addend[view][index] == 0)
+        log_entry(rt, view, index, 0);
+    rt->neg_read[view][index] = readable ? negated : 0;
+    rt->neg_write[view][index] = writable ? negated : 0;
+    rt->addend[view][index] = entry->addend;
+}
+
+void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
+{
+    struct rt *rt = rt_of(cpu);
+    const enum tlb_view view = cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+    const uint32_t index = entry_index(linear);
+
+    if (rt->code_id[view][index] == 0)
+        log_entry(rt, view, index, RT_LOG_CODE);
+    rt->code_id[view][index] = (uint64_t)id << 32;
+}
+
+void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
+{
+    struct rt *rt = rt_of(cpu);
+
+    for (uint32_t i = 0; i < rt->log_count; i++) {
+        const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
+        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 1;
+        uint64_t page;
+
+        if ((rt->log[i] & RT_LOG_CODE) || rt->neg_write[view][index] == 0)
+            continue;
+        page = (-rt->neg_write[view][index] - 1) << PAGE_SHIFT;
+        if (page + rt->addend[view][index] == (uint64_t)host)
+            rt->neg_write[view][index] = 0;
+    }
+}
+
+void tables_drop_block(struct cpu *cpu, const struct block *block)
+{
+    struct rt *rt = rt_of(cpu);
+
+    if (block != NULL) {
+        struct jump_entry *entry = &rt->jumps[block->key.linear & (RT_ENTRIES - 1)];
+
+        if (entry->host == block->host)
+            *entry = (struct jump_entry){0};
+        return;
+    }
+    for (uint32_t i = 0; i < RT_ENTRIES; i++)
+        rt->jumps[i] = (struct jump_entry){0};
+    tables_flush(cpu);
+}
