@@ -49,7 +49,7 @@ struct feature {
 };
 
 enum { NO_INSN = 0xff };
-_Static_assert(INSN_FEATURE_COUNT < NO_INSN, "fits a byte");
+_Static_assert((int)INSN_FEATURE_COUNT < (int)NO_INSN, "fits a byte");
 
 /* clang-format off */
 static const struct feature ringer_supports[] = {
