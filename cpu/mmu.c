@@ -435,7 +435,7 @@ static void tlb_drop(struct cpu *cpu, bool keep_global)
     }
     tlb->flush_count++;
     if (tlb->on_flush != NULL)
-        tlb->on_flush(tlb->on_flush_ctx, 0, 1);
+        tlb->on_flush(tlb->on_flush_ctx, 0, keep_global ? TLB_FLUSH_NONGLOBAL : TLB_FLUSH_ALL);
 }
 
 void mmu_flush_all(struct cpu *cpu)
@@ -472,7 +472,7 @@ void mmu_flush_page(struct cpu *cpu, linaddr_t linear)
     }
     tlb->flush_count++;
     if (tlb->on_flush != NULL)
-        tlb->on_flush(tlb->on_flush_ctx, linear, 0);
+        tlb->on_flush(tlb->on_flush_ctx, linear, TLB_FLUSH_PAGE);
 }
 
 void mmu_drop_user_view(struct cpu *cpu)

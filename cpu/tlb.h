@@ -21,6 +21,9 @@ enum {
 #define PAGE_MASK   (~(uint64_t)(PAGE_SIZE - 1))
 #define TLB_INVALID ((uint64_t)1) /* any low bit set never equals a page address */
 
+/* What is being dropped. */
+enum tlb_flush { TLB_FLUSH_PAGE, TLB_FLUSH_NONGLOBAL, TLB_FLUSH_ALL };
+
 enum tlb_view { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
 
 struct tlb_entry {
@@ -41,9 +44,9 @@ struct tlb {
      * in it may mean more than one entry. [SDM 3A 4.10.4.1]  Empty: start > end. */
     uint64_t large_first, large_last;
     uint64_t flush_count, fill_count, miss_count;
-    /* Called when entries are dropped so that caches keyed by linear address follow: whole TLB
-     * (all = true) or one page. */
-    void (*on_flush)(void *ctx, uint64_t linear, int all);
+    /* Called when entries are dropped so that caches keyed by linear address follow. linear counts
+     * for TLB_FLUSH_PAGE only. */
+    void (*on_flush)(void *ctx, uint64_t linear, enum tlb_flush what);
     void *on_flush_ctx;
 };
 

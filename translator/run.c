@@ -375,17 +375,17 @@ static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
     (void)size;
     cache_flush(tr->cache);
     if (tr->cpu != NULL)
-        tables_flush(tr->cpu);
+        tables_flush(tr->cpu, false);
 }
 
-static void on_flush(void *ctx, uint64_t linear, int all)
+static void on_flush(void *ctx, uint64_t linear, enum tlb_flush what)
 {
     struct translator *tr = ctx;
 
-    if (all)
-        tables_flush(tr->cpu);
-    else
+    if (what == TLB_FLUSH_PAGE)
         tables_flush_page(tr->cpu, linear);
+    else
+        tables_flush(tr->cpu, what == TLB_FLUSH_NONGLOBAL);
 }
 
 static void on_drop(void *ctx, const struct block *block)

@@ -51,7 +51,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused);
 bool glue_emit(struct glue *glue, struct emit *e);
 
 /* translator/tables.c: the per-CPU tables of struct rt. */
-void tables_flush(struct cpu *cpu);
+void tables_flush(struct cpu *cpu, bool keep_global);
 void tables_flush_page(struct cpu *cpu, linaddr_t linear);
 /* Take over what cpu->tlb knows about the page of `linear`. */
 void tables_fill(struct cpu *cpu, linaddr_t linear);

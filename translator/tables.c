@@ -16,20 +16,35 @@ static void log_entry(struct rt *rt, enum tlb_view view, uint32_t index, uint32_
 _Static_assert(sizeof(((struct rt *)0)->log) / sizeof(uint32_t) >= 2 * VIEW_COUNT * RT_ENTRIES,
                "room for every entry");
 
+/* An index is shared by data entry and code id; when a page of the other kind moves in, both go. */
+static void set_global(struct rt *rt, enum tlb_view view, uint32_t index, bool global)
+{
+    if (rt->global[view][index] == global)
+        return;
+    rt->global[view][index] = global;
+    rt->neg_read[view][index] = 0;
+    rt->neg_write[view][index] = 0;
+    if (rt->code_id[view][index] != 0)
+        rt->code_id[view][index] = RT_NO_CODE;
+}
+
 static uint32_t entry_index(linaddr_t linear)
 {
     return (uint32_t)(linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
 }
 
-void tables_flush(struct cpu *cpu)
+void tables_flush(struct cpu *cpu, bool keep_global)
 {
     struct rt *rt = rt_of(cpu);
+    uint32_t kept = 0;
 
     for (uint32_t i = 0; i < rt->log_count; i++) {
         const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
         const unsigned view = rt->log[i] >> RT_INDEX_BITS & 1;
 
-        if (rt->log[i] & RT_LOG_CODE) {
+        if (keep_global && rt->global[view][index]) {
+            rt->log[kept++] = rt->log[i];
+        } else if (rt->log[i] & RT_LOG_CODE) {
             rt->code_id[view][index] = 0;
         } else {
             rt->neg_read[view][index] = 0;
@@ -37,7 +52,7 @@ void tables_flush(struct cpu *cpu)
             rt->addend[view][index] = 0;
         }
     }
-    rt->log_count = 0;
+    rt->log_count = kept;
 }
 
 void tables_flush_page(struct cpu *cpu, linaddr_t linear)
@@ -60,14 +75,15 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
     struct rt *rt = rt_of(cpu);
     const enum tlb_view view = cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
     const uint64_t page = linear & PAGE_MASK;
-    const struct tlb_entry *entry =
-        &cpu->tlb.entries[view][(linear >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+    const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
+    const struct tlb_entry *entry = &cpu->tlb.entries[view][slot];
     const bool readable = entry->tag_read == page, writable = entry->tag_write == page;
     const uint32_t index = entry_index(linear);
     const uint64_t negated = -((page >> PAGE_SHIFT) + 1);
 
     if (!readable && !writable)
         return;
+    set_global(rt, view, index, cpu->tlb.global[view][slot]);
     if (rt->addend[view][index] == 0)
         log_entry(rt, view, index, 0);
     rt->neg_read[view][index] = readable ? negated : 0;
@@ -80,7 +96,11 @@ void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
     struct rt *rt = rt_of(cpu);
     const enum tlb_view view = cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
     const uint32_t index = entry_index(linear);
+    const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
+    set_global(rt, view, index,
+               cpu->tlb.entries[view][slot].tag_exec == (linear & PAGE_MASK) &&
+                   cpu->tlb.global[view][slot]);
     if (rt->code_id[view][index] == 0)
         log_entry(rt, view, index, RT_LOG_CODE);
     rt->code_id[view][index] = (uint64_t)id << 32;
@@ -116,5 +136,5 @@ void tables_drop_block(struct cpu *cpu, const struct block *block)
     }
     for (uint32_t i = 0; i < RT_ENTRIES; i++)
         rt->jumps[i] = (struct jump_entry){0};
-    tables_flush(cpu);
+    tables_flush(cpu, false);
 }
