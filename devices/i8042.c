@@ -97,7 +97,8 @@ struct i8042 {
     uint8_t break_bit; /* 0x80 after F0 */
 };
 
-/* Set 2 to set 1, as the controller's program does it.  [PS/2 HITR, "Scan Code Translation"] */
+/* Set 2 to set 1, as the controller's program does it.  [PS/2 HITR, "Keyboard and
+ * Auxiliary Device Controller"] */
 /* clang-format off */
 static const uint8_t set2_to_set1[0x85] = {
     0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59,

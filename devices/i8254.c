@@ -123,7 +123,7 @@ static uint32_t high_ticks(uint32_t count)
     return (count + 1) / 2;
 }
 
-/* OUT.  [8254 "Mode Definitions", figures 15 to 20] */
+/* OUT.  [8254 "Mode Definitions"] */
 static bool out_at(const struct channel *ch, uint64_t tick)
 {
     const uint64_t elapsed = elapsed_at(ch, tick);

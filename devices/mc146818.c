@@ -25,7 +25,7 @@
 #define NS_PER_S        1000000000u
 #define CRYSTAL_HZ      32768u
 #define SECONDS_PER_DAY 86400u
-/* The update cycle at 32768 Hz, and the warning before it. [MC146818A "Update Cycle", table 5] */
+/* The update cycle at 32768 Hz, and the warning before it. [MC146818A "Update Cycle"] */
 #define UPDATE_NS   1984000u
 #define UIP_LEAD_NS 244000u
 /* A released divider makes its first update half a second later. [MC146818A "Divider Control"] */
@@ -219,7 +219,7 @@ static void time_from_ram(struct mc146818 *dev, uint64_t now_ns)
 
 /* -- Interrupts -------------------------------------------------------------------------------- */
 
-/* Crystal cycles between periodic interrupts, 0 for none.  [MC146818A table 3] */
+/* Crystal cycles between periodic interrupts, 0 for none.  [MC146818A "Register A", rate selection] */
 static unsigned periodic_cycles(const struct mc146818 *dev)
 {
     const unsigned rate = dev->ram[REG_A] & A_RATE;

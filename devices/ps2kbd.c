@@ -136,7 +136,7 @@ static void send_key(struct ps2kbd *dev, const uint8_t *bytes, unsigned count)
     if (room > count) {
         for (unsigned i = 0; i < count; i++)
             dev->keys[dev->keys_write++ % KEYS_SIZE] = bytes[i];
-    } else if (room == 1 || room == count) {
+    } else if (room != 0) {
         const uint8_t overrun = dev->scan_set == 1 ? OVERRUN_SET1 : OVERRUN_SET23;
 
         if (dev->keys[(dev->keys_write - 1) % KEYS_SIZE] != overrun)
