@@ -1,6 +1,6 @@
 /*
- * loader/boot_image.h -- what a kernel needs in memory and in the CPU to start: the common result of
- * the bzImage, multiboot and PVH loaders.
+ * loader/boot_image.h -- what a kernel needs in memory and in the CPU to start: the common result
+ * of the bzImage, multiboot and PVH loaders.
  *
  * A loader is a pure function from the files' bytes and the machine's memory map to a list of
  * pieces and a few registers.  It can therefore be tested and fuzzed without a machine, and a reset
@@ -42,7 +42,7 @@ struct boot_module {
 /* What the user gave and what the machine has. */
 struct boot_source {
     struct file kernel;
-    const char *cmdline; /* "" without -append */
+    const char *cmdline;                          /* "" without -append */
     struct boot_module modules[BOOT_MODULES_MAX]; /* -initrd: one for Linux, a list for multiboot */
     size_t module_count;
     struct pc_e820 e820[BOOT_E820_MAX];

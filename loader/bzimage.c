@@ -32,15 +32,15 @@ enum {
     HDR_EXT_LOADER_VER = 0x226,
     HDR_EXT_LOADER_TYPE = 0x227,
     HDR_CMD_LINE_PTR = 0x228,
-    HDR_INITRD_ADDR_MAX = 0x22c,   /* 2.03 */
-    HDR_KERNEL_ALIGNMENT = 0x230,  /* 2.05 */
-    HDR_RELOCATABLE = 0x234,       /* 2.05 */
-    HDR_CMDLINE_SIZE = 0x238,      /* 2.06 */
-    HDR_HARDWARE_SUBARCH = 0x23c,  /* 2.07 */
-    HDR_SETUP_DATA = 0x250,        /* 2.09 */
-    HDR_PREF_ADDRESS = 0x258,      /* 2.10 */
-    HDR_INIT_SIZE = 0x260,         /* 2.10 */
-    HDR_END_MAX = 0x290,           /* boot_params has something else from here on */
+    HDR_INITRD_ADDR_MAX = 0x22c,  /* 2.03 */
+    HDR_KERNEL_ALIGNMENT = 0x230, /* 2.05 */
+    HDR_RELOCATABLE = 0x234,      /* 2.05 */
+    HDR_CMDLINE_SIZE = 0x238,     /* 2.06 */
+    HDR_HARDWARE_SUBARCH = 0x23c, /* 2.07 */
+    HDR_SETUP_DATA = 0x250,       /* 2.09 */
+    HDR_PREF_ADDRESS = 0x258,     /* 2.10 */
+    HDR_INIT_SIZE = 0x260,        /* 2.10 */
+    HDR_END_MAX = 0x290,          /* boot_params has something else from here on */
 };
 
 /* boot_params outside the header. [zero-page.rst] */
@@ -69,7 +69,7 @@ enum {
     VID_MODE_NORMAL = 0xffff,
     SETUP_SECTS_DEFAULT = 4,
     SECTOR = 512,
-    CMDLINE_SIZE_OLD = 255,          /* before 2.06 */
+    CMDLINE_SIZE_OLD = 255,           /* before 2.06 */
     INITRD_ADDR_MAX_OLD = 0x37ffffff, /* before 2.03 */
     CODE32_START = 0x100000,
     GDT_AT = 0x8f000,
@@ -93,8 +93,7 @@ struct header {
 
 bool bzimage_probe(const struct file *kernel)
 {
-    return kernel->size >= HDR_VERSION + 2 &&
-           boot_get(kernel->bytes + HDR_MAGIC, 4) == MAGIC_HDRS;
+    return kernel->size >= HDR_VERSION + 2 && boot_get(kernel->bytes + HDR_MAGIC, 4) == MAGIC_HDRS;
 }
 
 /* Where the kernel will run, and how far it needs RAM there. [boot.rst "init_size"] */
@@ -140,7 +139,8 @@ static bool check_header(const struct file *kernel, struct header *h, struct err
     setup_sects = bytes[HDR_SETUP_SECTS] != 0 ? bytes[HDR_SETUP_SECTS] : SETUP_SECTS_DEFAULT;
     h->setup_bytes = (setup_sects + 1) * (uint64_t)SECTOR;
     if (kernel->size <= h->setup_bytes)
-        return error_set(error, "%s: truncated Linux kernel: the file ends in its setup code", path);
+        return error_set(error, "%s: truncated Linux kernel: the file ends in its setup code",
+                         path);
     h->header_end = HDR_MAGIC + bytes[HDR_JUMP + 1];
     if (bytes[HDR_JUMP] != 0xeb || h->header_end < HDR_INITRD_ADDR_MAX)
         return error_set(error, "%s: damaged Linux kernel: the setup header has no valid length",

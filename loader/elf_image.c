@@ -240,8 +240,8 @@ static bool multiboot_info(const struct boot_source *source, struct boot_image *
 /* ---- ELF ---- */
 
 struct elf_facts {
-    uint64_t entry;       /* e_entry as a physical address */
-    uint64_t end;         /* past the highest loaded byte */
+    uint64_t entry; /* e_entry as a physical address */
+    uint64_t end;   /* past the highest loaded byte */
     bool has_pvh;
     uint64_t pvh_entry;
 };
@@ -253,8 +253,8 @@ static bool elf_damaged(const struct file *kernel, const char *what, struct erro
 
 /* One PT_LOAD segment. */
 static bool elf_load_segment(const struct boot_source *source, struct boot_image *image,
-                             const GElf_Ehdr *ehdr, const GElf_Phdr *phdr,
-                             struct elf_facts *facts, struct error *error)
+                             const GElf_Ehdr *ehdr, const GElf_Phdr *phdr, struct elf_facts *facts,
+                             struct error *error)
 {
     const struct file *kernel = &source->kernel;
     uint64_t end;
@@ -331,8 +331,7 @@ static bool elf_load(const struct boot_source *source, struct boot_image *image,
         if (gelf_getphdr(elf, (int)i, &phdr) == NULL)
             return elf_damaged(kernel, "its program headers lie outside the file (truncated?)",
                                error);
-        if (phdr.p_type == PT_LOAD &&
-            !elf_load_segment(source, image, &ehdr, &phdr, facts, error))
+        if (phdr.p_type == PT_LOAD && !elf_load_segment(source, image, &ehdr, &phdr, facts, error))
             return false;
         if (phdr.p_type == PT_NOTE && !elf_read_notes(kernel, elf, &phdr, facts, error))
             return false;
@@ -404,6 +403,21 @@ static bool pvh_info(const struct boot_source *source, struct boot_image *image,
 
 /* ---- which of them ---- */
 
+/* The kernel itself must leave the boot information's place free. */
+static bool check_overlap(const struct boot_source *source, const struct boot_image *image,
+                          struct error *error)
+{
+    for (size_t i = 0; i < image->count; i++) {
+        const struct boot_piece *piece = &image->pieces[i];
+
+        if (piece->address < INFO_AT + INFO_ROOM &&
+            piece->address + piece->size + piece->zero_bytes > GDT_AT)
+            return error_set(error, "%s: it occupies 0x%x to 0x%x, where the boot information goes",
+                             source->kernel.path, GDT_AT, INFO_AT + INFO_ROOM);
+    }
+    return true;
+}
+
 /* Modules, information block, GDT: what both protocols have after the kernel itself. */
 static bool finish(const struct boot_source *source, struct boot_image *image, uint64_t kernel_end,
                    bool multiboot, struct error *error)
@@ -414,7 +428,8 @@ static bool finish(const struct boot_source *source, struct boot_image *image, u
 
     if (info.bytes == NULL)
         return error_set(error, "%s: not enough host memory", source->kernel.path);
-    ok = place_modules(source, image, kernel_end, module_at, error) &&
+    ok = check_overlap(source, image, error) &&
+         place_modules(source, image, kernel_end, module_at, error) &&
          (multiboot ? multiboot_info : pvh_info)(source, image, module_at, &info, error);
     if (!ok) {
         free(info.bytes);

@@ -1,0 +1,383 @@
+/*
+ * loader/machine.c -- from options to a running machine, and to the process's exit status.
+ *
+ * Exit statuses are those of qemu-system: 0 after power-off, after a reset with -no-reboot and
+ * after Ctrl-A x; (value << 1) | 1 after a write to isa-debug-exit; 1 for errors.
+ */
+#define _GNU_SOURCE /* timegm */
+#include "loader/machine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "loader/bzimage.h"
+#include "loader/elf_image.h"
+#include "loader/firmware.h"
+#include "loader/lockstep.h"
+#include "loader/signals.h"
+
+#define KERNEL_MAX_BYTES (UINT64_C(256) << 20)
+#define INITRD_MAX_BYTES (UINT64_C(4095) << 20)
+
+enum { SCREEN_BYTES = 64 << 10, NS_PER_S = 1000000000, TSC_MEASURE_NS = 5000000 };
+enum { COUNTED_TSC_HZ = 1000000000 };
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* The rate of the host's time stamp counter, which the guest's follows: measured over 5 ms. */
+static uint64_t measure_tsc_hz(void)
+{
+    const uint64_t t0 = monotonic_ns(), c0 = __rdtsc();
+    uint64_t t1, c1;
+
+    do {
+        t1 = monotonic_ns();
+        c1 = __rdtsc();
+    } while (t1 - t0 < TSC_MEASURE_NS);
+    return clock_scale(c1 - c0, NS_PER_S, t1 - t0);
+}
+
+static uint64_t rtc_epoch_s(const struct options *options)
+{
+    const time_t now = time(NULL);
+    struct tm local;
+
+    if (options->rtc == RTC_DATE)
+        return options->rtc_epoch_s;
+    if (options->rtc == RTC_LOCALTIME && localtime_r(&now, &local) != NULL)
+        return (uint64_t)timegm(&local);
+    return (uint64_t)now;
+}
+
+/* ---- files ---- */
+
+/* -initrd "FILE ARGS,FILE ARGS": a multiboot module's text is its file name and arguments. */
+static bool read_modules(struct machine *m, const char *list, bool is_linux, struct error *error)
+{
+    char *texts = strdup(list), *text = texts;
+
+    m->module_texts = texts;
+    if (texts == NULL)
+        return error_set(error, "-initrd: not enough host memory");
+    while (text != NULL && *text != '\0') {
+        struct boot_module *module = &m->source.modules[m->source.module_count];
+        char *next = is_linux ? NULL : strchr(text, ','), *path;
+        bool ok;
+
+        if (m->source.module_count == BOOT_MODULES_MAX)
+            return error_set(error, "-initrd: more than %d modules", BOOT_MODULES_MAX);
+        if (next != NULL)
+            *next++ = '\0';
+        path = strndup(text, is_linux ? strlen(text) : strcspn(text, " "));
+        if (path == NULL)
+            return error_set(error, "-initrd: not enough host memory");
+        ok = file_read(path, INITRD_MAX_BYTES, &module->file, error);
+        free(path);
+        if (!ok)
+            return false;
+        module->file.path = text;
+        module->text = text;
+        m->source.module_count++;
+        text = next;
+    }
+    return true;
+}
+
+static bool read_files(struct machine *m, struct error *error)
+{
+    const struct options *o = m->options;
+
+    if (o->kernel != NULL) {
+        if (!file_read(o->kernel, KERNEL_MAX_BYTES, &m->source.kernel, error))
+            return false;
+        m->source.cmdline = o->append != NULL ? o->append : "";
+        m->source.has_vga = !o->no_vga;
+        if (o->initrd != NULL &&
+            !read_modules(m, o->initrd, bzimage_probe(&m->source.kernel), error))
+            return false;
+    }
+    /* A kernel that is entered directly needs no firmware; one that was named is there anyway. */
+    if ((o->kernel == NULL || o->bios != NULL) && !firmware_read_bios(o, &m->bios, error))
+        return false;
+    return o->kernel != NULL || o->no_vga || firmware_read_vga_bios(o, &m->vga_bios, error);
+}
+
+static bool open_log(struct machine *m, struct error *error)
+{
+    m->log = stderr;
+    if (m->options->log_file == NULL)
+        return true;
+    m->log = fopen(m->options->log_file, "we");
+    if (m->log == NULL) {
+        m->log = stderr;
+        return error_set(error, "%s: %s", m->options->log_file, strerror(errno));
+    }
+    return true;
+}
+
+static void on_quit(void *ctx)
+{
+    struct machine *m = ctx;
+
+    m->quit = true;
+    if (m->pc != NULL)
+        pc_stop(m->pc);
+}
+
+static void on_log(void *ctx, const char *line)
+{
+    struct machine *m = ctx;
+
+    fprintf(m->log, "%s\n", line);
+}
+
+/* ---- putting it together ---- */
+
+static bool open_chardevs(struct machine *m, struct error *error)
+{
+    const struct options *o = m->options;
+
+    for (unsigned i = 0; i < o->serial_count; i++) {
+        char label[24];
+
+        snprintf(label, sizeof(label), "serial%u", i);
+        if (!chardev_open(&o->serial[i], label, &m->serial[i], error))
+            return false;
+    }
+    if (!chardev_open(&o->debugcon, "debugcon", &m->debugcon, error))
+        return false;
+    for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
+        if (m->serial[i] != NULL) {
+            m->serial[i]->quit = on_quit;
+            m->serial[i]->quit_ctx = m;
+            m->config.serial[i] = &m->serial[i]->backend;
+        }
+    }
+    if (m->debugcon != NULL) {
+        m->debugcon->quit = on_quit;
+        m->debugcon->quit_ctx = m;
+        m->config.debugcon = &m->debugcon->backend;
+    }
+    return true;
+}
+
+static bool prepare(struct machine *m, struct error *error)
+{
+    const struct options *o = m->options;
+    const uint64_t tsc_hz = o->counted ? COUNTED_TSC_HZ : measure_tsc_hz();
+    char message[256];
+
+    if (!open_log(m, error) || !read_files(m, error))
+        return false;
+    if (!cpu_model_parse(o->cpu_model, tsc_hz, &m->model, message, sizeof(message)))
+        return error_set(error, "-cpu %s: %s", o->cpu_model, message);
+    m->translator = (struct translator_options){
+        .cache_bytes = o->cache_bytes,
+        .no_chain = o->no_chain,
+        .no_flags = o->no_flags,
+        .counted = o->counted || o->max_insns != UINT64_MAX,
+        .log = m->log,
+        .log_in_asm = o->log & LOG_IN_ASM,
+        .log_out_asm = o->log & LOG_OUT_ASM,
+    };
+    m->config = (struct pc_config){
+        .ram_bytes = o->ram_bytes,
+        .model = m->model,
+        .accel = o->accel == RUN_INTERPRET ? ACCEL_INTERPRET : ACCEL_TRANSLATE,
+        .translator = &m->translator,
+        .counted_time = o->counted,
+        .ns_per_insn_x1000 = o->ns_per_insn * 1000,
+        .rtc_epoch_s = rtc_epoch_s(o),
+        .no_vga = o->no_vga,
+        .debug_exit = o->debug_exit,
+        .debug_exit_port = o->debug_exit_port,
+        .debug_exit_size = o->debug_exit_size,
+        .bios = m->bios.bytes,
+        .bios_bytes = m->bios.size,
+        .vga_bios = m->vga_bios.bytes,
+        .vga_bios_bytes = m->vga_bios.size,
+        .direct_boot = o->kernel != NULL,
+        .log = o->log & (LOG_GUEST_ERRORS | LOG_IO) ? on_log : NULL,
+        .log_ctx = m,
+    };
+    return open_chardevs(m, error);
+}
+
+void machine_load(const struct machine *m, struct pc *pc)
+{
+    if (m->options->kernel != NULL)
+        boot_image_apply(&m->image, pc);
+}
+
+struct pc *machine_create_pc(struct machine *m, const struct pc_config *config, struct error *error)
+{
+    char message[256] = "unknown reason";
+    struct pc *pc = pc_create(config, message, sizeof(message));
+    bool ok = true;
+
+    if (pc == NULL) {
+        (void)error_set(error, "cannot make the machine: %s", message);
+        return NULL;
+    }
+    if (m->options->kernel != NULL && m->image.count == 0) {
+        m->source.e820_count = pc_e820(pc, m->source.e820, BOOT_E820_MAX);
+        m->source.rsdp = pc_rsdp(pc);
+        ok = bzimage_probe(&m->source.kernel) ? bzimage_load(&m->source, &m->image, error)
+                                              : elf_image_load(&m->source, &m->image, error);
+    }
+    if (!ok) {
+        pc_destroy(pc);
+        return NULL;
+    }
+    machine_load(m, pc);
+    return pc;
+}
+
+static bool watch_input(struct machine *m, struct pc *pc, struct error *error)
+{
+    for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
+        struct chardev *dev = m->serial[i];
+        int status;
+
+        if (dev == NULL || dev->in_fd < 0)
+            continue;
+        status = pc_watch_fd(pc, dev->in_fd, chardev_ready, chardev_wants_input, dev);
+        if (status != 0)
+            return error_set(error, "serial%u: %s", i, strerror(-status));
+    }
+    return true;
+}
+
+/* -no-shutdown: the machine is off, the process waits for the user. */
+static void wait_for_quit(struct machine *m)
+{
+    while (!m->quit) {
+        struct pollfd fds[OPTIONS_SERIAL_MAX];
+
+        for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
+            const struct chardev *dev = m->serial[i];
+
+            fds[i] = (struct pollfd){.fd = dev != NULL && !dev->at_end ? dev->in_fd : -1,
+                                     .events = POLLIN};
+        }
+        if (poll(fds, OPTIONS_SERIAL_MAX, -1) < 0 && errno != EINTR)
+            return;
+        for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
+            if (fds[i].fd >= 0 && fds[i].revents != 0)
+                chardev_ready(m->serial[i], fds[i].fd);
+    }
+}
+
+/* Run to the end; the exit status. */
+static int run(struct machine *m)
+{
+    const struct options *o = m->options;
+
+    while (!m->quit) {
+        switch (pc_run(m->pc, o->max_insns)) {
+        case PC_POWEROFF:
+            if (o->no_shutdown)
+                wait_for_quit(m);
+            return 0;
+        case PC_RESET:
+            if (o->no_reboot)
+                return 0;
+            pc_reset(m->pc);
+            machine_load(m, m->pc);
+            break;
+        case PC_DEBUG_EXIT:
+            return pc_debug_exit_status(m->pc);
+        case PC_BUDGET:
+            return 0;
+        case PC_STOPPED:
+            break;
+        }
+    }
+    return 0;
+}
+
+static void print_screen(const struct machine *m)
+{
+    char *text = malloc(SCREEN_BYTES);
+    const size_t size = text != NULL ? pc_screen_text(m->pc, text, SCREEN_BYTES) : 0;
+
+    if (size != 0)
+        fwrite(text, 1, size, m->log);
+    else
+        fprintf(m->log, "ringer: the screen is in a graphics mode\n");
+    free(text);
+}
+
+static void print_stats(const struct machine *m, uint64_t elapsed_ns)
+{
+    const uint64_t insns = pc_cpu(m->pc)->icount;
+
+    fprintf(m->log, "seconds %.3f\n", (double)elapsed_ns / NS_PER_S);
+    if (insns != 0)
+        fprintf(m->log, "instructions %llu\n", (unsigned long long)insns);
+    if (pc_translator(m->pc) != NULL)
+        translator_print_stats(pc_translator(m->pc), m->log);
+}
+
+static int run_one(struct machine *m, struct error *error)
+{
+    uint64_t start_ns;
+    int status;
+
+    m->pc = machine_create_pc(m, &m->config, error);
+    if (m->pc == NULL || !watch_input(m, m->pc, error))
+        return -1;
+    start_ns = monotonic_ns();
+    status = run(m);
+    signals_restore_terminal();
+    if (m->options->log & LOG_SCREEN)
+        print_screen(m);
+    if (m->options->log & LOG_STATS)
+        print_stats(m, monotonic_ns() - start_ns);
+    return status;
+}
+
+static void destroy(struct machine *m)
+{
+    struct pc *pc = m->pc;
+
+    m->pc = NULL;
+    if (pc != NULL)
+        pc_destroy(pc);
+    for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
+        chardev_close(m->serial[i]);
+    chardev_close(m->debugcon);
+    boot_image_free(&m->image);
+    for (size_t i = 0; i < m->source.module_count; i++)
+        file_free(&m->source.modules[i].file);
+    free(m->module_texts);
+    file_free(&m->source.kernel);
+    file_free(&m->bios);
+    file_free(&m->vga_bios);
+    if (m->log != NULL && m->log != stderr)
+        fclose(m->log);
+}
+
+int machine_run(const struct options *options, struct error *error)
+{
+    struct machine m = {.options = options};
+    int status = -1;
+
+    signals_install(on_quit, &m);
+    if (prepare(&m, error))
+        status = options->accel == RUN_LOCKSTEP ? lockstep_run(&m, error) : run_one(&m, error);
+    signals_restore_terminal();
+    destroy(&m);
+    return status;
+}

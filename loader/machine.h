@@ -1,0 +1,42 @@
+/*
+ * loader/machine.h -- from options to a running machine, and to the process's exit status.
+ */
+#ifndef RINGER_LOADER_MACHINE_H
+#define RINGER_LOADER_MACHINE_H
+
+#include <stdio.h>
+
+#include "cpu/cpuid.h"
+#include "devices/pc.h"
+#include "loader/boot_image.h"
+#include "loader/chardev.h"
+#include "loader/options.h"
+#include "translator/translator.h"
+
+/* Everything that one run of the program holds. */
+struct machine {
+    const struct options *options;
+    FILE *log;
+    struct cpu_model model;
+    struct file bios, vga_bios;
+    struct boot_source source; /* with -kernel */
+    struct boot_image image;
+    char *module_texts; /* -initrd, cut at its commas */
+    struct chardev *serial[OPTIONS_SERIAL_MAX];
+    struct chardev *debugcon;
+    struct translator_options translator;
+    struct pc_config config;
+    struct pc *volatile pc; /* volatile: the signal handler stops it */
+    volatile bool quit;     /* the user or a signal asked to end */
+};
+
+/* Run what the options ask for.  Returns the exit status, or -1 with the error set. */
+int machine_run(const struct options *options, struct error *error);
+
+/* For lockstep.c: create another machine of the same configuration, images loaded. */
+struct pc *machine_create_pc(struct machine *m, const struct pc_config *config,
+                             struct error *error);
+/* Put the kernel in place again after pc_reset(). */
+void machine_load(const struct machine *m, struct pc *pc);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * loader/main.c -- the program: options in, exit status out.
+ */
+#include <stdio.h>
+
+#include "cpu/cpuid.h"
+#include "loader/machine.h"
+#include "loader/options.h"
+#include "loader/signals.h"
+
+#define VERSION "0.1"
+
+static int complain(const struct error *error)
+{
+    fprintf(stderr, "ringer: %s\n", error->text);
+    return 1;
+}
+
+static int print_cpu_models(void)
+{
+    struct cpu_model model;
+    char message[256];
+
+    if (!cpu_model_parse("?", 1, &model, message, sizeof(message)))
+        printf("%s\n", message);
+    return 0;
+}
+
+int main(int argc, char *argv[])
+{
+    struct options options;
+    struct error error;
+    int status;
+
+    if (!options_parse(argc, argv, &options, &error))
+        return complain(&error);
+    switch (options.action) {
+    case ACTION_HELP:
+        options_print_help(stdout);
+        return 0;
+    case ACTION_VERSION:
+        printf("Ringer version " VERSION "\n");
+        return 0;
+    case ACTION_CPU_HELP:
+        return print_cpu_models();
+    case ACTION_LOG_HELP:
+        options_print_log_items(stdout);
+        return 0;
+    case ACTION_RUN:
+        break;
+    }
+    if (!options.display_given)
+        fprintf(stderr, "ringer: there is no window yet; -nographic or -display none says so\n");
+    status = machine_run(&options, &error);
+    if (status < 0)
+        return complain(&error);
+    signals_die();
+    return status;
+}

@@ -1,0 +1,748 @@
+/*
+ * loader/options.c -- the command line.
+ *
+ * One row an option: its name, whether it takes an argument, the function that takes it in (NULL:
+ * known, but not there yet), and its line of help.  Nothing is silently ignored: what has no row is
+ * unknown, what has no function is named as missing.
+ */
+#define _GNU_SOURCE /* timegm, strptime */
+#include "loader/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RAM_DEFAULT   (UINT64_C(128) << 20)
+#define RAM_MINIMUM   (UINT64_C(1) << 20)
+#define RAM_MAXIMUM   (UINT64_C(1) << 40)
+#define CACHE_MINIMUM (UINT64_C(1) << 20)
+#define CACHE_MAXIMUM (UINT64_C(1) << 31) /* reach of a relative jump */
+
+enum { SUBOPTION_BYTES = 256, RAM_GRAIN = 4096, ICOUNT_SHIFT_MAX = 10 };
+
+/* ---- numbers ---- */
+
+/* A number with an optional K, M, G, T; without one it is multiplied by `unit`. */
+static bool parse_size(const char *text, uint64_t unit, uint64_t *bytes)
+{
+    static const char suffixes[] = "KMGT";
+    char *end;
+    uint64_t value;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    value = strtoull(text, &end, 0);
+    if (errno != 0)
+        return false;
+    if (*end != '\0') {
+        const char upper = (char)(*end >= 'a' && *end <= 'z' ? *end - 'a' + 'A' : *end);
+        const char *suffix = strchr(suffixes, upper);
+
+        if (suffix == NULL || end[1] != '\0')
+            return false;
+        unit = UINT64_C(1) << (10 * (suffix - suffixes + 1));
+    }
+    return !__builtin_mul_overflow(value, unit, bytes);
+}
+
+static bool parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    return errno == 0 && *end == '\0' && *value <= max;
+}
+
+/* on, off, yes, no, true, false; an absent value is on. */
+static bool parse_switch(const char *text, bool *value)
+{
+    *value =
+        text[0] == '\0' || !strcmp(text, "on") || !strcmp(text, "yes") || !strcmp(text, "true");
+    return *value || !strcmp(text, "off") || !strcmp(text, "no") || !strcmp(text, "false");
+}
+
+/* ---- key=value,key=value ---- */
+
+struct suboption {
+    const char *rest; /* what is still to be read */
+    char key[SUBOPTION_BYTES], value[SUBOPTION_BYTES];
+    bool has_value;
+};
+
+/* The next pair; false at the end, and with *error set when one is too long. */
+static bool suboption_next(struct suboption *sub, const char *option, struct error *error)
+{
+    const size_t length = strcspn(sub->rest, ",");
+    const char *equals = memchr(sub->rest, '=', length);
+    const size_t key_length = equals != NULL ? (size_t)(equals - sub->rest) : length;
+    const size_t value_length = equals != NULL ? length - key_length - 1 : 0;
+
+    if (sub->rest[0] == '\0' || error->text[0] != '\0')
+        return false;
+    if (key_length >= SUBOPTION_BYTES || value_length >= SUBOPTION_BYTES)
+        return error_set(error, "-%s: the argument is too long", option);
+    memcpy(sub->key, sub->rest, key_length);
+    sub->key[key_length] = '\0';
+    if (equals != NULL)
+        memcpy(sub->value, equals + 1, value_length);
+    sub->value[value_length] = '\0';
+    sub->has_value = equals != NULL;
+    sub->rest += length;
+    if (*sub->rest == ',')
+        sub->rest++;
+    return true;
+}
+
+/* Does `text` begin with the word `word`, ended by a comma or the end? */
+static bool first_word(const char *text, const char *word)
+{
+    const size_t length = strlen(word);
+
+    return !strncmp(text, word, length) && (text[length] == '\0' || text[length] == ',');
+}
+
+static bool bad_value(const char *option, const char *argument, const char *expected,
+                      struct error *error)
+{
+    return error_set(error, "-%s %s: %s", option, argument, expected);
+}
+
+static bool missing(const char *option, const char *argument, struct error *error)
+{
+    return error_set(error, "-%s %s: not supported yet", option, argument);
+}
+
+/* ---- one function an option: (options, its name, its argument, error) ---- */
+
+static bool take_help(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->action = ACTION_HELP;
+    return true;
+}
+
+static bool take_version(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->action = ACTION_VERSION;
+    return true;
+}
+
+static bool take_memory(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    const char *text = !strncmp(arg, "size=", 5) ? arg + 5 : arg;
+
+    if (strchr(text, ',') != NULL)
+        return error_set(e, "-%s %s: hot-plugged memory is not supported yet", name, arg);
+    if (!parse_size(text, UINT64_C(1) << 20, &o->ram_bytes))
+        return bad_value(name, arg, "not a size (512, 512M, 1G)", e);
+    if (o->ram_bytes < RAM_MINIMUM)
+        return bad_value(name, arg, "the guest needs at least 1 MiB", e);
+    if (o->ram_bytes > RAM_MAXIMUM)
+        return bad_value(name, arg, "more than the 1024 GiB that are supported", e);
+    o->ram_bytes = (o->ram_bytes + RAM_GRAIN - 1) & ~(uint64_t)(RAM_GRAIN - 1);
+    return true;
+}
+
+static bool take_kernel(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)e;
+    o->kernel = arg;
+    return true;
+}
+
+static bool take_initrd(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)e;
+    o->initrd = arg;
+    return true;
+}
+
+static bool take_append(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)e;
+    o->append = arg;
+    return true;
+}
+
+static bool take_bios(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)e;
+    o->bios = arg;
+    return true;
+}
+
+static bool take_firmware_dir(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    if (o->firmware_dir_count == OPTIONS_FIRMWARE_DIRS_MAX)
+        return error_set(e, "-%s: more than %d directories", name, OPTIONS_FIRMWARE_DIRS_MAX);
+    o->firmware_dirs[o->firmware_dir_count++] = arg;
+    return true;
+}
+
+static bool parse_chardev(const char *name, const char *arg, struct chardev_spec *spec,
+                          struct error *e)
+{
+    *spec = (struct chardev_spec){0};
+    if (!strcmp(arg, "stdio") || !strcmp(arg, "mon:stdio")) {
+        spec->kind = CHARDEV_STDIO;
+        spec->mux = arg[0] == 'm';
+    } else if (!strncmp(arg, "file:", 5) && arg[5] != '\0') {
+        spec->kind = CHARDEV_FILE;
+        spec->path = arg + 5;
+    } else if (!strcmp(arg, "null")) {
+        spec->kind = CHARDEV_NULL;
+    } else if (!strcmp(arg, "none")) {
+        spec->kind = CHARDEV_NONE;
+    } else if (!strcmp(arg, "pty")) {
+        spec->kind = CHARDEV_PTY;
+    } else {
+        return bad_value(name, arg, "supported are stdio, mon:stdio, file:PATH, pty, null, none",
+                         e);
+    }
+    return true;
+}
+
+static bool take_serial(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    if (o->serial_count == OPTIONS_SERIAL_MAX)
+        return error_set(e, "-%s %s: more than %d serial ports", name, arg, OPTIONS_SERIAL_MAX);
+    o->serial_given = true;
+    return parse_chardev(name, arg, &o->serial[o->serial_count++], e);
+}
+
+static bool take_debugcon(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    return parse_chardev(name, arg, &o->debugcon, e);
+}
+
+static bool take_nographic(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->nographic = o->display_given = true;
+    return true;
+}
+
+static bool take_nodefaults(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->no_defaults = true;
+    return true;
+}
+
+/* Options that ask for what is always so here. */
+static bool take_nothing(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)o, (void)name, (void)arg, (void)e;
+    return true;
+}
+
+static bool take_display(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    o->display_given = true;
+    return !strcmp(arg, "none") || missing(name, arg, e);
+}
+
+static bool take_vga(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    o->no_vga = !strcmp(arg, "none");
+    return o->no_vga || !strcmp(arg, "std") || missing(name, arg, e);
+}
+
+/* -nic, -net, -monitor, -parallel: only "none" so far. */
+static bool take_none(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)o;
+    return !strcmp(arg, "none") || missing(name, arg, e);
+}
+
+static bool take_device(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+    uint64_t port = 0x501, size = 2;
+
+    if (!first_word(arg, "isa-debug-exit"))
+        return missing(name, arg, e);
+    while (suboption_next(&sub, name, e)) {
+        if (!strcmp(sub.key, "isa-debug-exit") && !sub.has_value)
+            continue;
+        if (!strcmp(sub.key, "iobase") && parse_number(sub.value, 0xffff, &port))
+            continue;
+        if (!strcmp(sub.key, "iosize") && parse_number(sub.value, 4, &size) &&
+            (size == 1 || size == 2 || size == 4))
+            continue;
+        return bad_value(name, arg, "isa-debug-exit takes iobase=PORT and iosize=1, 2 or 4", e);
+    }
+    if (e->text[0] != '\0')
+        return false;
+    if (port + size > 0x10000)
+        return bad_value(name, arg, "the ports end at 0xffff", e);
+    o->debug_exit = true;
+    o->debug_exit_port = (uint16_t)port;
+    o->debug_exit_size = (uint16_t)size;
+    return true;
+}
+
+static bool take_no_reboot(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->no_reboot = true;
+    return true;
+}
+
+static bool take_no_shutdown(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->no_shutdown = true;
+    return true;
+}
+
+/* "2026-02-28" or "2026-02-28T12:34:56" */
+static bool parse_date(const char *text, uint64_t *epoch_s)
+{
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    time_t seconds;
+
+    if (end == NULL) {
+        tm = (struct tm){0};
+        end = strptime(text, "%Y-%m-%d", &tm);
+    }
+    if (end == NULL || *end != '\0')
+        return false;
+    seconds = timegm(&tm);
+    *epoch_s = (uint64_t)seconds;
+    return seconds >= 0;
+}
+
+static bool take_rtc(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+
+    while (suboption_next(&sub, name, e)) {
+        if (!strcmp(sub.key, "base") && !strcmp(sub.value, "utc"))
+            o->rtc = RTC_UTC;
+        else if (!strcmp(sub.key, "base") && !strcmp(sub.value, "localtime"))
+            o->rtc = RTC_LOCALTIME;
+        else if (!strcmp(sub.key, "base") && parse_date(sub.value, &o->rtc_epoch_s))
+            o->rtc = RTC_DATE;
+        else if (!strcmp(sub.key, "base"))
+            return bad_value(name, arg, "base is utc, localtime or YYYY-MM-DD[THH:MM:SS]", e);
+        else if (!strcmp(sub.key, "clock") && !strcmp(sub.value, "vm"))
+            continue; /* the RTC follows the machine's clock */
+        else
+            return missing(name, arg, e);
+    }
+    return e->text[0] == '\0';
+}
+
+static bool take_cpu(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)e;
+    o->cpu_model = arg;
+    if (!strcmp(arg, "help") || !strcmp(arg, "?"))
+        o->action = ACTION_CPU_HELP;
+    return true;
+}
+
+static bool parse_accel(struct options *o, const char *name, const char *text, struct error *e)
+{
+    if (!strcmp(text, "translate") || !strcmp(text, "tcg"))
+        o->accel = RUN_TRANSLATE;
+    else if (!strcmp(text, "interpret"))
+        o->accel = RUN_INTERPRET;
+    else if (!strcmp(text, "lockstep"))
+        o->accel = RUN_LOCKSTEP;
+    else if (!strcmp(text, "kvm") || !strcmp(text, "hvf") || !strcmp(text, "xen") ||
+             !strcmp(text, "whpx") || !strcmp(text, "nvmm"))
+        return bad_value(name, text,
+                         "Ringer needs no hardware virtualization and uses none "
+                         "(translate, interpret, lockstep)",
+                         e);
+    else
+        return bad_value(name, text, "known are translate (or tcg), interpret, lockstep", e);
+    return true;
+}
+
+static bool take_accel(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+    bool first = true;
+    uint64_t mib;
+
+    while (suboption_next(&sub, name, e)) {
+        if ((first && !sub.has_value) || (!strcmp(sub.key, "accel") && sub.has_value)) {
+            if (!parse_accel(o, name, sub.has_value ? sub.value : sub.key, e))
+                return false;
+        } else if (!strcmp(sub.key, "counted") && parse_switch(sub.value, &o->counted)) {
+            ;
+        } else if (!strcmp(sub.key, "insns") && parse_size(sub.value, 1, &o->max_insns)) {
+            ;
+        } else if (!strcmp(sub.key, "tb-size") && parse_number(sub.value, 1 << 20, &mib)) {
+            o->cache_bytes = mib << 20;
+            if (o->cache_bytes < CACHE_MINIMUM || o->cache_bytes > CACHE_MAXIMUM)
+                return bad_value(name, arg, "tb-size is 1 to 2048 MiB", e);
+        } else if (!strcmp(sub.key, "thread") &&
+                   (!strcmp(sub.value, "single") || !strcmp(sub.value, "multi"))) {
+            ; /* one CPU has one thread either way */
+        } else {
+            return bad_value(name, arg, "it takes counted=on|off, insns=N, tb-size=MIB", e);
+        }
+        first = false;
+    }
+    return e->text[0] == '\0';
+}
+
+/* -icount shift=N: virtual time advances 2^N ns an instruction. */
+static bool take_icount(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    const char *text = !strncmp(arg, "shift=", 6) ? arg + 6 : arg;
+    uint64_t shift;
+
+    if (!parse_number(text, ICOUNT_SHIFT_MAX, &shift))
+        return bad_value(name, arg, "supported is shift=0 to shift=10", e);
+    o->counted = true;
+    o->ns_per_insn = 1u << shift;
+    return true;
+}
+
+static bool take_machine(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+    bool first = true;
+
+    while (suboption_next(&sub, name, e)) {
+        const char *type = NULL;
+
+        if (first && !sub.has_value)
+            type = sub.key;
+        else if (!strcmp(sub.key, "type") && sub.has_value)
+            type = sub.value;
+        else if (!strcmp(sub.key, "accel") && sub.has_value) {
+            if (!parse_accel(o, name, sub.value, e))
+                return false;
+        } else
+            return error_set(e, "-%s %s: %s is not supported yet", name, arg, sub.key);
+        if (type != NULL && strcmp(type, "pc") != 0)
+            return bad_value(name, arg, "only the machine pc is supported", e);
+        first = false;
+    }
+    return e->text[0] == '\0';
+}
+
+static bool take_smp(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+    uint64_t count;
+
+    (void)o;
+    while (suboption_next(&sub, name, e)) {
+        static const char *const keys[] = {"cpus",    "cores", "threads",
+                                           "sockets", "dies",  "maxcpus"};
+        bool known = !sub.has_value;
+
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+            known = known || !strcmp(sub.key, keys[i]);
+        if (!known || !parse_number(sub.has_value ? sub.value : sub.key, 4096, &count) ||
+            count == 0)
+            return bad_value(name, arg, "not a number of CPUs", e);
+        if (count != 1)
+            return error_set(e, "-%s %s: more than one CPU is not supported yet", name, arg);
+    }
+    return e->text[0] == '\0';
+}
+
+/* The order of drives; there are none yet, so every order means the same. */
+static bool take_boot(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+
+    (void)o;
+    while (suboption_next(&sub, name, e)) {
+        const bool is_order =
+            !sub.has_value || !strcmp(sub.key, "order") || !strcmp(sub.key, "once");
+        const char *letters = sub.has_value ? sub.value : sub.key;
+
+        if (is_order && letters[0] != '\0' && letters[strspn(letters, "abcdnp")] == '\0')
+            continue;
+        if (!strcmp(sub.key, "menu") && !strcmp(sub.value, "off"))
+            continue;
+        return is_order ? bad_value(name, arg, "an order is made of the letters a, b, c, d, n", e)
+                        : missing(name, arg, e);
+    }
+    return e->text[0] == '\0';
+}
+
+/* -d items: QEMU's names and our own. */
+static const struct {
+    const char *name;
+    unsigned bits;
+    const char *help;
+} log_items[] = {
+    {"in_asm", LOG_IN_ASM, "guest code of each translated block"},
+    {"out_asm", LOG_OUT_ASM, "host code of each translated block"},
+    {"stats", LOG_STATS, "counters, when the machine ends"},
+    {"screen", LOG_SCREEN, "text of the screen, when the machine ends"},
+    {"guest_errors", LOG_GUEST_ERRORS, "what a device was asked for and cannot do"},
+    {"unimp", LOG_GUEST_ERRORS, "the same"},
+    {"io", LOG_IO, "accesses to I/O ports that nothing claims, once each"},
+};
+
+static bool take_log(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+
+    if (!strcmp(arg, "help")) {
+        o->action = ACTION_LOG_HELP;
+        return true;
+    }
+    while (suboption_next(&sub, name, e)) {
+        size_t i;
+
+        for (i = 0; i < sizeof(log_items) / sizeof(log_items[0]); i++)
+            if (!sub.has_value && !strcmp(sub.key, log_items[i].name))
+                break;
+        if (i == sizeof(log_items) / sizeof(log_items[0]))
+            return error_set(e, "-%s %s: not supported (see -d help)", name, sub.key);
+        o->log |= log_items[i].bits;
+    }
+    return e->text[0] == '\0';
+}
+
+static bool take_log_file(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)e;
+    o->log_file = arg;
+    return true;
+}
+
+static bool take_switch(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    struct suboption sub = {.rest = arg};
+
+    while (suboption_next(&sub, name, e)) {
+        if (!strcmp(sub.key, "no-chain"))
+            o->no_chain = true;
+        else if (!strcmp(sub.key, "no-flags"))
+            o->no_flags = true;
+        else
+            return error_set(e, "-%s %s: known switches are no-chain, no-flags", name, sub.key);
+    }
+    return e->text[0] == '\0';
+}
+
+static bool take_kvm(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)arg;
+    return parse_accel(o, name, "kvm", e);
+}
+
+/* ---- the table ---- */
+
+struct option_row {
+    const char *name;
+    const char *argument; /* how the help shows it; NULL: takes none */
+    bool (*take)(struct options *o, const char *name, const char *arg, struct error *e);
+    const char *help; /* NULL: an alias or a compatibility spelling */
+};
+
+/* clang-format off */
+static const struct option_row option_rows[] = {
+    {"h",            NULL,     take_help,         NULL},
+    {"help",         NULL,     take_help,         "this list"},
+    {"version",      NULL,     take_version,      "the version"},
+    {"m",            "SIZE",   take_memory,       "guest memory in MiB, or with M or G (128)"},
+    {"cpu",          "MODEL",  take_cpu,          "CPU model and ,+feature,-feature (max)"},
+    {"smp",          "1",      take_smp,          "number of CPUs"},
+    {"machine",      "pc",     take_machine,      "the machine; also accel=..."},
+    {"M",            "pc",     take_machine,      NULL},
+    {"accel",        "NAME",   take_accel,        "translate (or tcg), interpret, lockstep; then"
+                                                  " ,counted=on ,insns=N ,tb-size=MIB"},
+    {"kernel",       "FILE",   take_kernel,       "Linux bzImage, multiboot or PVH kernel"},
+    {"initrd",       "FILE",   take_initrd,       "initial RAM disk, or multiboot modules"
+                                                  " \"FILE ARGS,FILE ARGS\""},
+    {"append",       "TEXT",   take_append,       "the kernel's command line"},
+    {"bios",         "FILE",   take_bios,         "system firmware (bios-256k.bin)"},
+    {"L",            "DIR",    take_firmware_dir, "where firmware is looked for first"},
+    {"boot",         "ORDER",  take_boot,         "order of boot drives"},
+    {"serial",       "WHERE",  take_serial,       "stdio, mon:stdio, file:PATH, pty, null, none"},
+    {"debugcon",     "WHERE",  take_debugcon,     "the firmware's log (port 0x402), as -serial"},
+    {"nographic",    NULL,     take_nographic,    "no window; first serial port on the terminal"},
+    {"display",      "none",   take_display,      "no window"},
+    {"vga",          "std",    take_vga,          "std or none"},
+    {"device",       "NAME",   take_device,       "isa-debug-exit[,iobase=PORT][,iosize=N]"},
+    {"nic",          "none",   take_none,         "no network card"},
+    {"net",          "none",   take_none,         NULL},
+    {"monitor",      "none",   take_none,         NULL},
+    {"parallel",     "none",   take_none,         NULL},
+    {"rtc",          "base=T", take_rtc,          "utc, localtime or 2026-01-31T12:00:00"},
+    {"icount",       "shift=N", take_icount,      "count instructions as time, 2^N ns each"},
+    {"no-reboot",    NULL,     take_no_reboot,    "a reset ends the process"},
+    {"no-shutdown",  NULL,     take_no_shutdown,  "power-off does not end the process"},
+    {"d",            "ITEMS",  take_log,          "what to log (-d help lists it)"},
+    {"D",            "FILE",   take_log_file,     "where to log (standard error)"},
+    {"x",            "SWITCH", take_switch,       "turn off a translator feature:"
+                                                  " no-chain, no-flags"},
+    {"nodefaults",   NULL,     take_nodefaults,   "no serial port unless asked for"},
+    {"no-user-config", NULL,   take_nothing,      NULL},
+    {"no-hpet",      NULL,     take_nothing,      NULL},
+    {"enable-kvm",   NULL,     take_kvm,          NULL},
+
+    {"fda",          "FILE",   NULL,              NULL},
+    {"fdb",          "FILE",   NULL,              NULL},
+    {"hda",          "FILE",   NULL,              NULL},
+    {"hdb",          "FILE",   NULL,              NULL},
+    {"hdc",          "FILE",   NULL,              NULL},
+    {"hdd",          "FILE",   NULL,              NULL},
+    {"cdrom",        "FILE",   NULL,              NULL},
+    {"drive",        "SPEC",   NULL,              NULL},
+    {"blockdev",     "SPEC",   NULL,              NULL},
+    {"snapshot",     NULL,     NULL,              NULL},
+    {"netdev",       "SPEC",   NULL,              NULL},
+    {"chardev",      "SPEC",   NULL,              NULL},
+    {"mon",          "SPEC",   NULL,              NULL},
+    {"qmp",          "SPEC",   NULL,              NULL},
+    {"gdb",          "SPEC",   NULL,              NULL},
+    {"s",            NULL,     NULL,              NULL},
+    {"S",            NULL,     NULL,              NULL},
+    {"global",       "SPEC",   NULL,              NULL},
+    {"object",       "SPEC",   NULL,              NULL},
+    {"fw_cfg",       "SPEC",   NULL,              NULL},
+    {"option-rom",   "FILE",   NULL,              NULL},
+    {"acpitable",    "SPEC",   NULL,              NULL},
+    {"smbios",       "SPEC",   NULL,              NULL},
+    {"no-acpi",      NULL,     NULL,              NULL},
+    {"numa",         "SPEC",   NULL,              NULL},
+    {"mem-path",     "PATH",   NULL,              NULL},
+    {"mem-prealloc", NULL,     NULL,              NULL},
+    {"overcommit",   "SPEC",   NULL,              NULL},
+    {"k",            "LANG",   NULL,              NULL},
+    {"audio",        "SPEC",   NULL,              NULL},
+    {"audiodev",     "SPEC",   NULL,              NULL},
+    {"usb",          NULL,     NULL,              NULL},
+    {"usbdevice",    "SPEC",   NULL,              NULL},
+    {"vnc",          "SPEC",   NULL,              NULL},
+    {"spice",        "SPEC",   NULL,              NULL},
+    {"full-screen",  NULL,     NULL,              NULL},
+    {"virtfs",       "SPEC",   NULL,              NULL},
+    {"fsdev",        "SPEC",   NULL,              NULL},
+    {"dtb",          "FILE",   NULL,              NULL},
+    {"loadvm",       "TAG",    NULL,              NULL},
+    {"incoming",     "SPEC",   NULL,              NULL},
+    {"daemonize",    NULL,     NULL,              NULL},
+    {"pidfile",      "FILE",   NULL,              NULL},
+    {"runas",        "USER",   NULL,              NULL},
+    {"chroot",       "DIR",    NULL,              NULL},
+    {"sandbox",      "SPEC",   NULL,              NULL},
+    {"name",         "TEXT",   NULL,              NULL},
+    {"uuid",         "UUID",   NULL,              NULL},
+    {"watchdog-action", "A",   NULL,              NULL},
+    {"action",       "SPEC",   NULL,              NULL},
+    {"trace",        "SPEC",   NULL,              NULL},
+    {"dfilter",      "SPEC",   NULL,              NULL},
+    {"singlestep",   NULL,     NULL,              NULL},
+    {"plugin",       "FILE",   NULL,              NULL},
+    {"readconfig",   "FILE",   NULL,              NULL},
+};
+/* clang-format on */
+
+static const struct option_row *find_row(const char *name)
+{
+    for (size_t i = 0; i < sizeof(option_rows) / sizeof(option_rows[0]); i++)
+        if (!strcmp(option_rows[i].name, name))
+            return &option_rows[i];
+    return NULL;
+}
+
+/* What only shows when everything has been read. */
+static bool check_together(struct options *o, struct error *error)
+{
+    unsigned stdio_users = o->debugcon.kind == CHARDEV_STDIO;
+
+    if (o->append != NULL && o->kernel == NULL)
+        return error_set(error, "-append: only with -kernel");
+    if (o->initrd != NULL && o->kernel == NULL)
+        return error_set(error, "-initrd: only with -kernel");
+    /* The terminal goes to the debug console when that asked for it by name. */
+    if (o->nographic && !o->serial_given && !o->no_defaults && stdio_users == 0) {
+        o->serial[0] = (struct chardev_spec){.kind = CHARDEV_STDIO, .mux = true};
+        o->serial_count = 1;
+    }
+    for (unsigned i = 0; i < o->serial_count; i++)
+        stdio_users += o->serial[i].kind == CHARDEV_STDIO;
+    if (stdio_users > 1)
+        return error_set(error, "-serial, -debugcon: only one of them can have stdio");
+    if (o->accel == RUN_LOCKSTEP)
+        o->counted = true;
+    return true;
+}
+
+bool options_parse(int argc, char *const argv[], struct options *o, struct error *error)
+{
+    *o = (struct options){
+        .ram_bytes = RAM_DEFAULT,
+        .cpu_model = "max",
+        .max_insns = UINT64_MAX,
+    };
+    *error = (struct error){0};
+    for (int i = 1; i < argc; i++) {
+        const char *text = argv[i], *argument = "";
+        const struct option_row *row;
+
+        if (text[0] != '-' || text[1] == '\0')
+            return error_set(error, "%s: disk images are not supported yet", text);
+        row = find_row(text[1] == '-' ? text + 2 : text + 1);
+        if (row == NULL)
+            return error_set(error, "unknown option %s (see ringer -help)", text);
+        if (row->take == NULL)
+            return error_set(error, "-%s: not supported yet", row->name);
+        if (row->argument != NULL) {
+            if (i + 1 == argc)
+                return error_set(error, "-%s: needs an argument", row->name);
+            argument = argv[++i];
+        }
+        if (!row->take(o, row->name, argument, error))
+            return false;
+        if (o->action != ACTION_RUN)
+            return true;
+    }
+    return check_together(o, error);
+}
+
+void options_print_help(FILE *out)
+{
+    fprintf(out, "Ringer runs a PC in an ordinary process, without hardware virtualization.\n"
+                 "usage: ringer [options], as for qemu-system-x86_64\n\n");
+    for (size_t i = 0; i < sizeof(option_rows) / sizeof(option_rows[0]); i++) {
+        const struct option_row *row = &option_rows[i];
+        char left[32];
+
+        if (row->help == NULL)
+            continue;
+        snprintf(left, sizeof(left), "-%s %s", row->name, row->argument ? row->argument : "");
+        fprintf(out, "  %-18s %s\n", left, row->help);
+    }
+    fprintf(out, "\nKnown, but not there yet:");
+    for (size_t i = 0, column = 80; i < sizeof(option_rows) / sizeof(option_rows[0]); i++) {
+        if (option_rows[i].take != NULL)
+            continue;
+        if (column + strlen(option_rows[i].name) + 2 > 78) {
+            fprintf(out, "\n ");
+            column = 1;
+        }
+        column += (size_t)fprintf(out, " -%s", option_rows[i].name);
+    }
+    fprintf(out, "\n\nOn the terminal (-nographic, -serial mon:stdio): Ctrl-A h for help, "
+                 "Ctrl-A x quits.\n");
+}
+
+void options_print_log_items(FILE *out)
+{
+    for (size_t i = 0; i < sizeof(log_items) / sizeof(log_items[0]); i++)
+        fprintf(out, "  %-14s %s\n", log_items[i].name, log_items[i].help);
+}
