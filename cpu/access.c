@@ -174,7 +174,8 @@ static void breakpoints_match(struct cpu *cpu, linaddr_t linear, unsigned size, 
         const uint64_t bytes = length[control >> 2];
         const linaddr_t start = cpu->dr[i] & ~(bytes - 1);
 
-        if (!(cpu->data_breakpoints >> i & 1))
+        /* DR7 too: a task switch clears its local enables. */
+        if (!(cpu->data_breakpoints >> i & 1) || !(cpu->dr[7] >> (2 * i) & 3))
             continue;
         if ((control & 3) == 1 && access != ACCESS_WRITE)
             continue;

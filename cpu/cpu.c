@@ -12,6 +12,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/exception.h"
 #include "cpu/fpu.h"
+#include "cpu/icache.h"
 #include "cpu/mmu.h"
 #include "cpu/msr.h"
 #include "cpu/physmem.h"
@@ -68,6 +69,7 @@ struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
         return NULL;
     }
     cpu_reset(cpu);
+    cpu->icache = icache_create(cpu); /* NULL: the interpreter runs uncached */
     return cpu;
 }
 
@@ -75,6 +77,8 @@ void cpu_destroy(struct cpu *cpu)
 {
     if (cpu == NULL)
         return;
+    if (cpu->icache != NULL)
+        icache_destroy(cpu->icache);
     physmem_remove_code_listener(cpu->mem, &cpu->tlb);
     physmem_remove_map_listener(cpu->mem, &cpu->tlb);
     thunk_destroy(cpu->thunks);
