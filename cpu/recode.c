@@ -40,9 +40,9 @@ enum {
     CODE_Gv = FIELD_REG | FIELD_V,
     CODE_Gy = FIELD_REG | FIELD_Y,
     CODE_Eb = FIELD_RM, CODE_Ed = FIELD_RM, CODE_Ew = FIELD_RM, CODE_M = FIELD_RM,
-    CODE_M512 = FIELD_RM, CODE_Ma = FIELD_RM, CODE_Mb = FIELD_RM, CODE_Md = FIELD_RM,
-    CODE_Mdq = FIELD_RM, CODE_Menv = FIELD_RM, CODE_Mp = FIELD_RM, CODE_Mq = FIELD_RM,
-    CODE_Ms = FIELD_RM, CODE_Msave = FIELD_RM, CODE_Mt = FIELD_RM, CODE_Mw = FIELD_RM,
+    CODE_M512 = FIELD_RM, CODE_Mb = FIELD_RM, CODE_Md = FIELD_RM,
+    CODE_Mdq = FIELD_RM, CODE_Menv = FIELD_RM, CODE_Mq = FIELD_RM,
+    CODE_Msave = FIELD_RM, CODE_Mt = FIELD_RM, CODE_Mw = FIELD_RM,
     CODE_Mx = FIELD_RM, CODE_Nq = FIELD_RM, CODE_Qd = FIELD_RM, CODE_Qq = FIELD_RM,
     CODE_RdMb = FIELD_RM, CODE_RdMw = FIELD_RM, CODE_STi = FIELD_RM, CODE_Ud = FIELD_RM,
     CODE_Udq = FIELD_RM, CODE_Uq = FIELD_RM, CODE_Ux = FIELD_RM, CODE_Wb = FIELD_RM,
@@ -62,7 +62,8 @@ enum {
     CODE_Ob = FIELD_MOFFS, CODE_Ov = FIELD_MOFFS,
     CODE_AL = FIELD_FIXED, CODE_AX = FIELD_FIXED, CODE_CL = FIELD_FIXED, CODE_DX = FIELD_FIXED,
     CODE_ST0 = FIELD_FIXED, CODE_eAX = FIELD_FIXED, CODE_one = FIELD_FIXED, CODE_rAX = FIELD_FIXED,
-    CODE_Ap = FIELD_REFUSE, CODE_CS = FIELD_REFUSE, CODE_Cd = FIELD_REFUSE, CODE_DS = FIELD_REFUSE,
+    CODE_Ap = FIELD_REFUSE, CODE_Ma = FIELD_REFUSE, CODE_Mp = FIELD_REFUSE,
+    CODE_Ms = FIELD_REFUSE, CODE_CS = FIELD_REFUSE, CODE_Cd = FIELD_REFUSE, CODE_DS = FIELD_REFUSE,
     CODE_Dd = FIELD_REFUSE, CODE_ES = FIELD_REFUSE, CODE_FS = FIELD_REFUSE, CODE_GS = FIELD_REFUSE,
     CODE_Gm = FIELD_REFUSE, CODE_Jb = FIELD_REFUSE, CODE_Jz = FIELD_REFUSE, CODE_Rm = FIELD_REFUSE,
     CODE_SS = FIELD_REFUSE, CODE_Sw = FIELD_REFUSE, CODE_VMdd = FIELD_REFUSE,
@@ -266,19 +267,13 @@ static unsigned host_w(const struct insn *in, const struct row_fields *row)
     return 1;
 }
 
-/* Does the host need 66 so that the operation keeps its size (or because 66 selects the row)? */
+/* Does the host need 66 so that the operation keeps its size, or because 66 selects the row? */
 static bool needs_66(const struct insn *in, const struct row_fields *row)
 {
-    if (row->pp == P66)
-        return true;
-    if (in->width != 2)
-        return false;
-    if (row->pp == PANY)
-        return true;
     for (unsigned i = 0; i < INSN_OPERANDS; i++)
         if (row->op[i] & FIELD_V)
-            return true;
-    return false;
+            return in->width == 2;
+    return row->pp == P66 || (row->pp == PANY && in->width == 2);
 }
 
 static bool encode_fields(const struct insn *in, const struct row_fields *row,
