@@ -58,3 +58,108 @@ bool run_maskmov(struct cpu *cpu, const struct insn *in)
         enter_mmx(cpu);
     return true;
 }
+
+/* ---- AVX ---- */
+
+/* Vectors as the handlers below see them: both halves of a YMM register in a row. */
+static void read_vector(const struct cpu *cpu, unsigned reg, uint8_t value[32])
+{
+    native_copy(value, cpu->fpu + FPU_XMM + 16 * reg, 16);
+    native_copy(value + 16, cpu->fpu + FPU_YMM + 16 * reg, 16);
+}
+/* As every VEX instruction does, clear what is above `size`. */
+static void write_vector(struct cpu *cpu, unsigned reg, uint8_t value[32], unsigned size)
+{
+    native_zero(value + size, 32 - size);
+    native_copy(cpu->fpu + FPU_XMM + 16 * reg, value, 16);
+    native_copy(cpu->fpu + FPU_YMM + 16 * reg, value + 16, 16);
+}
+
+static uint64_t read_element(const uint8_t *vector, unsigned at, unsigned size)
+{
+    uint64_t value = 0;
+
+    native_copy(&value, vector + at, size);
+    return value;
+}
+static bool is_selected(const uint8_t *mask, unsigned at, unsigned size)
+{
+    return mask[at + size - 1] & 0x80;
+}
+
+/*
+ * VMASKMOVPS/PD, VPMASKMOVD/Q: elements whose mask has its top bit set are loaded (others become
+ * zero) or stored (others stay).  Unselected elements cannot fault.  [SDM 2C "VMASKMOV"]
+ */
+bool run_vmaskmov(struct cpu *cpu, const struct insn *in)
+{
+    const bool store = in->ops[0].kind == OPERAND_MEM;
+    const unsigned size = in->vex_l ? 32 : 16;
+    const bool pd = in->opcode == 0x2d || in->opcode == 0x2f;
+    const unsigned step = pd || (in->opcode & 0x80 && in->rex & 8) ? 8 : 4;
+    const uint64_t offset = operand_offset(cpu, in), wrap = width_mask(in->addr_size);
+    uint8_t mask[32], data[32] = {0};
+    uint64_t value;
+
+    fpu_leave(cpu);
+    read_vector(cpu, in->ops[1].reg, mask);
+    if (store)
+        read_vector(cpu, in->ops[2].reg, data);
+    for (unsigned at = 0; at < size; at += step) {
+        if (!is_selected(mask, at, step))
+            continue;
+        if (store) {
+            if (!access_probe_write(cpu, in->seg, (offset + at) & wrap, step))
+                return false;
+        } else {
+            if (!access_read(cpu, in->seg, (offset + at) & wrap, step, &value))
+                return false;
+            native_copy(data + at, &value, step);
+        }
+    }
+    if (!store) {
+        write_vector(cpu, in->ops[0].reg, data, size);
+        return true;
+    }
+    for (unsigned at = 0; at < size; at += step)
+        if (is_selected(mask, at, step) &&
+            !access_write(cpu, in->seg, (offset + at) & wrap, step, read_element(data, at, step)))
+            return false;
+    return true;
+}
+
+/*
+ * VGATHERxxx, VPGATHERxxx: op0[i] = mem[base + index[i] * scale + disp] where the mask op2 has the
+ * element's top bit set; the mask is cleared.  [SDM 2C "VPGATHERDD"]  A fault leaves both registers
+ * as they were, which the manual allows: the instruction starts over.
+ */
+bool run_gather(struct cpu *cpu, const struct insn *in)
+{
+    const unsigned size = in->vex_l ? 32 : 16;
+    const unsigned step = in->rex & 8 ? 8 : 4, index_step = in->vsib;
+    /* As many elements as fit of the wider kind. */
+    const unsigned count = size / (step > index_step ? step : index_step);
+    const uint64_t wrap = width_mask(in->addr_size);
+    const uint64_t base = (in->base != NO_REG ? cpu->gpr[in->base] : 0) + (uint64_t)in->disp;
+    uint8_t data[32], mask[32], index[32];
+
+    fpu_leave(cpu);
+    read_vector(cpu, in->ops[0].reg, data);
+    read_vector(cpu, in->ops[2].reg, mask);
+    read_vector(cpu, in->index, index);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t element = read_element(index, i * index_step, index_step), value;
+
+        if (!is_selected(mask, i * step, step))
+            continue;
+        if (index_step == 4)
+            element = (uint64_t)(int64_t)(int32_t)element;
+        if (!access_read(cpu, in->seg, (base + element * in->scale) & wrap, step, &value))
+            return false;
+        native_copy(data + i * step, &value, step);
+    }
+    native_zero(mask, sizeof mask);
+    write_vector(cpu, in->ops[0].reg, data, count * step);
+    write_vector(cpu, in->ops[2].reg, mask, size);
+    return true;
+}
