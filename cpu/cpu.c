@@ -6,8 +6,8 @@
  */
 #include "cpu/cpu.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
 #include "cpu/cpuid.h"
 #include "cpu/exception.h"
@@ -49,11 +49,12 @@ static void on_map_change(void *ctx, physaddr_t gpa, uint64_t size)
 struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
                        const struct cpu_ops *ops, void *ops_ctx)
 {
-    struct cpu *cpu = aligned_alloc(_Alignof(struct cpu), sizeof *cpu);
+    /* Page-aligned and zero; most of it (generated code's tables) is touched only when used. */
+    struct cpu *cpu = mmap(NULL, sizeof *cpu, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (cpu == NULL)
+    if (cpu == MAP_FAILED)
         return NULL;
-    memset(cpu, 0, sizeof *cpu);
     cpu->mem = mem;
     cpu->model = model;
     cpu->ops = ops;
@@ -82,7 +83,7 @@ void cpu_destroy(struct cpu *cpu)
     physmem_remove_code_listener(cpu->mem, &cpu->tlb);
     physmem_remove_map_listener(cpu->mem, &cpu->tlb);
     thunk_destroy(cpu->thunks);
-    free(cpu);
+    munmap(cpu, sizeof *cpu);
 }
 
 /* What RESET and INIT have in common: [SDM 3A table 9-1], columns "RESET" and "INIT". */
@@ -113,7 +114,7 @@ static void reset_common(struct cpu *cpu)
     cpu->shadow = 0;
     cpu->halted = false;
     cpu->nmi_pending = cpu->nmi_blocked = cpu->init_pending = cpu->smi_pending = false;
-    cpu->double_faulting = false;
+    cpu->double_faulting = cpu->shutdown = false;
     cpu->dr6_pending = 0;
     cpu->fault = (struct cpu_fault){0};
     for (unsigned i = 0; i < 4; i++)
@@ -318,7 +319,7 @@ void cpu_service_event(struct cpu *cpu)
     if (nmi_ready(cpu)) {
         cpu->nmi_pending = false;
         cpu->nmi_blocked = true;
-        cpu->halted = false;
+        cpu->halted = cpu->shutdown = false;
         cpu->shadow = 0;
         exception_interrupt(cpu, VEC_NMI, EVENT_EXTERNAL);
     } else if (intr_ready(cpu)) {
