@@ -340,7 +340,7 @@ static uint32_t build(const unsigned *cand, unsigned count, unsigned fixed)
                (uint32_t)form_of[cand[best]] << LEAF_FORM_SHIFT;
     }
 
-    uint32_t children[8];
+    uint32_t children[8] = {0};
     bool same = true;
     const unsigned values = dims[d].values;
 
