@@ -23,7 +23,6 @@ enum {
 };
 
 static struct sigaction previous[SIGNAL_COUNT];
-static int install_result;
 
 struct thread_hooks {
     hostfault_fn fn;
@@ -78,23 +77,31 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     errno = saved_errno;
 }
 
-static void install_once(void)
+static int install_one(unsigned i)
 {
     struct sigaction action = {.sa_sigaction = on_signal,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction old;
 
     sigemptyset(&action.sa_mask);
-    for (unsigned i = 0; i < SIGNAL_COUNT; i++)
-        if (sigaction(hostfault_signals[i], &action, &previous[i]) < 0 && !install_result)
-            install_result = -errno;
+    if (sigaction(hostfault_signals[i], NULL, &old) < 0)
+        return -errno;
+    if (old.sa_flags & SA_SIGINFO && old.sa_sigaction == on_signal)
+        return 0;
+    previous[i] = old; /* before ours is there: it may be needed at once */
+    return sigaction(hostfault_signals[i], &action, NULL) < 0 ? -errno : 0;
 }
 
 int hostfault_install(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    int result = 0;
 
-    pthread_once(&once, install_once);
-    return install_result;
+    pthread_mutex_lock(&mutex);
+    for (unsigned i = 0; i < SIGNAL_COUNT && !result; i++)
+        result = install_one(i);
+    pthread_mutex_unlock(&mutex);
+    return result;
 }
 
 int hostfault_thread_init(void)

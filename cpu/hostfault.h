@@ -30,7 +30,8 @@ struct hostfault_range {
     uintptr_t resume;
 };
 
-/* Take over the signals; idempotent, any thread.  Returns 0 or a negative errno. */
+/* Take over the signals; idempotent, any thread; takes them again from who took them since (test
+ * frameworks do).  Returns 0 or a negative errno. */
 int hostfault_install(void);
 /* Give the calling thread its alternate signal stack; idempotent.  Returns 0 or -ENOMEM. */
 int hostfault_thread_init(void);
