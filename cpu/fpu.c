@@ -43,6 +43,7 @@ void fpu_save(struct cpu *cpu)
     *fpu_u16(cpu, FPU_FOP) = 0;
     *fpu_u64(cpu, FPU_FIP) = 0;
     *fpu_u64(cpu, FPU_FDP) = 0;
+    *fpu_u32(cpu, FPU_MXCSR_MASK) = MXCSR_WRITABLE; /* not the host's extra bits */
     __asm__ volatile("fninit\n\tldmxcsr %0" ::"m"(host_mxcsr));
     cpu->fpu_live = false;
 }
@@ -69,6 +70,7 @@ void fpu_reset(struct cpu *cpu)
     *fpu_u16(cpu, FPU_FCW) = FCW_RESET;
     cpu->fpu[FPU_FTW] = 0xff; /* tag word 5555h: eight zeros */
     *fpu_u32(cpu, FPU_MXCSR) = MXCSR_DEFAULT;
+    *fpu_u32(cpu, FPU_MXCSR_MASK) = MXCSR_WRITABLE;
     *fpu_u64(cpu, FPU_XSTATE_BV) = XCR0_SUPPORTED;
 }
 

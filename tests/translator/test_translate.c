@@ -1,0 +1,207 @@
+/*
+ * tests/translator/test_translate.c -- small guest programs, interpreted and translated: the same
+ * registers, flags and memory at the end.  The programs are 32-bit, flat, CPL 0, and end in HLT.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cpu/cpuid.h"
+#include "cpu/fpu.h"
+#include "cpu/interp.h"
+#include "cpu/physmem.h"
+#include "cpu/segment.h"
+#include "translator/translator.h"
+
+enum { MEMORY = 16 << 20, CODE_AT = 0x10000, STACK_AT = 0x20000, DATA_AT = 0x30000 };
+
+#define PROGRAM(name, text)                                                                        \
+    extern const uint8_t name[], name##_end[];                                                     \
+    __asm__(".pushsection .rodata\n.code32\n" #name ":\n" text "\nhlt\n" #name                      \
+            "_end:\n.code64\n.popsection\n")
+
+PROGRAM(loop_program, "mov $1000, %ecx\n xor %eax, %eax\n"
+                      "1: add %ecx, %eax\n adc $3, %edx\n rol $5, %edx\n dec %ecx\n jnz 1b\n");
+PROGRAM(memory_program, "mov $0x30000, %esi\n mov $300, %ecx\n xor %eax, %eax\n"
+                        "1: mov %eax, (%esi,%eax,4)\n add (%esi), %ebx\n incl 4(%esi)\n"
+                        "cmpb $7, 3(%esi)\n sbb %edx, %edx\n xchg %ah, 5(%esi)\n"
+                        "movzbl 1(%esi), %edi\n add %ch, 9(%esi)\n inc %eax\n loop 1b\n");
+PROGRAM(stack_program, "mov $500, %ecx\n"
+                       "1: push %ecx\n push $-2\n pushl (%esp)\n call 2f\n pop %edx\n pop %edx\n"
+                       "pop %ecx\n loop 1b\n jmp 3f\n"
+                       "2: push %ebp\n mov %esp, %ebp\n mov 8(%ebp), %eax\n add %eax, %ebx\n leave\n"
+                       "ret\n3: call 5f\n5: pop %edi\n"
+                       "add $(4f-5b), %edi\n jmp *%edi\n ud2\n4: nop\n");
+PROGRAM(shift_program, "mov $0x12345678, %eax\n mov $400, %ebp\n"
+                       "1: mov %ebp, %ecx\n shl %cl, %eax\n rcr %cl, %ebx\n shld %cl, %eax, %edx\n"
+                       "sar %cl, %ch\n ror %cl, %esi\n add %ecx, %eax\n shl %cl, %ecx\n"
+                       "setc %ch\n mov %ch, %dh\n dec %ebp\n jne 1b\n");
+PROGRAM(flags_program, "mov $100, %ecx\n"
+                       "1: cmp %ecx, %eax\n mov 0x30000, %edx\n pushf\n pop %ebx\n lahf\n"
+                       "add %ebx, 0x30004\n cmc\n mov %edx, 0x30008\n adc $0x7ffffff0, %eax\n"
+                       "seto 0x3000c\n jo 2f\n inc %esi\n2: loop 1b\n");
+PROGRAM(divide_program, "mov $77, %ecx\n1: mov $0, %edx\n mov $123456789, %eax\n div %ecx\n"
+                        "add %edx, %ebx\n imul %ecx, %ebx\n mov %ecx, %eax\n mul %ebx\n xor %edx, %esi\n"
+                        "loop 1b\n");
+PROGRAM(vector_program, "fninit\n mov $200, %ecx\n mov $0x30000, %esi\n movl $0x3f800000, (%esi)\n"
+                        "1: cvtsi2sd %ecx, %xmm0\n sqrtsd %xmm0, %xmm1\n addsd %xmm1, %xmm2\n"
+                        "movups %xmm2, 16(%esi)\n paddd 16(%esi), %xmm3\n movd %xmm3, %eax\n"
+                        "pshufd $0x1b, %xmm3, %xmm4\n flds (%esi)\n fadds (%esi)\n fstpl 8(%esi)\n"
+                        "ucomisd %xmm0, %xmm2\n setb %bl\n pmovmskb %xmm4, %edx\n add %edx, %edi\n"
+                        "loop 1b\n");
+/* A loop that rewrites the immediate of an instruction in its own block, and one behind it. */
+PROGRAM(patch_program, "mov $50, %ecx\n call 1f\n1: pop %esi\n"
+                       "2: mov %cl, (3f-1b+1)(%esi)\n3: mov $0, %al\n add %eax, %ebx\n"
+                       "mov %cl, (4f-1b+2)(%esi)\n nop\n4: add $1, %edx\n loop 2b\n");
+PROGRAM(string_program, "mov $0x30000, %edi\n mov $5000, %ecx\n mov $0xab, %al\n cld\n rep stosb\n"
+                        "mov $0x30000, %esi\n mov $0x32000, %edi\n mov $1000, %ecx\n rep movsl\n"
+                        "mov $0x30000, %esi\n mov $0x32000, %edi\n mov $4097, %ecx\n repe cmpsb\n"
+                        "mov %ecx, %ebx\n lodsl\n std\n movsb\n cld\n");
+
+struct machine {
+    struct physmem *mem;
+    struct cpu *cpu;
+    struct cpu_model model;
+    struct translator *tr;
+};
+
+static uint32_t io_read(void *ctx, uint16_t port, unsigned size)
+{
+    (void)ctx;
+    (void)port;
+    (void)size;
+    return ~0u;
+}
+static void io_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
+{
+    (void)ctx;
+    (void)port;
+    (void)size;
+    (void)value;
+}
+static uint64_t tsc(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+static void machine_shutdown(void *ctx)
+{
+    (void)ctx;
+}
+static const struct cpu_ops ops = {
+    .io_read = io_read, .io_write = io_write, .tsc = tsc, .shutdown = machine_shutdown};
+
+static void machine_open(struct machine *m, bool translate, bool no_chain)
+{
+    const struct translator_options options = {.no_chain = no_chain};
+    char message[256];
+
+    memset(m, 0, sizeof(*m));
+    m->mem = physmem_create(MEMORY, 36);
+    assert_non_null(m->mem);
+    assert_int_equal(physmem_map(m->mem, 0, MEMORY, 0, true), 0);
+    assert_true(cpu_model_parse("max", 1000000000, &m->model, message, sizeof(message)));
+    m->cpu = cpu_create(m->mem, &m->model, &ops, NULL);
+    assert_non_null(m->cpu);
+    if (translate) {
+        m->tr = translator_create(m->mem, &options);
+        assert_non_null(m->tr);
+        assert_int_equal(translator_attach(m->tr, m->cpu), 0);
+    }
+}
+
+static void machine_close(struct machine *m)
+{
+    if (m->tr != NULL) {
+        translator_detach(m->tr, m->cpu);
+        translator_destroy(m->tr);
+    }
+    cpu_destroy(m->cpu);
+    physmem_destroy(m->mem);
+}
+
+static void machine_start(struct machine *m, const uint8_t *code, size_t size)
+{
+    struct cpu *cpu = m->cpu;
+
+    physmem_write_bytes(m->mem, CODE_AT, code, size);
+    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
+    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        cpu->seg[i] = (struct segment){
+            .limit = 0xffffffff,
+            .selector = i == CS ? 8 : 16,
+            .attr = SEG_P | SEG_S | SEG_G | SEG_DB | (i == CS ? 0xb : 3),
+        };
+        segment_update_cache(&cpu->seg[i]);
+    }
+    cpu->cpl = 0;
+    cpu_update_mode(cpu);
+    for (unsigned i = 0; i < 8; i++)
+        cpu->gpr[i] = 0x01010101u * i;
+    cpu->gpr[RSP] = STACK_AT;
+    cpu->rip = CODE_AT;
+    cpu->rflags = 2;
+}
+
+static void machine_run(struct machine *m)
+{
+    const enum run_exit end = m->tr ? translator_run(m->tr, m->cpu, UINT64_MAX)
+                                    : interp_run(m->cpu, UINT64_MAX);
+
+    assert_int_equal(end, RUN_HALTED);
+}
+
+static void compare(const uint8_t *code, const uint8_t *end)
+{
+    struct machine a, b;
+
+    for (unsigned no_chain = 0; no_chain < 2; no_chain++) {
+        machine_open(&a, false, false);
+        machine_open(&b, true, no_chain);
+        machine_start(&a, code, (size_t)(end - code));
+        machine_start(&b, code, (size_t)(end - code));
+        machine_run(&a);
+        machine_run(&b);
+        for (unsigned i = 0; i < 8; i++)
+            assert_int_equal(a.cpu->gpr[i], b.cpu->gpr[i]);
+        assert_int_equal(a.cpu->rip, b.cpu->rip);
+        assert_int_equal(a.cpu->rflags, b.cpu->rflags);
+        assert_memory_equal(physmem_backing(a.mem, 0), physmem_backing(b.mem, 0), MEMORY);
+        assert_memory_equal(a.cpu->fpu, b.cpu->fpu, 416);
+        machine_close(&a);
+        machine_close(&b);
+    }
+}
+
+#define COMPARE(name)                                                                              \
+    static void test_##name(void **state)                                                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        compare(name##_program, name##_program_end);                                               \
+    }
+COMPARE(loop)
+COMPARE(memory)
+COMPARE(stack)
+COMPARE(shift)
+COMPARE(flags)
+COMPARE(divide)
+COMPARE(vector)
+COMPARE(patch)
+COMPARE(string)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loop),   cmocka_unit_test(test_memory), cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_shift),  cmocka_unit_test(test_flags),  cmocka_unit_test(test_divide),
+        cmocka_unit_test(test_vector), cmocka_unit_test(test_patch),  cmocka_unit_test(test_string),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
