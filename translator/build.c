@@ -12,6 +12,7 @@ struct decoded {
     bool call[BLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
     uint32_t live[BLOCK_MAX_INSNS + 1];   /* flags that matter before each instruction */
     unsigned count;
+    bool step; /* the one instruction is fetched anew each time */
 };
 
 static enum code_size code_size_of(uint32_t mode)
@@ -34,6 +35,7 @@ static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned r
     unsigned at = 0;
 
     d->count = 0;
+    d->step = false;
     while (d->count < BLOCK_MAX_INSNS && at < room) {
         struct insn *in = &d->insn[d->count];
 
@@ -47,6 +49,18 @@ static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned r
             break;
     }
     d->offset[d->count] = (uint16_t)at;
+}
+
+/* One instruction that the page does not hold whole, or that is none. */
+static void describe_step(struct decoded *d, unsigned room)
+{
+    const unsigned bytes = room < INSN_MAX_LENGTH ? room : INSN_MAX_LENGTH;
+
+    d->insn[0] = (struct insn){.length = (uint8_t)bytes};
+    d->offset[0] = 0;
+    d->offset[1] = (uint16_t)bytes;
+    d->call[0] = d->step = true;
+    d->count = 1;
 }
 
 /* Can the guest see the flags as they are before `in`, other than through its flags_read? */
@@ -123,7 +137,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     bytes = page->host + in_page;
     decode_block(cpu, bytes, PAGE_SIZE - in_page, key->mode, &d);
     if (d.count == 0)
-        return NULL;
+        describe_step(&d, PAGE_SIZE - in_page);
     find_live_flags(&d, tr->options.no_flags);
 
     b.tr = tr;
@@ -146,7 +160,10 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
         b.bytes = bytes + d.offset[i];
         b.rip = key->linear - key->cs_base + d.offset[i];
         b.next_rip = b.rip + d.insn[i].length;
-        translate_insn(&b, &d.insn[i], d.call[i]);
+        if (d.step)
+            build_step(&b);
+        else
+            translate_insn(&b, &d.insn[i], d.call[i]);
     }
     sites[d.count] = (struct block_site){d.offset[d.count], (uint16_t)(b.e.at - start)};
     b.block->guest_bytes = d.offset[d.count];

@@ -68,6 +68,10 @@ void build_probe(struct build *b, unsigned size, enum access access);
 /* All of it for the instruction's memory operand; after it the operand is build_operand(). */
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access);
 #define BUILD_OPERAND INDEX(T0, T1, 1, 0)
+/* ESP += delta, as wide as the stack. Clobbers TC for 16-bit stacks. */
+void build_move_esp(struct build *b, int32_t delta);
+/* Push a host register (which may be T3), or with NO_REG the immediate. */
+void build_push(struct build *b, unsigned width, uint8_t value_reg, uint32_t value);
 /* DS, ES, SS, CS have base 0 and no limit here. */
 bool build_flat(const struct build *b, enum seg seg);
 
@@ -84,6 +88,8 @@ bool build_needs_poll(const struct build *b, uint64_t target);
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);
 /* Interpret the current instruction here, then go on behind. */
 void build_call_slow(struct build *b);
+/* End the block: fetch the current instruction through the page tables and interpret it. */
+void build_step(struct build *b);
 /* T0 = offset in CS: go there through the jump cache. Ends the block. */
 void build_indirect(struct build *b);
 /* Emit side exits and stubs; after the last instruction. */
@@ -96,8 +102,8 @@ static inline int build_gpr(const struct operand *op)
 }
 
 /*
- * Translate the block at `key`.  NULL when its first instruction cannot be in a block (crosses the
- * page, does not decode, not in RAM) or the cache cannot take it.
+ * Translate the block at `key`.  A first instruction that crosses the page or does not decode makes
+ * a block that steps it.  NULL when the code is not in RAM or the cache cannot take the block.
  */
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key);
 

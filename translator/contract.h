@@ -58,8 +58,8 @@ struct rt {
     uint64_t neg_write[VIEW_COUNT][RT_ENTRIES];
     uint64_t addend[VIEW_COUNT][RT_ENTRIES];
     uint64_t code_id[VIEW_COUNT]
-                    [RT_ENTRIES]; /* id << 32 of the code page mapped here, 0: unknown */
-    uint8_t global[VIEW_COUNT][RT_ENTRIES];  /* data entry and code id are of a global page */
+                    [RT_ENTRIES];           /* id << 32 of the code page mapped here, 0: unknown */
+    uint8_t global[VIEW_COUNT][RT_ENTRIES]; /* data entry and code id are of a global page */
     struct jump_entry jumps[RT_ENTRIES];
 
     uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */

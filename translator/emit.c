@@ -238,6 +238,33 @@ void emit_shr_ri(struct emit *e, enum width w, uint8_t reg, uint8_t count)
     emit_u8(e, count);
 }
 
+void emit_shl_ri(struct emit *e, enum width w, uint8_t reg, uint8_t count)
+{
+    op_rr(e, w, 0xc1, 4, reg, false);
+    emit_u8(e, count);
+}
+
+void emit_and_ri(struct emit *e, enum width w, uint8_t reg, uint32_t value)
+{
+    op_rr(e, w, 0x81, 4, reg, false);
+    emit_u32(e, value);
+}
+
+void emit_and_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src)
+{
+    op_rr(e, w, 0x21, src, dst, false);
+}
+
+void emit_or_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src)
+{
+    op_rr(e, w, 0x09, src, dst, false);
+}
+
+void emit_xor_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src)
+{
+    op_rr(e, w, 0x31, src, dst, false);
+}
+
 void emit_add_ri(struct emit *e, enum width w, uint8_t reg, int32_t value)
 {
     if (w == W8) {

@@ -70,6 +70,11 @@ void emit_rorx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t c
 void emit_shr_ri(struct emit *e, enum width w, uint8_t reg, uint8_t count);
 void emit_add_ri(struct emit *e, enum width w, uint8_t reg, int32_t value);
 
+void emit_shl_ri(struct emit *e, enum width w, uint8_t reg, uint8_t count);
+void emit_and_ri(struct emit *e, enum width w, uint8_t reg, uint32_t value);
+void emit_and_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
+void emit_or_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
+void emit_xor_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
 void emit_add_mi(struct emit *e, enum width w, struct mem dst, int32_t value);
 
 void emit_lahf(struct emit *e);

@@ -166,6 +166,13 @@ void build_call_slow(struct build *b)
     record(b, b->index);
 }
 
+void build_step(struct build *b)
+{
+    emit_call_to(&b->e, b->tr->glue.step);
+    record(b, b->index);
+    b->ended = true;
+}
+
 static void patch_rel32(uint8_t *field, int64_t value)
 {
     const int32_t rel = (int32_t)value;

@@ -74,6 +74,7 @@ bool glue_emit(struct glue *glue, struct emit *e)
     emit_ret(e);
 
     glue->slow = stub(e, runtime_slow, true, reload_at);
+    glue->step = stub(e, runtime_step, true, reload_at);
     glue->stop = stub(e, runtime_stop, true, reload_at);
     glue->resolve = stub(e, runtime_resolve, true, reload_at);
     glue->indirect = stub(e, runtime_indirect, false, reload_at);

@@ -160,8 +160,7 @@ bool rule_fence(struct build *b, const struct insn *in)
 
 /* ---- stack ---- */
 
-/* ESP += delta, as wide as the stack. Clobbers TC for 16-bit stacks. */
-static void move_esp(struct build *b, int32_t delta)
+void build_move_esp(struct build *b, int32_t delta)
 {
     struct emit *e = &b->e;
 
@@ -173,8 +172,7 @@ static void move_esp(struct build *b, int32_t delta)
     }
 }
 
-/* Push `value_reg` (a host register, or NO_REG: the immediate). */
-static void push_value(struct build *b, unsigned width, uint8_t value_reg, uint32_t value)
+void build_push(struct build *b, unsigned width, uint8_t value_reg, uint32_t value)
 {
     struct emit *e = &b->e;
 
@@ -184,7 +182,7 @@ static void push_value(struct build *b, unsigned width, uint8_t value_reg, uint3
         emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);
     else
         emit_mov_mr(e, width, BUILD_OPERAND, value_reg);
-    move_esp(b, -(int32_t)width);
+    build_move_esp(b, -(int32_t)width);
 }
 
 bool rule_push(struct build *b, const struct insn *in)
@@ -196,15 +194,15 @@ bool rule_push(struct build *b, const struct insn *in)
         return false;
     switch (in->ops[0].kind) {
     case OPERAND_GPR:
-        push_value(b, width, host_gpr(in->ops[0].reg), 0);
+        build_push(b, width, host_gpr(in->ops[0].reg), 0);
         return true;
     case OPERAND_IMM:
-        push_value(b, width, NO_REG, (uint32_t)in->imm);
+        build_push(b, width, NO_REG, (uint32_t)in->imm);
         return true;
     case OPERAND_MEM:
         build_memory(b, in, width, ACCESS_READ);
         emit_movzx_rm(e, T3, width, BUILD_OPERAND);
-        push_value(b, width, T3, 0);
+        build_push(b, width, T3, 0);
         return true;
     default:
         return false;
@@ -221,7 +219,7 @@ bool rule_pop(struct build *b, const struct insn *in)
     build_stack_linear(b, HOST_ESP, 0, width, ACCESS_READ);
     build_probe(b, width, ACCESS_READ);
     emit_mov_rm(e, width, T3, BUILD_OPERAND);
-    move_esp(b, (int32_t)width);
+    build_move_esp(b, (int32_t)width);
     emit_mov_rr(e, width, host_gpr(in->ops[0].reg), T3); /* POP ESP: the value wins */
     return true;
 }
@@ -297,13 +295,13 @@ bool rule_call_near(struct build *b, const struct insn *in)
 
         if (build_needs_poll(b, target))
             build_poll(b);
-        push_value(b, width, NO_REG, (uint32_t)b->next_rip);
+        build_push(b, width, NO_REG, (uint32_t)b->next_rip);
         build_exit(b, 0, target);
         b->ended = true;
         return true;
     }
     load_target(b, in, T3);
-    push_value(b, width, NO_REG, (uint32_t)b->next_rip);
+    build_push(b, width, NO_REG, (uint32_t)b->next_rip);
     emit_mov_rr(&b->e, W32, T0, T3);
     build_indirect(b);
     return true;
@@ -319,7 +317,7 @@ bool rule_ret(struct build *b, const struct insn *in)
     build_stack_linear(b, HOST_ESP, 0, width, ACCESS_READ);
     build_probe(b, width, ACCESS_READ);
     emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
-    move_esp(b, (int32_t)width + pop);
+    build_move_esp(b, (int32_t)width + pop);
     build_indirect(b);
     return true;
 }

@@ -42,6 +42,7 @@ static void flags_collect(struct cpu *cpu)
 static void flags_offer(struct cpu *cpu)
 {
     rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
+    cpu->rflags &= ~(uint64_t)FLAGS_OSZAPC; /* so that PUSHF can add */
 }
 
 /* ---- finding the next block ---- */
@@ -49,8 +50,8 @@ static void flags_offer(struct cpu *cpu)
 /* Single steps, breakpoints and alignment checks are the interpreter's. */
 static bool must_interpret(const struct cpu *cpu)
 {
-    return (cpu->rflags & FLAG_TF) || (cpu->dr[7] & 0xff) || cpu->align_check || cpu->shadow != 0 ||
-           (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+    return (cpu->rflags & (FLAG_TF | FLAG_RF)) || (cpu->dr[7] & 0xff) || cpu->align_check ||
+           cpu->shadow != 0 || (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
 }
 
 static bool must_return(const struct cpu *cpu)
@@ -189,6 +190,22 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
     tr->counters.slow++;
     tables_fill(cpu, missed);
     return host;
+}
+
+uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned index;
+    struct block *block = record_block(record, &index);
+
+    tr->counters.steps++;
+    flags_collect(cpu);
+    cpu->rip = block_rip(block, index);
+    if (tr->options.counted)
+        cpu->icount--; /* the block has counted it, and so will the interpreter */
+    (void)interp_step(cpu);
+    cpu->code_written = false;
+    return go_on(tr, cpu);
 }
 
 uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)

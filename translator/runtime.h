@@ -16,6 +16,7 @@ struct glue {
     void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
     uint64_t leave;                                /* state is in struct cpu: return from enter() */
     uint64_t slow;     /* CALL; then u64 block, u16 instruction: interpret it, go on */
+    uint64_t step;     /* CALL; then the same: fetch it anew and interpret it */
     uint64_t stop;     /* CALL; then the same: leave before the instruction */
     uint64_t resolve;  /* CALL; then u64 block, u16 exit: find and link the exit's target */
     uint64_t indirect; /* JMP with T0 = offset in CS: find the block */
@@ -42,6 +43,7 @@ struct translator {
 
 /* Called by glue; each returns the host address to go on at (often glue.leave). */
 uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_step(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused);
