@@ -99,10 +99,11 @@ static uint64_t info_text(struct info *info, const char *first, const char *seco
         return 0;
     out = info_at(info, at);
     memcpy(out, first, a);
+    out += a;
     if (a != 0 && b != 0)
         *out++ = ' ';
-    memcpy(out + a, second, b);
-    out[a + b] = 0;
+    memcpy(out, second, b);
+    out[b] = 0;
     return at;
 }
 

@@ -1,0 +1,222 @@
+/*
+ * tests/loader/test_options.c -- the command line: meanings, defaults, and clear errors.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "loader/options.h"
+
+enum { ARGUMENTS_MAX = 32 };
+
+/* Parse a command line given as one string, words separated by blanks. */
+static bool parse(const char *line, struct options *options, struct error *error)
+{
+    static char copy[1024];
+    char *argv[ARGUMENTS_MAX] = {"ringer"};
+    int argc = 1;
+
+    assert_true(strlen(line) < sizeof(copy));
+    strcpy(copy, line);
+    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
+        assert_true(argc < ARGUMENTS_MAX);
+        argv[argc++] = word;
+    }
+    return options_parse(argc, argv, options, error);
+}
+
+static void accepts(const char *line, struct options *options)
+{
+    struct error error;
+
+    if (!parse(line, options, &error))
+        fail_msg("%s: %s", line, error.text);
+}
+
+static void test_memory_sizes(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t mib;
+    } cases[] = {
+        {"", 128},          {"-m 512", 512},       {"-m 512M", 512}, {"-m 1G", 1024},
+        {"-m 1g", 1024},    {"-m size=64", 64},    {"-m 1T", 1 << 20}, {"-m 2048K", 2},
+        {"--m 16", 16},
+    };
+    struct options options;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        accepts(cases[i].line, &options);
+        assert_int_equal(options.ram_bytes, cases[i].mib << 20);
+    }
+}
+
+static void test_errors_name_the_option(void **state)
+{
+    static const struct {
+        const char *line, *message; /* the message begins so */
+    } cases[] = {
+        {"-m 0", "-m 0: the guest needs"},
+        {"-m", "-m: needs an argument"},
+        {"-m -5", "-m -5: not a size"},
+        {"-m 12Q", "-m 12Q: not a size"},
+        {"-m 12MB", "-m 12MB: not a size"},
+        {"-m 99999999999999999999", "-m 9"},
+        {"-m 18446744073709551615G", "-m 1"},
+        {"-m 2T", "-m 2T: more than"},
+        {"-m 512,slots=2", "-m 512,slots=2: hot-plugged"},
+        {"-foo", "unknown option -foo (see ringer -help)"},
+        {"--foo", "unknown option --foo"},
+        {"disk.img", "disk.img: disk images are not supported yet"},
+        {"-hda disk.img", "-hda: not supported yet"},
+        {"-cdrom x", "-cdrom: not supported yet"},
+        {"-s", "-s: not supported yet"},
+        {"-netdev user", "-netdev: not supported yet"},
+        {"-nic user", "-nic user: not supported yet"},
+        {"-monitor stdio", "-monitor stdio: not supported yet"},
+        {"-smp 2", "-smp 2: more than one CPU"},
+        {"-smp cpus=1,cores=2", "-smp cpus=1,cores=2: more than one CPU"},
+        {"-smp x", "-smp x: not a number"},
+        {"-machine q35", "-machine q35: only the machine pc"},
+        {"-machine pc,usb=on", "-machine pc,usb=on: usb is not supported yet"},
+        {"-accel kvm", "-accel kvm: Ringer needs no hardware"},
+        {"-enable-kvm", "-enable-kvm: Ringer needs no hardware"},
+        {"-accel magic", "-accel magic: known are"},
+        {"-accel tcg,foo=1", "-accel tcg,foo=1: it takes"},
+        {"-accel tcg,tb-size=0", "-accel tcg,tb-size=0: tb-size is"},
+        {"-serial tcp::4444", "-serial tcp::4444: supported are"},
+        {"-serial file:", "-serial file:: supported are"},
+        {"-nographic -debugcon stdio -serial stdio", "-serial, -debugcon: only one"},
+        {"-serial stdio -serial mon:stdio", "-serial, -debugcon: only one"},
+        {"-serial null -serial null -serial null -serial null -serial null", "-serial null: more"},
+        {"-append x", "-append: only with -kernel"},
+        {"-initrd x", "-initrd: only with -kernel"},
+        {"-device e1000", "-device e1000: not supported yet"},
+        {"-device isa-debug-exit,iobase=0x10000", "-device isa-debug-exit,iobase=0x10000: isa-"},
+        {"-device isa-debug-exit,iobase=0xffff,iosize=4", "-device isa-debug-exit,iobase=0xffff"},
+        {"-device isa-debug-exit,iosize=3", "-device isa-debug-exit,iosize=3: isa-debug-exit"},
+        {"-rtc base=yesterday", "-rtc base=yesterday: base is"},
+        {"-rtc driftfix=slew", "-rtc driftfix=slew: not supported yet"},
+        {"-display sdl", "-display sdl: not supported yet"},
+        {"-vga qxl", "-vga qxl: not supported yet"},
+        {"-d nonsense", "-d nonsense: not supported"},
+        {"-x warp", "-x warp: known switches"},
+        {"-icount auto", "-icount auto: supported is"},
+        {"-boot order=xyz", "-boot order=xyz: an order"},
+        {"-boot menu=on", "-boot menu=on: not supported yet"},
+    };
+    struct options options;
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (parse(cases[i].line, &options, &error))
+            fail_msg("%s: accepted", cases[i].line);
+        if (strncmp(error.text, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("%s: says \"%s\"", cases[i].line, error.text);
+    }
+}
+
+static void test_serial_ports(void **state)
+{
+    struct options options;
+
+    (void)state;
+    accepts("-display none", &options);
+    assert_int_equal(options.serial_count, 0);
+    accepts("-nographic", &options);
+    assert_int_equal(options.serial_count, 1);
+    assert_int_equal(options.serial[0].kind, CHARDEV_STDIO);
+    assert_true(options.serial[0].mux);
+    accepts("-nographic -serial none", &options);
+    assert_int_equal(options.serial[0].kind, CHARDEV_NONE);
+    accepts("-serial stdio -serial file:/x,y -serial null -serial pty", &options);
+    assert_int_equal(options.serial_count, 4);
+    assert_false(options.serial[0].mux);
+    assert_string_equal(options.serial[1].path, "/x,y");
+    assert_int_equal(options.serial[2].kind, CHARDEV_NULL);
+    assert_int_equal(options.serial[3].kind, CHARDEV_PTY);
+    /* The debug console on the terminal: -nographic leaves it alone. */
+    accepts("-nographic -debugcon stdio", &options);
+    assert_int_equal(options.serial_count, 0);
+    accepts("-nodefaults -nographic", &options);
+    assert_int_equal(options.serial_count, 0);
+}
+
+static void test_acceleration(void **state)
+{
+    struct options options;
+
+    (void)state;
+    accepts("", &options);
+    assert_int_equal(options.accel, RUN_TRANSLATE);
+    assert_false(options.counted);
+    assert_int_equal(options.max_insns, UINT64_MAX);
+    accepts("-accel tcg,thread=multi,tb-size=32", &options);
+    assert_int_equal(options.accel, RUN_TRANSLATE);
+    assert_int_equal(options.cache_bytes, 32 << 20);
+    accepts("-accel interpret,counted=on,insns=2M", &options);
+    assert_int_equal(options.accel, RUN_INTERPRET);
+    assert_true(options.counted);
+    assert_int_equal(options.max_insns, 2 << 20);
+    accepts("-machine pc,accel=interpret", &options);
+    assert_int_equal(options.accel, RUN_INTERPRET);
+    accepts("-accel lockstep", &options);
+    assert_true(options.counted);
+    accepts("-icount shift=3 -x no-chain,no-flags", &options);
+    assert_int_equal(options.ns_per_insn, 8);
+    assert_true(options.no_chain && options.no_flags);
+}
+
+static void test_the_rest(void **state)
+{
+    struct options options;
+
+    (void)state;
+    accepts("-kernel k -initrd i -append a -bios b -L d1 -L d2 -vga none -no-reboot -no-shutdown",
+            &options);
+    assert_string_equal(options.kernel, "k");
+    assert_string_equal(options.initrd, "i");
+    assert_string_equal(options.append, "a");
+    assert_string_equal(options.bios, "b");
+    assert_int_equal(options.firmware_dir_count, 2);
+    assert_string_equal(options.firmware_dirs[1], "d2");
+    assert_true(options.no_vga && options.no_reboot && options.no_shutdown);
+    accepts("-device isa-debug-exit", &options);
+    assert_int_equal(options.debug_exit_port, 0x501);
+    assert_int_equal(options.debug_exit_size, 2);
+    accepts("-device isa-debug-exit,iobase=0xf4,iosize=0x04", &options);
+    assert_int_equal(options.debug_exit_port, 0xf4);
+    assert_int_equal(options.debug_exit_size, 4);
+    accepts("-rtc base=2000-01-02T03:04:05", &options);
+    assert_int_equal(options.rtc, RTC_DATE);
+    assert_int_equal(options.rtc_epoch_s, 946782245);
+    accepts("-rtc base=localtime,clock=vm", &options);
+    assert_int_equal(options.rtc, RTC_LOCALTIME);
+    accepts("-d in_asm,stats,screen -D log", &options);
+    assert_int_equal(options.log, LOG_IN_ASM | LOG_STATS | LOG_SCREEN);
+    assert_string_equal(options.log_file, "log");
+    accepts("-smp 1 -boot order=dc,menu=off -nic none -net none -monitor none -M pc", &options);
+    accepts("-help -nonsense", &options);
+    assert_int_equal(options.action, ACTION_HELP);
+    accepts("-cpu help", &options);
+    assert_int_equal(options.action, ACTION_CPU_HELP);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_sizes),
+        cmocka_unit_test(test_errors_name_the_option),
+        cmocka_unit_test(test_serial_ports),
+        cmocka_unit_test(test_acceleration),
+        cmocka_unit_test(test_the_rest),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
