@@ -110,5 +110,6 @@ bool fpu_pending_error(struct cpu *cpu, const struct insn *in)
     if (cpu->ops && cpu->ops->ferr)
         cpu->ops->ferr(cpu->ops_ctx);
     cpu->rip = (cpu->rip - in->length) & width_mask(in->code_size);
+    cpu->code_written = true; /* run loops: do not go on with the next decoded instruction */
     return true;
 }
