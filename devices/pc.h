@@ -28,6 +28,10 @@ struct pc_config {
     const struct translator_options *translator; /* NULL: defaults */
     bool counted_time;      /* virtual time = icount * ns_per_insn, reproducible */
     unsigned ns_per_insn_x1000; /* with counted_time; 0: 1000 (1 ns an instruction) */
+    /* With counted_time, for lockstep: timers and descriptors are looked at when pc_run() is entered
+     * and while halted, never in between; a leader that runs block by block is then followed
+     * exactly by calling pc_run() with as many instructions as it retired. */
+    bool follower;
     uint64_t rtc_epoch_s;   /* seconds since 1970 that the RTC shows at power-on */
     bool no_vga;
     struct char_backend *serial[4]; /* COM1..COM4 or NULL */

@@ -1,0 +1,295 @@
+/*
+ * devices/pc_irq.c -- interrupt wiring, APIC messages, and what the CPU asks of the board.
+ *
+ *   chips, PIIX3, SCI --(OR per ISA IRQ)--> 8259 pair --INT--> LINT0 of the local APIC --> INTR
+ *                                      \--> I/O APIC pins (IRQ 0 on pin 2) --messages--^
+ *
+ * A line that several drive carries its driver's bit in the upper half of the pin number.
+ */
+#include "devices/pc_internal.h"
+
+enum irq_driver { DRIVER_ISA, DRIVER_PIRQ, DRIVER_SCI, DRIVER_FERR, DRIVER_SERIAL };
+#define DRIVER_SHIFT     8
+#define TIMER_PIN        2 /* the I/O APIC's pin for IRQ 0 */
+#define FERR_IRQ         13
+#define SERIAL_IRQ(port) ((port) % 2 == 0 ? 4u : 3u)
+
+/* ---- ISA interrupt lines ---- */
+
+static void irq_changed(void *ctx, unsigned index, bool level)
+{
+    struct pc *pc = ctx;
+    const unsigned irq = index & (ISA_IRQ_COUNT - 1), driver = index >> DRIVER_SHIFT;
+    uint32_t *sources = &pc->irq_sources[irq];
+
+    if (level)
+        *sources |= 1u << driver;
+    else
+        *sources &= ~(1u << driver);
+    i8259_set_irq(pc->pic, irq, *sources != 0);
+    ioapic_set_pin(pc->ioapic, irq == 0 ? TIMER_PIN : irq, *sources != 0);
+}
+
+static void irq_connect(struct pc *pc, struct line *line, unsigned irq, enum irq_driver driver)
+{
+    line_connect(line, irq_changed, pc, irq | (unsigned)driver << DRIVER_SHIFT);
+}
+
+/* ---- other wires ---- */
+
+static void cpu_intr_changed(void *ctx, unsigned index, bool level)
+{
+    struct pc *pc = ctx;
+
+    (void)index;
+    cpu_set_intr(pc->cpu, level);
+}
+
+static void a20_changed(void *ctx, unsigned index, bool level)
+{
+    struct pc *pc = ctx;
+
+    (void)index;
+    (void)level;
+    cpu_set_a20(pc->cpu, pc->a20_kbc.level || pc->a20_port92.level);
+}
+
+static void reset_changed(void *ctx, unsigned index, bool level)
+{
+    (void)index;
+    if (level)
+        pc_request(ctx, PC_RESET);
+}
+
+static void power_off_changed(void *ctx, unsigned index, bool level)
+{
+    (void)index;
+    if (level)
+        pc_request(ctx, PC_POWEROFF);
+}
+
+void pc_irq_connect(struct pc *pc)
+{
+    for (unsigned irq = 0; irq < ISA_IRQ_COUNT; irq++) {
+        if (irq == 2)
+            continue; /* the cascade has no pin */
+        irq_connect(pc, &pc->isa_irq[irq], irq, DRIVER_ISA);
+        irq_connect(pc, &pc->pirq_irq[irq], irq, DRIVER_PIRQ);
+    }
+    for (unsigned i = 0; i < SERIAL_COUNT; i++)
+        irq_connect(pc, &pc->serial_irq[i], SERIAL_IRQ(i), DRIVER_SERIAL + i);
+    irq_connect(pc, &pc->sci, PIIX4_SCI_IRQ, DRIVER_SCI);
+    irq_connect(pc, &pc->ferr, FERR_IRQ, DRIVER_FERR);
+    line_connect(&pc->pic_intr, lapic_set_lint, pc->lapic, 0);
+    line_connect(&pc->cpu_intr, cpu_intr_changed, pc, 0);
+    line_connect(&pc->a20_kbc, a20_changed, pc, 0);
+    line_connect(&pc->a20_port92, a20_changed, pc, 0);
+    line_connect(&pc->reset_kbc, reset_changed, pc, 0);
+    line_connect(&pc->reset_port92, reset_changed, pc, 0);
+    line_connect(&pc->reset_rc, reset_changed, pc, 0);
+    line_connect(&pc->power_off, power_off_changed, pc, 0);
+}
+
+/* ---- ports 0xF0, 0xF1: clear the coprocessor's error latch (IRQ 13) ---- */
+
+static uint32_t ferr_port_read(void *ctx, uint16_t offset, unsigned size)
+{
+    (void)ctx;
+    (void)offset;
+    (void)size;
+    return 0xFF;
+}
+
+static void ferr_port_write(void *ctx, uint16_t offset, unsigned size, uint32_t value)
+{
+    struct pc *pc = ctx;
+
+    (void)offset;
+    (void)size;
+    (void)value;
+    line_set(&pc->ferr, false);
+}
+
+const struct io_ops pc_ferr_ports = {
+    .name = "ferr", .max_size = 1, .read = ferr_port_read, .write = ferr_port_write};
+
+/* ---- APIC messages ---- */
+
+static void apic_send(void *ctx, const struct apic_message *message, uint32_t sender)
+{
+    struct pc *pc = ctx;
+    bool accepted;
+
+    (void)sender; /* there is one local APIC: the sender is "self" or the I/O APIC */
+    switch (message->shorthand) {
+    case APIC_SELF:
+    case APIC_ALL:
+        accepted = true;
+        break;
+    case APIC_ALL_BUT_SELF:
+        accepted = false;
+        break;
+    default:
+        accepted = lapic_matches(pc->lapic, message->destination, message->logical);
+        break;
+    }
+    if (accepted)
+        lapic_accept(pc->lapic, message);
+}
+
+static void apic_eoi(void *ctx, uint8_t vector)
+{
+    struct pc *pc = ctx;
+
+    ioapic_eoi(pc->ioapic, vector);
+}
+
+struct apic_bus pc_irq_apic_bus(struct pc *pc)
+{
+    return (struct apic_bus){.ctx = pc, .send = apic_send, .eoi = apic_eoi};
+}
+
+/* ---- what the local APIC does to its CPU ---- */
+
+static void lapic_nmi(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    cpu_set_nmi(pc->cpu);
+}
+
+static void lapic_init_cpu(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    pc->cpu->init_pending = true;
+    lapic_init(pc->lapic);
+    cpu_kick(pc->cpu);
+}
+
+static void lapic_startup(void *ctx, uint8_t vector)
+{
+    struct pc *pc = ctx;
+
+    /* The bootstrap processor never waits for SIPI, and others do not exist yet. */
+    bus_log_once(pc->bus, "pc", vector, "SIPI to a processor that is not waiting for one");
+}
+
+static void lapic_base_changed(void *ctx, uint64_t base_msr)
+{
+    struct pc *pc = ctx;
+
+    pc->cpu->apic_base = base_msr;
+    pc_memory_move_lapic(pc, base_msr);
+}
+
+static uint64_t guest_tsc(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    return pc_tsc(pc) + pc->cpu->tsc_offset;
+}
+
+struct lapic_config pc_irq_lapic(struct pc *pc)
+{
+    return (struct lapic_config){
+        .id = 0,
+        .bsp = true,
+        .present = pc->config.model.apic,
+        .x2apic = false,
+        .phys_bits = pc->config.model.phys_bits,
+        .intr = &pc->cpu_intr,
+        .bus = pc_irq_apic_bus(pc),
+        .ctx = pc,
+        .nmi = lapic_nmi,
+        .init = lapic_init_cpu,
+        .startup = lapic_startup,
+        .base_changed = lapic_base_changed,
+        .tsc = guest_tsc,
+        .tsc_hz = pc->config.model.tsc_hz,
+    };
+}
+
+/* ---- what the CPU asks ---- */
+
+static uint32_t cpu_io_read(void *ctx, uint16_t port, unsigned size)
+{
+    struct pc *pc = ctx;
+
+    return bus_io_read(pc->bus, port, size);
+}
+
+static void cpu_io_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
+{
+    struct pc *pc = ctx;
+
+    bus_io_write(pc->bus, port, size, value);
+}
+
+static int cpu_interrupt_acknowledge(void *ctx)
+{
+    struct pc *pc = ctx;
+    const int vector = lapic_acknowledge(pc->lapic);
+
+    if (vector == LAPIC_EXTINT)
+        return i8259_acknowledge(pc->pic);
+    return vector; /* or LAPIC_NONE, which is -1 */
+}
+
+static uint64_t cpu_tsc_read(void *ctx)
+{
+    return pc_tsc(ctx);
+}
+
+static bool cpu_msr_read(void *ctx, uint32_t msr, uint64_t *value)
+{
+    struct pc *pc = ctx;
+
+    return lapic_msr_read(pc->lapic, msr, value);
+}
+
+static bool cpu_msr_write(void *ctx, uint32_t msr, uint64_t value)
+{
+    struct pc *pc = ctx;
+
+    return lapic_msr_write(pc->lapic, msr, value);
+}
+
+static uint8_t cpu_tpr_read(void *ctx)
+{
+    const struct pc *pc = ctx;
+
+    return lapic_cr8_read(pc->lapic);
+}
+
+static void cpu_tpr_write(void *ctx, uint8_t tpr)
+{
+    struct pc *pc = ctx;
+
+    lapic_cr8_write(pc->lapic, tpr);
+}
+
+static void cpu_shutdown(void *ctx)
+{
+    pc_request(ctx, PC_RESET);
+}
+
+static void cpu_ferr(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    line_set(&pc->ferr, true);
+}
+
+const struct cpu_ops pc_cpu_ops = {
+    .io_read = cpu_io_read,
+    .io_write = cpu_io_write,
+    .interrupt_acknowledge = cpu_interrupt_acknowledge,
+    .tsc = cpu_tsc_read,
+    .msr_read = cpu_msr_read,
+    .msr_write = cpu_msr_write,
+    .tpr_read = cpu_tpr_read,
+    .tpr_write = cpu_tpr_write,
+    .shutdown = cpu_shutdown,
+    .ferr = cpu_ferr,
+};
