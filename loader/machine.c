@@ -319,32 +319,37 @@ static void print_screen(const struct machine *m)
     free(text);
 }
 
-static void print_stats(const struct machine *m, uint64_t elapsed_ns)
+static void print_stats(const struct machine *m)
 {
     const uint64_t insns = pc_cpu(m->pc)->icount;
 
-    fprintf(m->log, "seconds %.3f\n", (double)elapsed_ns / NS_PER_S);
+    fprintf(m->log, "seconds %.3f\n", (double)(monotonic_ns() - m->start_ns) / NS_PER_S);
     if (insns != 0)
         fprintf(m->log, "instructions %llu\n", (unsigned long long)insns);
     if (pc_translator(m->pc) != NULL)
         translator_print_stats(pc_translator(m->pc), m->log);
 }
 
+void machine_report(const struct machine *m)
+{
+    signals_restore_terminal();
+    if (m->pc == NULL)
+        return;
+    if (m->options->log & LOG_SCREEN)
+        print_screen(m);
+    if (m->options->log & LOG_STATS)
+        print_stats(m);
+}
+
 static int run_one(struct machine *m, struct error *error)
 {
-    uint64_t start_ns;
     int status;
 
     m->pc = machine_create_pc(m, &m->config, error);
     if (m->pc == NULL || !watch_input(m, m->pc, error))
         return -1;
-    start_ns = monotonic_ns();
     status = run(m);
-    signals_restore_terminal();
-    if (m->options->log & LOG_SCREEN)
-        print_screen(m);
-    if (m->options->log & LOG_STATS)
-        print_stats(m, monotonic_ns() - start_ns);
+    machine_report(m);
     return status;
 }
 
@@ -375,6 +380,7 @@ int machine_run(const struct options *options, struct error *error)
     int status = -1;
 
     signals_install(on_quit, &m);
+    m.start_ns = monotonic_ns();
     if (prepare(&m, error))
         status = options->accel == RUN_LOCKSTEP ? lockstep_run(&m, error) : run_one(&m, error);
     signals_restore_terminal();

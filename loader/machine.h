@@ -27,6 +27,7 @@ struct machine {
     struct translator_options translator;
     struct pc_config config;
     struct pc *volatile pc; /* volatile: the signal handler stops it */
+    uint64_t start_ns;         /* host time, for -d stats */
     volatile bool quit;     /* the user or a signal asked to end */
 };
 
@@ -36,6 +37,8 @@ int machine_run(const struct options *options, struct error *error);
 /* For lockstep.c: create another machine of the same configuration, images loaded. */
 struct pc *machine_create_pc(struct machine *m, const struct pc_config *config,
                              struct error *error);
+/* What -d asks for at the end: the screen, the counters of m->pc.  Restores the terminal first. */
+void machine_report(const struct machine *m);
 /* Put the kernel in place again after pc_reset(). */
 void machine_load(const struct machine *m, struct pc *pc);
 

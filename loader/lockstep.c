@@ -1,0 +1,539 @@
+/*
+ * loader/lockstep.c -- the translator against the reference interpreter.
+ *
+ * Two machines of the same configuration run on counted time.  The translated one leads: it runs
+ * a stretch of instructions and stops at a block boundary; the interpreted one then runs exactly as
+ * many.  Both look at timers only where a stretch begins, so both see them at the same instruction.
+ * Registers are compared after every stretch, memory every RAM_CHECK_INSNS.
+ *
+ * A difference is first found somewhere in a stretch.  Since everything is reproducible (input is
+ * recorded with the instruction count at which it was given), both machines are then made again,
+ * run to the last stretch that agreed, and from there on block by block: the report names the
+ * block.
+ */
+#include "loader/lockstep.h"
+
+#include <capstone/capstone.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cpu/fpu.h"
+#include "cpu/mmu.h"
+#include "cpu/physmem.h"
+#include "loader/signals.h"
+
+enum { LEADER, FOLLOWER, SIDES };
+enum {
+    STRETCH_INSNS = 1000,
+    RAM_CHECK_INSNS = 10000000,
+    INPUT_CHECK_STRETCHES = 64,
+    CODE_BYTES = 1024,
+    LISTING_MAX = 80,
+    FINE_BLOCKS_MAX = 2 * STRETCH_INSNS,
+    COMPARE_BYTES = 64 << 10,
+    EXIT_DIFFERENT = 2,
+};
+
+/* A byte of input and when it was given. */
+struct input {
+    uint64_t icount;
+    unsigned port;
+    uint8_t byte;
+};
+
+struct lockstep;
+
+/* One serial port: the user's end, and the chip's end in each machine. */
+struct port {
+    struct lockstep *ls;
+    unsigned index;
+    struct chardev *real; /* NULL: output goes nowhere */
+    struct char_backend side[SIDES];
+};
+
+struct lockstep {
+    struct machine *m;
+    struct error *error;
+    struct pc *pc[SIDES];
+    struct port ports[OPTIONS_SERIAL_MAX];
+    struct port debugcon;
+    struct input *inputs;
+    size_t input_count, input_room, input_next; /* next: while replaying */
+    bool replaying;                             /* no output, input from the record */
+    uint64_t ram_checked;                       /* icount of the last comparison of memory */
+    uint64_t base;                              /* instructions retired before the last reset */
+    /* Where the stretch began. */
+    uint64_t start_icount, start_rip, start_linear;
+    uint16_t start_cs;
+    unsigned start_bits; /* 16, 32, 64 */
+    uint8_t code[CODE_BYTES];
+    size_t code_bytes;
+};
+
+/* ---- what is compared ---- */
+
+struct field {
+    const char *name;
+    size_t offset, size;
+};
+
+#define FIELD(member)                                                            \
+    {                                                                            \
+#member, offsetof(struct cpu, member), sizeof(((struct cpu *)0)->member) \
+    }
+#define SEGMENT(label, s)                                                  \
+    {                                                                      \
+        label, offsetof(struct cpu, s), offsetof(struct segment, read_end) \
+    }
+
+/* clang-format off */
+static const struct field fields[] = {
+    {"rax", offsetof(struct cpu, gpr[RAX]), 8}, {"rcx", offsetof(struct cpu, gpr[RCX]), 8},
+    {"rdx", offsetof(struct cpu, gpr[RDX]), 8}, {"rbx", offsetof(struct cpu, gpr[RBX]), 8},
+    {"rsp", offsetof(struct cpu, gpr[RSP]), 8}, {"rbp", offsetof(struct cpu, gpr[RBP]), 8},
+    {"rsi", offsetof(struct cpu, gpr[RSI]), 8}, {"rdi", offsetof(struct cpu, gpr[RDI]), 8},
+    {"r8-r15", offsetof(struct cpu, gpr[R8]), 64},
+    FIELD(rip), FIELD(rflags), FIELD(mode), FIELD(icount), FIELD(cpl), FIELD(shadow),
+    FIELD(halted), FIELD(a20), FIELD(intr), FIELD(nmi_pending), FIELD(nmi_blocked),
+    SEGMENT("es", seg[ES]), SEGMENT("cs", seg[CS]), SEGMENT("ss", seg[SS]),
+    SEGMENT("ds", seg[DS]), SEGMENT("fs", seg[FS]), SEGMENT("gs", seg[GS]),
+    SEGMENT("ldtr", ldtr), SEGMENT("tr", tr),
+    {"gdtr.base", offsetof(struct cpu, gdtr.base), 8},
+    {"gdtr.limit", offsetof(struct cpu, gdtr.limit), 2},
+    {"idtr.base", offsetof(struct cpu, idtr.base), 8},
+    {"idtr.limit", offsetof(struct cpu, idtr.limit), 2},
+    FIELD(cr0), FIELD(cr2), FIELD(cr3), FIELD(cr4), FIELD(efer), FIELD(dr),
+    FIELD(star), FIELD(lstar), FIELD(cstar), FIELD(fmask), FIELD(kernel_gs_base),
+    FIELD(sysenter_cs), FIELD(sysenter_esp), FIELD(sysenter_eip), FIELD(apic_base), FIELD(pat),
+    FIELD(tsc_offset), FIELD(tsc_aux), FIELD(misc_enable), FIELD(mtrr_def_type), FIELD(xcr0),
+    FIELD(pdpte), FIELD(fpu),
+};
+/* clang-format on */
+
+static bool registers_agree(struct lockstep *ls)
+{
+    struct cpu *a = pc_cpu(ls->pc[LEADER]), *b = pc_cpu(ls->pc[FOLLOWER]);
+
+    fpu_leave(a);
+    fpu_leave(b);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (memcmp((char *)a + fields[i].offset, (char *)b + fields[i].offset, fields[i].size) != 0)
+            return false;
+    return true;
+}
+
+/* The first byte of the backing stores that differs; false when none does.  Holes of the memfds,
+ * which nobody has written, are not touched. */
+static bool memory_difference(struct lockstep *ls, uint64_t *offset)
+{
+    struct physmem *a = pc_memory(ls->pc[LEADER]), *b = pc_memory(ls->pc[FOLLOWER]);
+    const uint64_t size = physmem_backing_size(a);
+    uint64_t at = 0;
+
+    while (at < size) {
+        const off_t data_a = lseek(physmem_fd(a), (off_t)at, SEEK_DATA);
+        const off_t data_b = lseek(physmem_fd(b), (off_t)at, SEEK_DATA);
+        uint64_t next = data_a >= 0 ? (uint64_t)data_a : size, part;
+
+        if (data_b >= 0 && (uint64_t)data_b < next)
+            next = (uint64_t)data_b;
+        if (next >= size)
+            return false;
+        part = size - next < COMPARE_BYTES ? size - next : COMPARE_BYTES;
+        if (memcmp(physmem_backing(a, next), physmem_backing(b, next), part) != 0) {
+            while (*physmem_backing(a, next) == *physmem_backing(b, next))
+                next++;
+            *offset = next;
+            return true;
+        }
+        at = next + part;
+    }
+    return false;
+}
+
+/* ---- the report ---- */
+
+static void print_bytes(FILE *out, const uint8_t *bytes, size_t size)
+{
+    while (size > 1 && bytes[size - 1] == 0)
+        size--;
+    while (size-- > 0)
+        fprintf(out, "%02x", bytes[size]);
+}
+
+static void report_registers(struct lockstep *ls)
+{
+    const char *a = (char *)pc_cpu(ls->pc[LEADER]), *b = (char *)pc_cpu(ls->pc[FOLLOWER]);
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        const struct field *f = &fields[i];
+        const uint8_t *x = (const uint8_t *)a + f->offset, *y = (const uint8_t *)b + f->offset;
+        size_t from = 0, size = f->size;
+
+        if (memcmp(x, y, size) == 0)
+            continue;
+        /* Of an array, the first element that differs. */
+        while (size > 8 && memcmp(x + from, y + from, 8) == 0) {
+            from += 8;
+            size -= 8;
+        }
+        size = size < 8 ? size : 8;
+        fprintf(stderr, "  %s", f->name);
+        if (f->size > 8)
+            fprintf(stderr, "+0x%zx", from);
+        fprintf(stderr, ": translated 0x");
+        print_bytes(stderr, x + from, size);
+        fprintf(stderr, ", interpreted 0x");
+        print_bytes(stderr, y + from, size);
+        fprintf(stderr, "\n");
+    }
+}
+
+static void report_code(const struct lockstep *ls, uint64_t insns)
+{
+    const cs_mode mode = ls->start_bits == 64   ? CS_MODE_64
+                         : ls->start_bits == 32 ? CS_MODE_32
+                                                : CS_MODE_16;
+    cs_insn *list;
+    csh handle;
+    size_t count;
+
+    if (insns == 0 || insns > LISTING_MAX)
+        insns = LISTING_MAX;
+    if (cs_open(CS_ARCH_X86, mode, &handle) != CS_ERR_OK)
+        return;
+    count = cs_disasm(handle, ls->code, ls->code_bytes, ls->start_rip, insns, &list);
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "  %08llx  %s %s\n", (unsigned long long)list[i].address, list[i].mnemonic,
+                list[i].op_str);
+    if (count > 0)
+        cs_free(list, count);
+    cs_close(&handle);
+}
+
+static int report(struct lockstep *ls, const char *what)
+{
+    const struct cpu *a = pc_cpu(ls->pc[LEADER]), *b = pc_cpu(ls->pc[FOLLOWER]);
+    uint64_t offset;
+
+    signals_restore_terminal();
+    fprintf(stderr,
+            "ringer: lockstep: %s\n"
+            "after %llu instructions (interpreted %llu); the stretch began at instruction %llu, "
+            "%04x:%08llx, linear %08llx:\n",
+            what, (unsigned long long)a->icount, (unsigned long long)b->icount,
+            (unsigned long long)ls->start_icount, ls->start_cs, (unsigned long long)ls->start_rip,
+            (unsigned long long)ls->start_linear);
+    report_code(ls, a->icount - ls->start_icount);
+    report_registers(ls);
+    if (memory_difference(ls, &offset))
+        fprintf(stderr, "  memory+0x%llx: translated 0x%02x, interpreted 0x%02x\n",
+                (unsigned long long)offset, *physmem_backing(pc_memory(ls->pc[LEADER]), offset),
+                *physmem_backing(pc_memory(ls->pc[FOLLOWER]), offset));
+    return EXIT_DIFFERENT;
+}
+
+/* ---- serial ports ---- */
+
+static void shown_write(void *ctx, const uint8_t *data, size_t size)
+{
+    struct port *port = ctx;
+
+    if (port->real != NULL && !port->ls->replaying)
+        port->real->backend.write(port->real->backend.ctx, data, size);
+}
+
+static void hidden_write(void *ctx, const uint8_t *data, size_t size)
+{
+    (void)ctx, (void)data, (void)size;
+}
+
+static void give(struct port *port, uint8_t byte)
+{
+    for (unsigned side = 0; side < SIDES; side++)
+        if (port->side[side].receive != NULL)
+            port->side[side].receive(port->side[side].chip, &byte, 1);
+}
+
+/* The user's end: how much both chips can take (they agree as long as the machines do). */
+static size_t port_can_receive(void *ctx)
+{
+    const struct port *port = ctx;
+    size_t least = 1;
+
+    for (unsigned side = 0; side < SIDES; side++) {
+        const struct char_backend *end = &port->side[side];
+        const size_t room = end->can_receive != NULL ? end->can_receive(end->chip) : 0;
+
+        least = room < least ? room : least;
+    }
+    return least;
+}
+
+static void port_receive(void *ctx, const uint8_t *data, size_t size)
+{
+    struct port *port = ctx;
+    struct lockstep *ls = port->ls;
+
+    for (size_t i = 0; i < size; i++) {
+        if (ls->input_count == ls->input_room) {
+            const size_t room = ls->input_room * 2 + 256;
+            struct input *larger = realloc(ls->inputs, room * sizeof(*larger));
+
+            if (larger == NULL)
+                return; /* the byte is lost to both machines alike */
+            ls->inputs = larger;
+            ls->input_room = room;
+        }
+        ls->inputs[ls->input_count++] = (struct input){
+            .icount = ls->base + pc_cpu(ls->pc[LEADER])->icount,
+            .port = port->index,
+            .byte = data[i],
+        };
+        give(port, data[i]);
+    }
+}
+
+static void port_init(struct lockstep *ls, struct port *port, unsigned index, struct chardev *real)
+{
+    port->ls = ls;
+    port->index = index;
+    port->real = real;
+    for (unsigned side = 0; side < SIDES; side++) {
+        port->side[side].ctx = port;
+        port->side[side].write = side == LEADER ? shown_write : hidden_write;
+    }
+    if (real != NULL) {
+        real->backend.chip = port;
+        real->backend.can_receive = port_can_receive;
+        real->backend.receive = port_receive;
+    }
+}
+
+/* Between stretches: what the user typed, or what the record says. */
+static void take_input(struct lockstep *ls)
+{
+    const uint64_t now = ls->base + pc_cpu(ls->pc[LEADER])->icount;
+
+    while (ls->replaying && ls->input_next < ls->input_count &&
+           ls->inputs[ls->input_next].icount <= now) {
+        const struct input *in = &ls->inputs[ls->input_next++];
+
+        give(&ls->ports[in->port], in->byte);
+    }
+    for (unsigned i = 0; i < OPTIONS_SERIAL_MAX && !ls->replaying; i++) {
+        struct chardev *dev = ls->ports[i].real;
+        struct pollfd fd;
+
+        if (dev == NULL || dev->in_fd < 0)
+            continue;
+        chardev_pump(dev);
+        fd = (struct pollfd){.fd = dev->in_fd, .events = POLLIN};
+        if (chardev_wants_input(dev) && poll(&fd, 1, 0) == 1)
+            chardev_ready(dev, dev->in_fd);
+    }
+}
+
+/* ---- running ---- */
+
+static bool create(struct lockstep *ls)
+{
+    for (unsigned side = 0; side < SIDES; side++) {
+        struct pc_config config = ls->m->config;
+
+        config.accel = side == LEADER ? ACCEL_TRANSLATE : ACCEL_INTERPRET;
+        config.follower = true;
+        config.counted_time = true;
+        if (side == FOLLOWER)
+            config.log = NULL;
+        for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
+            if (config.serial[i] != NULL)
+                config.serial[i] = &ls->ports[i].side[side];
+        if (config.debugcon != NULL)
+            config.debugcon = &ls->debugcon.side[side];
+        ls->pc[side] = machine_create_pc(ls->m, &config, ls->error);
+        if (ls->pc[side] == NULL)
+            return false;
+        if (side == LEADER)
+            ls->m->pc = ls->pc[side];
+    }
+    ls->base = ls->ram_checked = 0;
+    return true;
+}
+
+static void destroy(struct lockstep *ls)
+{
+    ls->m->pc = NULL;
+    for (unsigned side = 0; side < SIDES; side++) {
+        if (ls->pc[side] != NULL)
+            pc_destroy(ls->pc[side]);
+        ls->pc[side] = NULL;
+    }
+}
+
+/* Remember where the stretch begins, for the report. */
+static void note_start(struct lockstep *ls, bool with_code)
+{
+    struct cpu *cpu = pc_cpu(ls->pc[FOLLOWER]);
+    physaddr_t phys;
+
+    ls->start_icount = cpu->icount;
+    ls->start_rip = cpu->rip;
+    ls->start_cs = cpu->seg[CS].selector;
+    ls->start_linear = cpu->seg[CS].base + cpu->rip;
+    ls->start_bits = cpu_is_code64(cpu)                            ? 64
+                     : (cpu->mode & MODE_CODE_MASK) == MODE_CODE32 ? 32
+                                                                   : 16;
+    ls->code_bytes = 0;
+    /* Byte by byte up to the page's end, then the next page: pages need not be neighbours. */
+    while (with_code && ls->code_bytes < CODE_BYTES &&
+           mmu_peek(cpu, ls->start_linear + ls->code_bytes, &phys))
+        physmem_read_bytes(pc_memory(ls->pc[FOLLOWER]), phys, &ls->code[ls->code_bytes++], 1);
+}
+
+enum verdict { SAME, ENDED, DIFFERENT };
+
+/* One stretch.  *exit: how the leader's ended. */
+static enum verdict stretch(struct lockstep *ls, uint64_t insns, enum pc_exit *exit)
+{
+    const struct cpu *leader = pc_cpu(ls->pc[LEADER]), *follower = pc_cpu(ls->pc[FOLLOWER]);
+    uint64_t retired;
+    enum pc_exit other;
+
+    *exit = pc_run(ls->pc[LEADER], insns);
+    if (*exit == PC_STOPPED)
+        return ENDED;
+    retired = leader->icount - ls->start_icount;
+    /* Zero would mean "no instruction at all" to the follower as well. */
+    other = pc_run(ls->pc[FOLLOWER], retired != 0 ? retired : 1);
+    if (other != *exit)
+        return DIFFERENT;
+    if (*exit != PC_BUDGET)
+        return ENDED; /* the leader may have run on to its block's end */
+    if (leader->icount != follower->icount || !registers_agree(ls))
+        return DIFFERENT;
+    if (leader->icount - ls->ram_checked >= RAM_CHECK_INSNS) {
+        uint64_t offset;
+
+        ls->ram_checked = leader->icount;
+        if (memory_difference(ls, &offset))
+            return DIFFERENT;
+    }
+    return SAME;
+}
+
+static void reset_both(struct lockstep *ls)
+{
+    ls->base += pc_cpu(ls->pc[LEADER])->icount;
+    for (unsigned side = 0; side < SIDES; side++) {
+        pc_reset(ls->pc[side]);
+        machine_load(ls->m, ls->pc[side]);
+    }
+    ls->ram_checked = 0;
+}
+
+/* The end of the leader's run as an exit status, or -1 to go on. */
+static int ended(struct lockstep *ls, enum pc_exit exit)
+{
+    switch (exit) {
+    case PC_POWEROFF:
+        return 0;
+    case PC_RESET:
+        if (ls->m->options->no_reboot)
+            return 0;
+        reset_both(ls);
+        return -1;
+    case PC_DEBUG_EXIT:
+        return pc_debug_exit_status(ls->pc[LEADER]);
+    case PC_STOPPED:
+    case PC_BUDGET:
+        break;
+    }
+    return ls->m->quit ? 0 : -1;
+}
+
+/*
+ * Run again, silently, to where everything still agreed (`good` instructions, resets counted
+ * through), then block by block until the difference shows.
+ */
+static int narrow(struct lockstep *ls, uint64_t good)
+{
+    enum pc_exit exit;
+
+    fprintf(stderr,
+            "\nringer: lockstep: a difference between instructions %llu and %llu; running "
+            "again to find the block\n",
+            (unsigned long long)good,
+            (unsigned long long)(ls->base + pc_cpu(ls->pc[LEADER])->icount));
+    destroy(ls);
+    ls->replaying = true;
+    ls->input_next = 0;
+    if (!create(ls))
+        return -1;
+    for (unsigned fine = 0; fine < FINE_BLOCKS_MAX && !ls->m->quit;) {
+        const bool is_fine = ls->base + pc_cpu(ls->pc[LEADER])->icount >= good;
+        enum verdict verdict;
+
+        take_input(ls);
+        note_start(ls, is_fine);
+        verdict = stretch(ls, is_fine ? 1 : STRETCH_INSNS, &exit);
+        if (verdict == DIFFERENT)
+            return report(ls, is_fine ? "the translator and the interpreter differ"
+                                      : "they differ, earlier than before");
+        if (verdict == ENDED && ended(ls, exit) >= 0)
+            break;
+        fine += is_fine;
+    }
+    return report(ls, "the difference does not show when running block by block");
+}
+
+static int run(struct lockstep *ls)
+{
+    const uint64_t max_insns = ls->m->options->max_insns;
+    unsigned stretches = 0;
+
+    while (!ls->m->quit && ls->base + pc_cpu(ls->pc[LEADER])->icount < max_insns) {
+        const uint64_t good = ls->base + pc_cpu(ls->pc[LEADER])->icount;
+        enum pc_exit exit;
+        enum verdict verdict;
+        uint64_t offset;
+
+        if (stretches++ % INPUT_CHECK_STRETCHES == 0)
+            take_input(ls);
+        note_start(ls, false);
+        verdict = stretch(ls, STRETCH_INSNS, &exit);
+        if (verdict == DIFFERENT) {
+            /* Memory is compared rarely: the block that made it differ may be long past. */
+            if (exit == PC_BUDGET && registers_agree(ls) && memory_difference(ls, &offset))
+                return report(ls, "memory differs");
+            return narrow(ls, good);
+        }
+        if (verdict == ENDED) {
+            const int status = ended(ls, exit);
+
+            if (status >= 0)
+                return status;
+        }
+    }
+    return 0;
+}
+
+int lockstep_run(struct machine *m, struct error *error)
+{
+    struct lockstep ls = {.m = m, .error = error};
+    int status = -1;
+
+    for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
+        port_init(&ls, &ls.ports[i], i, m->serial[i]);
+    port_init(&ls, &ls.debugcon, 0, m->debugcon);
+    if (create(&ls)) {
+        status = run(&ls);
+        machine_report(m);
+    }
+    destroy(&ls);
+    free(ls.inputs);
+    return status;
+}
