@@ -55,7 +55,7 @@ struct cursor {
     uint8_t pp;  /* PP_* of the legacy prefixes or VEX */
     uint8_t seg; /* override, or NO_SEG */
     uint8_t rex; /* W R X B bits, from REX or VEX */
-    uint8_t vvvv;
+    uint8_t vvvv; /* all four bits: 0 (inverted) unless an operand uses it */
     bool code64;
     uint8_t map;
     uint16_t context; /* CONTEXT_*: column of decode_sizes[][] */
@@ -160,12 +160,12 @@ static enum decode_status take_vex(struct cursor *c, struct insn *in, bool three
 {
     uint8_t first, last;
 
-    if (in->prefixes & (PREFIX_66 | PREFIX_LOCK | PREFIX_REP | PREFIX_REPNE | PREFIX_REX))
-        return stop(c, in, DECODE_INVALID);
     if (!has(c, three ? 2 : 1))
         return run_out(c, in);
     first = *c->p++;
     last = three ? *c->p++ : first;
+    if (in->prefixes & (PREFIX_66 | PREFIX_LOCK | PREFIX_REP | PREFIX_REPNE | PREFIX_REX))
+        return stop(c, in, DECODE_INVALID);
     c->rex = (uint8_t)(first & 0x80 ? 0x40 : 0x40 | REX_R);
     c->map = V1;
     if (three) {
@@ -178,13 +178,11 @@ static enum decode_status take_vex(struct cursor *c, struct insn *in, bool three
                             (last & 0x80 ? REX_W : 0));
     }
     c->vvvv = ~last >> 3 & 15;
-    if (!c->code64) { /* eight registers: B and the top bit of vvvv mean nothing */
+    if (!c->code64) /* eight registers: B means nothing, nor does the top bit of a used vvvv */
         c->rex &= 0x40 | REX_W;
-        c->vvvv &= 7;
-    }
     c->pp = last & 3;
     in->vex_l = last >> 2 & 1;
-    in->vex_v = c->vvvv;
+    in->vex_v = c->vvvv & (c->code64 ? 15 : 7);
     in->prefixes |= PREFIX_VEX;
     return DECODE_OK;
 }
@@ -331,7 +329,7 @@ static bool gather_valid(const struct cursor *c, const struct insn *in)
 {
     const unsigned dst = (in->modrm >> 3 & 7) | (c->rex & REX_R ? 8 : 0);
 
-    return in->index != NO_REG && dst != in->index && dst != c->vvvv && in->index != c->vvvv;
+    return in->index != NO_REG && dst != in->index && dst != in->vex_v && in->index != in->vex_v;
 }
 
 static inline void put(struct operand *op, enum operand_kind kind, unsigned reg, unsigned size)
@@ -389,7 +387,7 @@ static enum decode_status take_operand(struct cursor *c, struct insn *in,
         put_gpr(in, op, (in->opcode & 7) | (c->rex & REX_B ? 8 : 0), size);
         break;
     case PLACE_B:
-        put(op, OPERAND_GPR, c->vvvv, size);
+        put(op, OPERAND_GPR, in->vex_v, size);
         break;
     case PLACE_MMX_REG:
         put(op, OPERAND_MMX, reg & 7, size);
@@ -410,7 +408,7 @@ static enum decode_status take_operand(struct cursor *c, struct insn *in,
             put(op, OPERAND_VEC, rm, size);
         break;
     case PLACE_VEC_VVVV:
-        put(op, OPERAND_VEC, c->vvvv, size);
+        put(op, OPERAND_VEC, in->vex_v, size);
         break;
     case PLACE_VEC_IS4:
         if (!has(c, 1))
