@@ -10,7 +10,9 @@
  * recorded with the instruction count at which it was given), both machines are then made again,
  * run to the last stretch that agreed, and from there on block by block: the report names the
  * block.
+ * A difference in memory takes one run more, which watches the byte that turned out to differ.
  */
+#define _GNU_SOURCE /* SEEK_DATA */
 #include "loader/lockstep.h"
 
 #include <capstone/capstone.h>
@@ -36,6 +38,8 @@ enum {
     COMPARE_BYTES = 64 << 10,
     EXIT_DIFFERENT = 2,
 };
+
+static const uint64_t NOT_WATCHING = UINT64_MAX;
 
 /* A byte of input and when it was given. */
 struct input {
@@ -64,6 +68,7 @@ struct lockstep {
     size_t input_count, input_room, input_next; /* next: while replaying */
     bool replaying;                             /* no output, input from the record */
     uint64_t ram_checked;                       /* icount of the last comparison of memory */
+    uint64_t watched;                           /* offset of a byte to compare, or NOT_WATCHING */
     uint64_t base;                              /* instructions retired before the last reset */
     /* Where the stretch began. */
     uint64_t start_icount, start_rip, start_linear;
@@ -152,6 +157,13 @@ static bool memory_difference(struct lockstep *ls, uint64_t *offset)
         at = next + part;
     }
     return false;
+}
+
+static bool watched_byte_agrees(const struct lockstep *ls)
+{
+    return ls->watched == NOT_WATCHING ||
+           *physmem_backing(pc_memory(ls->pc[LEADER]), ls->watched) ==
+               *physmem_backing(pc_memory(ls->pc[FOLLOWER]), ls->watched);
 }
 
 /* ---- the report ---- */
@@ -413,13 +425,11 @@ static enum verdict stretch(struct lockstep *ls, uint64_t insns, enum pc_exit *e
         return DIFFERENT;
     if (*exit != PC_BUDGET)
         return ENDED; /* the leader may have run on to its block's end */
-    if (leader->icount != follower->icount || !registers_agree(ls))
+    if (leader->icount != follower->icount || !registers_agree(ls) || !watched_byte_agrees(ls))
         return DIFFERENT;
-    if (leader->icount - ls->ram_checked >= RAM_CHECK_INSNS) {
-        uint64_t offset;
-
+    if (ls->watched == NOT_WATCHING && leader->icount - ls->ram_checked >= RAM_CHECK_INSNS) {
         ls->ram_checked = leader->icount;
-        if (memory_difference(ls, &offset))
+        if (memory_difference(ls, &ls->watched))
             return DIFFERENT;
     }
     return SAME;
@@ -455,6 +465,14 @@ static int ended(struct lockstep *ls, enum pc_exit exit)
     return ls->m->quit ? 0 : -1;
 }
 
+static bool start_again(struct lockstep *ls)
+{
+    destroy(ls);
+    ls->replaying = true;
+    ls->input_next = 0;
+    return create(ls);
+}
+
 /*
  * Run again, silently, to where everything still agreed (`good` instructions, resets counted
  * through), then block by block until the difference shows.
@@ -464,14 +482,10 @@ static int narrow(struct lockstep *ls, uint64_t good)
     enum pc_exit exit;
 
     fprintf(stderr,
-            "\nringer: lockstep: a difference between instructions %llu and %llu; running "
-            "again to find the block\n",
-            (unsigned long long)good,
-            (unsigned long long)(ls->base + pc_cpu(ls->pc[LEADER])->icount));
-    destroy(ls);
-    ls->replaying = true;
-    ls->input_next = 0;
-    if (!create(ls))
+            "ringer: lockstep: a difference after instruction %llu; running again to find the "
+            "block\n",
+            (unsigned long long)good);
+    if (!start_again(ls))
         return -1;
     for (unsigned fine = 0; fine < FINE_BLOCKS_MAX && !ls->m->quit;) {
         const bool is_fine = ls->base + pc_cpu(ls->pc[LEADER])->icount >= good;
@@ -499,17 +513,23 @@ static int run(struct lockstep *ls)
         const uint64_t good = ls->base + pc_cpu(ls->pc[LEADER])->icount;
         enum pc_exit exit;
         enum verdict verdict;
-        uint64_t offset;
+        const bool was_watching = ls->watched != NOT_WATCHING;
 
         if (stretches++ % INPUT_CHECK_STRETCHES == 0)
             take_input(ls);
         note_start(ls, false);
         verdict = stretch(ls, STRETCH_INSNS, &exit);
-        if (verdict == DIFFERENT) {
-            /* Memory is compared rarely: the block that made it differ may be long past. */
-            if (exit == PC_BUDGET && registers_agree(ls) && memory_difference(ls, &offset))
-                return report(ls, "memory differs");
+        if (verdict == DIFFERENT && (was_watching || ls->watched == NOT_WATCHING))
             return narrow(ls, good);
+        if (verdict == DIFFERENT) {
+            signals_restore_terminal();
+            fprintf(stderr,
+                    "ringer: lockstep: memory+0x%llx differs by instruction %llu; running again "
+                    "to see since when\n",
+                    (unsigned long long)ls->watched, (unsigned long long)good);
+            stretches = 0;
+            if (!start_again(ls))
+                return -1;
         }
         if (verdict == ENDED) {
             const int status = ended(ls, exit);
@@ -523,7 +543,7 @@ static int run(struct lockstep *ls)
 
 int lockstep_run(struct machine *m, struct error *error)
 {
-    struct lockstep ls = {.m = m, .error = error};
+    struct lockstep ls = {.m = m, .error = error, .watched = NOT_WATCHING};
     int status = -1;
 
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
