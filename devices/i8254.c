@@ -255,9 +255,7 @@ static void channel_count_written(struct channel *ch, uint16_t value, uint64_t t
         return;
     }
     if (periodic(ch) && ch->started && !ch->stopped) {
-        if (!next_edge(ch, tick, &ch->switch_tick))
-            ch->switch_tick = tick + 1;
-        ch->switching = true;
+        ch->switching = next_edge(ch, tick, &ch->switch_tick);
         return;
     }
     channel_load(ch, tick + 1);

@@ -51,8 +51,6 @@ enum {
     REPORT_ONE = 0x08,
     REPORT_X_SIGN = 0x10,
     REPORT_Y_SIGN = 0x20,
-    REPORT_X_OVERFLOW = 0x40,
-    REPORT_Y_OVERFLOW = 0x80,
 };
 
 struct ps2mouse {
@@ -101,34 +99,28 @@ static int take_delta(int *delta, int limit)
     return part;
 }
 
-/* 2:1 scaling, in stream mode only.  [PS/2 HITR, "Set Scaling 2:1"] */
-static int scale(const struct ps2mouse *dev, int delta)
+/* [PS/2 HITR, "Set Scaling 2:1"] */
+static int scale(int delta)
 {
     static const uint8_t table[6] = {0, 1, 1, 3, 6, 9};
     const int size = delta < 0 ? -delta : delta;
     const int scaled = size < 6 ? table[size] : 2 * size;
 
-    if (!dev->scaling_2 || dev->remote)
-        return delta;
     return delta < 0 ? -scaled : scaled;
 }
 
-static void put_report(struct ps2mouse *dev)
+/* A report; what does not fit into it stays for the next.  The overflow bits are never needed. */
+static void put_report(struct ps2mouse *dev, bool scaling)
 {
-    int x = scale(dev, take_delta(&dev->dx, 255));
-    int y = scale(dev, take_delta(&dev->dy, 255));
-    uint8_t flags = REPORT_ONE | dev->buttons;
+    const int limit = scaling ? 127 : 255;
+    int x = take_delta(&dev->dx, limit);
+    int y = take_delta(&dev->dy, limit);
 
-    if (x > 255 || x < -256) {
-        flags |= REPORT_X_OVERFLOW;
-        x = x < 0 ? -256 : 255;
+    if (scaling) {
+        x = scale(x);
+        y = scale(y);
     }
-    if (y > 255 || y < -256) {
-        flags |= REPORT_Y_OVERFLOW;
-        y = y < 0 ? -256 : 255;
-    }
-    flags |= (x < 0 ? REPORT_X_SIGN : 0) | (y < 0 ? REPORT_Y_SIGN : 0);
-    put(dev, flags);
+    put(dev, REPORT_ONE | dev->buttons | (x < 0 ? REPORT_X_SIGN : 0) | (y < 0 ? REPORT_Y_SIGN : 0));
     put(dev, (uint8_t)x);
     put(dev, (uint8_t)y);
     if (dev->id == ID_WHEEL)
@@ -144,7 +136,7 @@ static void stream(struct ps2mouse *dev)
     if (!dev->enabled || dev->remote || dev->wrap || dev->read != dev->write)
         return;
     if (dev->dx != 0 || dev->dy != 0 || dev->dz != 0 || dev->buttons != dev->reported_buttons)
-        put_report(dev);
+        put_report(dev, dev->scaling_2);
 }
 
 static uint8_t mouse_take(void *device)
@@ -262,7 +254,7 @@ static void command_write(struct ps2mouse *dev, uint8_t command)
         clear_motion(dev);
         break;
     case CMD_READ_DATA:
-        put_report(dev);
+        put_report(dev, false); /* scaling is for stream mode */
         break;
     case CMD_RESET_WRAP:
         dev->wrap = false;

@@ -340,6 +340,36 @@ static void test_mouse(void **state)
     CHECK(rig, true, 0xFA);
 }
 
+static void test_mouse_scaling(void **state)
+{
+    struct rig *rig = *state;
+
+    mouse_command(rig, 0xF4);
+    CHECK(rig, true, 0xFA);
+    mouse_command(rig, 0xE7);
+    CHECK(rig, true, 0xFA);
+    ps2mouse_move(rig->mouse, 4, -3, 0, 0);
+    CHECK(rig, true, 0x28, 0x06, 0xFD);
+    ps2mouse_move(rig->mouse, -200, 0, 0, 0); /* doubled, it takes two reports */
+    CHECK(rig, true, 0x18, 0x00, 0x00, 0x18, (uint8_t)-144, 0x00);
+    mouse_command(rig, 0xF0); /* remote: reports only when asked for, and as they are */
+    CHECK(rig, true, 0xFA);
+    ps2mouse_move(rig->mouse, 4, 0, 0, PS2MOUSE_RIGHT);
+    assert_int_equal(get(rig, true), -1);
+    mouse_command(rig, 0xEB);
+    CHECK(rig, true, 0xFA, 0x0A, 0x04, 0x00);
+    mouse_command(rig, 0xE8);
+    CHECK(rig, true, 0xFA);
+    mouse_command(rig, 0x07); /* no such resolution */
+    CHECK(rig, true, 0xFC);
+    mouse_command(rig, 0xF6);
+    CHECK(rig, true, 0xFA);
+    mouse_command(rig, 0xE9);
+    CHECK(rig, true, 0xFA, 0x01, 0x02, 100);
+    mouse_command(rig, 0xFE);
+    CHECK(rig, true, 100);
+}
+
 static void test_wheel(void **state)
 {
     struct rig *rig = *state;
@@ -379,17 +409,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_controller_commands),
-        T(test_loop_commands),
-        T(test_a20_and_reset),
-        T(test_keyboard_commands),
-        T(test_translation),
-        T(test_scan_sets),
-        T(test_keyboard_interrupts),
-        T(test_port_off_holds_keys),
-        T(test_keyboard_overrun),
-        T(test_mouse),
-        T(test_wheel),
+        T(test_controller_commands), T(test_loop_commands),
+        T(test_a20_and_reset),       T(test_keyboard_commands),
+        T(test_translation),         T(test_scan_sets),
+        T(test_keyboard_interrupts), T(test_port_off_holds_keys),
+        T(test_keyboard_overrun),    T(test_mouse),
+        T(test_mouse_scaling),       T(test_wheel),
         T(test_nothing_plugged_in),
     };
 
