@@ -477,11 +477,12 @@ void mmu_flush_page(struct cpu *cpu, linaddr_t linear)
 
 void mmu_drop_user_view(struct cpu *cpu)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++) {
-        struct tlb_entry *entry = &cpu->tlb.entries[VIEW_USER][i];
+    struct tlb *tlb = &cpu->tlb;
 
-        entry->tag_read = entry->tag_write = TLB_INVALID;
-    }
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        tlb->entries[VIEW_USER][i].tag_read = tlb->entries[VIEW_USER][i].tag_write = TLB_INVALID;
+    if (tlb->on_flush != NULL)
+        tlb->on_flush(tlb->on_flush_ctx, 0, TLB_FLUSH_ALL);
 }
 
 void mmu_drop_write_tags(struct cpu *cpu, physaddr_t page)

@@ -368,21 +368,23 @@ static bool long_write(struct cpu *cpu, uint32_t msr, uint64_t value, bool *know
     return valid || fault_gp(cpu, 0);
 }
 
-/* [SDM 3A 10.4.3, 10.4.4]: the board hears of it (it moves or silences the APIC's registers). */
+/* [SDM 3A 10.4.3, 10.4.4]: the board moves, silences or refuses, and may correct the value that
+ * reads back (the bootstrap bit is a strap). */
 static bool apic_base_write(struct cpu *cpu, uint64_t value)
 {
     const uint64_t address = ((1ull << cpu->model->phys_bits) - 1) & ~0xfffull;
     const uint64_t allowed =
         address | APIC_BASE_BSP | APIC_BASE_ENABLE | (cpu->model->x2apic ? APIC_BASE_X2APIC : 0);
+    const uint64_t before = cpu->apic_base;
 
-    if (!cpu->model->apic || (value & ~allowed) != 0 ||
-        ((value & APIC_BASE_X2APIC) && !(value & APIC_BASE_ENABLE)))
+    if (!cpu->model->apic || (value & ~allowed) != 0)
         return fault_gp(cpu, 0);
-    cpu->apic_base = value;
     fpu_leave(cpu);
-    /* A board that refuses has a local APIC that does not move; the register still reads back. */
-    (void)cpu->ops->msr_write(cpu->ops_ctx, IA32_APIC_BASE, value);
-    return true;
+    cpu->apic_base = value;
+    if (cpu->ops->msr_write(cpu->ops_ctx, IA32_APIC_BASE, value))
+        return true;
+    cpu->apic_base = before;
+    return fault_gp(cpu, 0);
 }
 
 /* Registers that accept a write and have nothing to do with it.  False: no such register, or
