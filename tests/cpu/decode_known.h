@@ -343,7 +343,7 @@ static inline bool known_ud(const struct oracle_case *c)
 
 static inline bool known_moffs(const struct oracle_case *c)
 {
-    return oracle_ours_is(c, (const char *[]){"mov", NULL}) && c->in->opcode >= 0xa0 &&
+    return oracle_is(c, "valid here only") && c->ours->valid && c->in->opcode >= 0xa0 &&
            c->in->opcode <= 0xa3 && insn_row(c->in)->map == M0;
 }
 
@@ -427,7 +427,7 @@ static const struct {
     {known_ud, "UD0 and UD1 have a ModRM byte"},
     {known_moffs, "capstone mixes up prefixes of MOV with a direct offset"},
     {known_operand_count, "capstone hides base 10 of AAM and AAD, gives hint NOPs two operands"},
-    {known_control_register, "control or debug register that does not exist"},
+    {known_control_register, "control, debug or segment register that does not exist, or CS as a destination"},
     {known_port_width, "REX.W and 66 on port instructions: REX.W wins"},
     {known_vex_w32, "VEX.W outside 64-bit mode: registers stay 32 bits"},
     {known_pause, "capstone misses PAUSE beside other prefixes and in 16-bit code"},
