@@ -132,15 +132,22 @@ static inline const char *decode_check_truncation(const uint8_t *bytes, size_t s
     return NULL;
 }
 
-/* All checks on one input; NULL, or a description of what is wrong. */
+/* All checks on one input; NULL, or a description of what is wrong.  capstone gets at least as many
+ * bytes as any instruction has: where it stops too early or late is a difference in length. */
 static inline const char *decode_check(struct oracle *o, const uint8_t *bytes, size_t size,
                                        enum code_size code_size)
 {
     static char message[400];
+    uint8_t padded[DECODE_INPUT_SIZE] = {0};
     struct oracle_result r;
     const char *error = decode_check_truncation(bytes, size, code_size);
     int n;
 
+    if (size < sizeof padded) {
+        memcpy(padded, bytes, size);
+        bytes = padded;
+        size = sizeof padded;
+    }
     if (!error) {
         oracle_compare(o, bytes, size, code_size, &r);
         if (!r.difference || r.known)
