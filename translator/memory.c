@@ -122,7 +122,8 @@ void build_linear(struct build *b, const struct insn *in, unsigned size, enum ac
                  ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
     if (in->addr_size == 2)
         emit_movzx_rr(e, T0, W16, T0);
-    if (!build_flat(b, in->seg))
+    /* A flat CS may be read like the others, but protected mode never lets it be written. */
+    if (!build_flat(b, in->seg) || (in->seg == CS && access == ACCESS_WRITE))
         add_segment(b, in->seg, size, access);
 }
 

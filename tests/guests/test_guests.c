@@ -1,0 +1,382 @@
+/*
+ * tests/guests/test_guests.c -- runs guest programs (the .asm files here) on a bare CPU: in the
+ * interpreter and in the translator with several settings.  Each run must end with a pass, and all
+ * must leave the same exception log.
+ *
+ *   test_guests IMAGE...
+ *
+ * The surroundings of the program (ports, addresses) are described in tests/guests/common.inc.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cpu/cpuid.h"
+#include "cpu/interp.h"
+#include "cpu/physmem.h"
+#include "cpu/segment.h"
+#include "translator/translator.h"
+
+enum {
+    MEMORY = 16 << 20,
+    LOAD_AT = 0x8000,
+    IMAGE_MAX = 0x28000,
+    LOG_AT = 0x70000,
+    LOG_BYTES = 0x10000,
+    PORT_TEXT = 0xe9,
+    PORT_END = 0xf4,
+    PORT_EVENT = 0xf5,
+    SECONDS = 20, /* a program takes milliseconds */
+};
+
+struct guest {
+    struct physmem *mem;
+    struct cpu *cpu;
+    struct cpu_model model;
+    struct translator *tr;
+    char text[4096];
+    size_t text_length;
+    bool ended, shutdown_wanted, shut_down;
+    uint32_t result;
+    int vector; /* of the interrupt that is pending, or -1 */
+    pthread_t timer;
+    bool timer_running;
+    uint32_t timer_us;
+};
+
+/* ---- the machine around the CPU ---- */
+
+/* An interrupt pin that rises after a while, from another thread. */
+static void *timer_run(void *ctx)
+{
+    struct guest *g = ctx;
+    const struct timespec delay = {.tv_nsec = (long)g->timer_us * 1000};
+
+    nanosleep(&delay, NULL);
+    cpu_set_intr(g->cpu, true);
+    return NULL;
+}
+
+static void timer_join(struct guest *g)
+{
+    if (g->timer_running)
+        pthread_join(g->timer, NULL);
+    g->timer_running = false;
+}
+
+static void event_write(struct guest *g, uint32_t value)
+{
+    if (value == 0) {
+        g->shutdown_wanted = true;
+        return;
+    }
+    timer_join(g);
+    g->vector = value & 0xff;
+    g->timer_us = value >> 8;
+    if (g->timer_us == 0)
+        cpu_set_intr(g->cpu, true);
+    else
+        g->timer_running = pthread_create(&g->timer, NULL, timer_run, g) == 0;
+}
+
+static uint32_t io_read(void *ctx, uint16_t port, unsigned size)
+{
+    (void)ctx;
+    /* Something that depends on the port and the size. */
+    return (uint32_t)port * 0x01010101u & (size == 4 ? ~0u : (1u << size * 8) - 1);
+}
+
+static void io_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
+{
+    struct guest *g = ctx;
+
+    (void)size;
+    switch (port) {
+    case PORT_TEXT:
+        if (g->text_length + 1 < sizeof(g->text))
+            g->text[g->text_length++] = (char)value;
+        break;
+    case PORT_END:
+        g->ended = true;
+        g->result = value;
+        cpu_kick(g->cpu);
+        break;
+    case PORT_EVENT:
+        event_write(g, value);
+        break;
+    default:
+        break;
+    }
+}
+
+static int interrupt_acknowledge(void *ctx)
+{
+    struct guest *g = ctx;
+    const int vector = g->vector;
+
+    g->vector = -1;
+    cpu_set_intr(g->cpu, false);
+    return vector;
+}
+
+static uint64_t tsc(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static bool msr_read(void *ctx, uint32_t msr, uint64_t *value)
+{
+    (void)ctx;
+    (void)msr;
+    (void)value;
+    return false;
+}
+
+static bool msr_write(void *ctx, uint32_t msr, uint64_t value)
+{
+    (void)ctx;
+    (void)msr;
+    (void)value;
+    return false;
+}
+
+static void on_shutdown(void *ctx)
+{
+    struct guest *g = ctx;
+
+    g->shut_down = true;
+}
+
+static void on_ferr(void *ctx)
+{
+    (void)ctx;
+}
+
+static const struct cpu_ops ops = {
+    .io_read = io_read,
+    .io_write = io_write,
+    .interrupt_acknowledge = interrupt_acknowledge,
+    .tsc = tsc,
+    .msr_read = msr_read,
+    .msr_write = msr_write,
+    .shutdown = on_shutdown,
+    .ferr = on_ferr,
+};
+
+/* ---- a watchdog, so that a hang is a failure that says where ---- */
+
+static struct cpu *volatile watched;
+static volatile sig_atomic_t barks;
+
+static void on_alarm(int signal_number)
+{
+    static const char text[] = "the CPU does not leave its run loop\n";
+
+    (void)signal_number;
+    if (barks++ > 0 || watched == NULL) {
+        (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+        _exit(1);
+    }
+    cpu_kick(watched);
+    alarm(5);
+}
+
+static void watch(struct cpu *cpu)
+{
+    watched = cpu;
+    barks = 0;
+    signal(SIGALRM, on_alarm);
+    alarm(cpu != NULL ? SECONDS : 0);
+}
+
+/* ---- engines ---- */
+
+struct engine {
+    const char *name;
+    bool translate;
+    struct translator_options options;
+};
+
+static const struct engine engines[] = {
+    {"interpret", false, {0}},
+    {"translate", true, {0}},
+    {"translate, no chains", true, {.no_chain = true}},
+    {"translate, all flags live", true, {.no_flags = true}},
+    {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},
+    {"translate, counted", true, {.counted = true}},
+};
+enum { ENGINES = sizeof(engines) / sizeof(engines[0]) };
+
+static void guest_open(struct guest *g, const struct engine *engine)
+{
+    char message[256];
+
+    memset(g, 0, sizeof(*g));
+    g->vector = -1;
+    g->mem = physmem_create(MEMORY, 36);
+    assert_non_null(g->mem);
+    assert_int_equal(physmem_map(g->mem, 0, MEMORY, 0, true), 0);
+    assert_true(cpu_model_parse("max", 1000000000, &g->model, message, sizeof(message)));
+    g->cpu = cpu_create(g->mem, &g->model, &ops, g);
+    assert_non_null(g->cpu);
+    if (engine->translate) {
+        g->tr = translator_create(g->mem, &engine->options);
+        assert_non_null(g->tr);
+        assert_int_equal(translator_attach(g->tr, g->cpu), 0);
+    }
+}
+
+static void guest_close(struct guest *g)
+{
+    timer_join(g);
+    if (g->tr != NULL) {
+        translator_detach(g->tr, g->cpu);
+        translator_destroy(g->tr);
+    }
+    cpu_destroy(g->cpu);
+    physmem_destroy(g->mem);
+}
+
+/* Run until the program says that it has ended, or cannot go on. */
+static void guest_run(struct guest *g)
+{
+    watch(g->cpu);
+    while (!g->ended && !g->shut_down && barks == 0) {
+        const enum run_exit end =
+            g->tr ? translator_run(g->tr, g->cpu, UINT64_MAX) : interp_run(g->cpu, UINT64_MAX);
+
+        __atomic_store_n(&g->cpu->exit_request, 0, __ATOMIC_SEQ_CST);
+        if (end == RUN_HALTED && !cpu_has_event(g->cpu)) {
+            if (!g->timer_running)
+                break;
+            timer_join(g);
+        }
+    }
+    watch(NULL);
+}
+
+/* Compares what engines log about one program. */
+struct program {
+    const char *path;
+    uint8_t image[IMAGE_MAX];
+    size_t size;
+    bool have_log;
+    uint8_t log[LOG_BYTES];
+};
+
+struct test {
+    struct program *program;
+    const struct engine *engine;
+    char name[256];
+};
+
+/* The first record in which two logs differ. */
+static void fail_log(const uint32_t *a, const uint32_t *b)
+{
+    static const char *const names[16] = {"vector", "error", "eip", "cs",  "eflags", "cr2",
+                                          "frame",  "esp",   "ss",  "edi", "esi",    "ebp",
+                                          "-",      "ebx",   "edx", "ecx"};
+    unsigned i = 0;
+
+    while (a[i] == b[i])
+        i++;
+    fail_msg("exception %u (vector %u, eip %#x): %s was %#x in the interpreter, is %#x here",
+             i / 16, a[i & ~15u], a[(i & ~15u) + 2], names[i % 16], a[i], b[i]);
+}
+
+static void run_program(void **state)
+{
+    const struct test *test = *state;
+    struct program *program = test->program;
+    struct guest g;
+    const uint8_t *log;
+
+    guest_open(&g, test->engine);
+    physmem_write_bytes(g.mem, LOAD_AT, program->image, program->size);
+    segment_load_real(g.cpu, CS, 0);
+    g.cpu->rip = LOAD_AT;
+    cpu_update_mode(g.cpu);
+    guest_run(&g);
+
+    if (g.text_length != 0)
+        print_message("%s\n", g.text);
+    if (barks != 0)
+        fail_msg("does not end: at %#x:%#x", g.cpu->seg[CS].selector, (unsigned)g.cpu->rip);
+    if (!(g.shut_down && g.shutdown_wanted)) {
+        if (!g.ended)
+            fail_msg("%s at %#x:%#x", g.shut_down ? "shutdown" : "halted", g.cpu->seg[CS].selector,
+                     (unsigned)g.cpu->rip);
+        if (g.result != 0)
+            fail_msg("failed: line %u", g.result);
+    }
+    log = physmem_backing(g.mem, LOG_AT);
+    if (!test->engine->translate) {
+        memcpy(program->log, log, LOG_BYTES);
+        program->have_log = true;
+    } else if (program->have_log && memcmp(program->log, log, LOG_BYTES) != 0) {
+        fail_log((const uint32_t *)(const void *)program->log, (const uint32_t *)(const void *)log);
+    }
+    guest_close(&g);
+}
+
+static void program_load(struct program *program, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL) {
+        perror(path);
+        exit(1);
+    }
+    program->path = path;
+    program->size = fread(program->image, 1, IMAGE_MAX, file);
+    fclose(file);
+    if (program->size == 0 || program->size == IMAGE_MAX) {
+        fprintf(stderr, "%s: empty or too big\n", path);
+        exit(1);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const unsigned count = (unsigned)(argc - 1) * ENGINES;
+    struct program *programs = calloc((size_t)argc, sizeof(*programs));
+    struct test *tests = calloc(count + 1u, sizeof(*tests));
+    struct CMUnitTest *units = calloc(count + 1u, sizeof(*units));
+    int result;
+
+    if (argc < 2 || programs == NULL || tests == NULL || units == NULL) {
+        fprintf(stderr, "usage: test_guests IMAGE...\n");
+        return 1;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct program *program = &programs[i / ENGINES];
+        const char *base;
+
+        if (i % ENGINES == 0)
+            program_load(program, argv[1 + i / ENGINES]);
+        base = strrchr(program->path, '/');
+        tests[i].program = program;
+        tests[i].engine = &engines[i % ENGINES];
+        snprintf(tests[i].name, sizeof(tests[i].name), "%s: %s",
+                 base != NULL ? base + 1 : program->path, tests[i].engine->name);
+        units[i] = (struct CMUnitTest){
+            .name = tests[i].name, .test_func = run_program, .initial_state = &tests[i]};
+    }
+    result = _cmocka_run_group_tests("guests", units, count, NULL, NULL);
+    free(units);
+    free(tests);
+    free(programs);
+    return result;
+}
