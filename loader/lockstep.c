@@ -36,6 +36,7 @@ enum {
     LISTING_MAX = 80,
     FINE_BLOCKS_MAX = 2 * STRETCH_INSNS,
     COMPARE_BYTES = 64 << 10,
+    RESTARTS_MAX = 3,
     EXIT_DIFFERENT = 2,
 };
 
@@ -479,6 +480,7 @@ static bool start_again(struct lockstep *ls)
  */
 static int narrow(struct lockstep *ls, uint64_t good)
 {
+    unsigned restarts = 0;
     enum pc_exit exit;
 
     fprintf(stderr,
@@ -488,15 +490,25 @@ static int narrow(struct lockstep *ls, uint64_t good)
     if (!start_again(ls))
         return -1;
     for (unsigned fine = 0; fine < FINE_BLOCKS_MAX && !ls->m->quit;) {
-        const bool is_fine = ls->base + pc_cpu(ls->pc[LEADER])->icount >= good;
+        const uint64_t now = ls->base + pc_cpu(ls->pc[LEADER])->icount;
+        const bool is_fine = now >= good;
         enum verdict verdict;
 
         take_input(ls);
         note_start(ls, is_fine);
         verdict = stretch(ls, is_fine ? 1 : STRETCH_INSNS, &exit);
-        if (verdict == DIFFERENT)
-            return report(ls, is_fine ? "the translator and the interpreter differ"
-                                      : "they differ, earlier than before");
+        if (verdict == DIFFERENT && is_fine)
+            return report(ls, "the translator and the interpreter differ");
+        if (verdict == DIFFERENT) {
+            /* Earlier than the first time: something is not reproducible. */
+            fprintf(stderr, "ringer: lockstep: this time after instruction %llu\n",
+                    (unsigned long long)now);
+            good = now;
+            if (++restarts > RESTARTS_MAX)
+                return report(ls, "they differ, each time elsewhere");
+            if (!start_again(ls))
+                return -1;
+        }
         if (verdict == ENDED && ended(ls, exit) >= 0)
             break;
         fine += is_fine;

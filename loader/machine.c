@@ -176,11 +176,15 @@ static bool prepare(struct machine *m, struct error *error)
 {
     const struct options *o = m->options;
     const uint64_t tsc_hz = o->counted ? COUNTED_TSC_HZ : measure_tsc_hz();
-    char message[256];
+    char message[256], model[512];
 
     if (!open_log(m, error) || !read_files(m, error))
         return false;
-    if (!cpu_model_parse(o->cpu_model, tsc_hz, &m->model, message, sizeof(message)))
+    /* Counted time promises that a run can be repeated: no random numbers from the host. */
+    if (snprintf(model, sizeof(model), "%s%s", o->cpu_model,
+                 o->counted ? ",-rdrand,-rdseed" : "") >= (int)sizeof(model))
+        return error_set(error, "-cpu: the argument is too long");
+    if (!cpu_model_parse(model, tsc_hz, &m->model, message, sizeof(message)))
         return error_set(error, "-cpu %s: %s", o->cpu_model, message);
     m->translator = (struct translator_options){
         .cache_bytes = o->cache_bytes,
