@@ -63,6 +63,22 @@ PROGRAM(string_program, "mov $0x30000, %edi\n mov $5000, %ecx\n mov $0xab, %al\n
                         "mov $0x30000, %esi\n mov $0x32000, %edi\n mov $4097, %ecx\n repe cmpsb\n"
                         "mov %ecx, %ebx\n lodsl\n std\n movsb\n cld\n");
 
+/* Vector and x87 operands that cross pages take the interpreter's way with live registers. */
+PROGRAM(crossing_program, "fninit\n mov $40, %ecx\n mov $0x30fe0, %esi\n mov $0x40ff0, %edi\n"
+                          "xor %eax, %eax\n"
+                          "0: mov %ecx, (%esi,%eax,4)\n inc %eax\n cmp $64, %eax\n jb 0b\n"
+                          "1: movdqu (%esi,%ecx), %xmm0\n movdqu 16(%esi,%ecx), %xmm1\n"
+                          "movdqa %xmm0, %xmm2\n palignr $3, %xmm1, %xmm2\n pcmpeqb %xmm0, %xmm1\n"
+                          "movdqu %xmm2, (%edi,%ecx)\n movlps %xmm1, 3(%edi,%ecx)\n"
+                          "movhps 1(%esi,%ecx), %xmm3\n movq 5(%esi,%ecx), %mm0\n"
+                          "paddb (%esi,%ecx), %mm0\n movq %mm0, 9(%edi,%ecx)\n emms\n"
+                          "fldl 1(%esi,%ecx)\n fstpt 7(%edi,%ecx)\n mov 3(%esi,%ecx), %edx\n"
+                          "mov %edx, (%edi,%ecx)\n add %edx, 1(%edi,%ecx)\n movw %dx, 2(%edi,%ecx)\n"
+                          "cmpxchg %edx, 5(%edi,%ecx)\n xadd %edx, 6(%edi,%ecx)\n"
+                          "btsl $3, 7(%edi,%ecx)\n sete 8(%edi,%ecx)\n cmovc 2(%edi,%ecx), %ebx\n"
+                          "push %ecx\n add $24, %ecx\n push 3(%esi,%ecx)\n popl (%edi,%ecx)\n"
+                          "pop %ecx\n dec %ecx\n jnz 1b\n");
+
 struct machine {
     struct physmem *mem;
     struct cpu *cpu;
@@ -194,6 +210,7 @@ COMPARE(divide)
 COMPARE(vector)
 COMPARE(patch)
 COMPARE(string)
+COMPARE(crossing)
 
 int main(void)
 {
@@ -201,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_loop),   cmocka_unit_test(test_memory), cmocka_unit_test(test_stack),
         cmocka_unit_test(test_shift),  cmocka_unit_test(test_flags),  cmocka_unit_test(test_divide),
         cmocka_unit_test(test_vector), cmocka_unit_test(test_patch),  cmocka_unit_test(test_string),
+        cmocka_unit_test(test_crossing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
