@@ -267,6 +267,35 @@ static void guest_run(struct guest *g)
     watch(NULL);
 }
 
+/*
+ * The source line of a check at `address`, from the listing beside the image ("IMAGE.lst" for
+ * "IMAGE.bin"): the last line outside macro expansions that begins at or before the address.
+ */
+static void find_line(const char *image, uint32_t address, char *line, size_t size)
+{
+    char path[512], text[512] = {0}, outer[512] = "?";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%.*s.lst", (int)(strlen(image) - 4), image);
+    snprintf(line, size, "address %#x", address);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return;
+    while (fgets(text, sizeof(text), file) != NULL) {
+        unsigned at;
+
+        /* columns: source line, offset, bytes, <depth of macros>, source */
+        if (strlen(text) > 40 && text[36] != '<')
+            memcpy(outer, text, sizeof(outer));
+        if (sscanf(text + 6, "%8x", &at) == 1 && at == address - LOAD_AT)
+            break;
+    }
+    fclose(file);
+    outer[strcspn(outer, "\n")] = '\0';
+    snprintf(line, size, "%#x, line %d: %s", address, atoi(outer),
+             strlen(outer) > 40 ? outer + 40 : outer);
+}
+
 /* Compares what engines log about one program. */
 struct program {
     const char *path;
@@ -302,6 +331,7 @@ static void run_program(void **state)
     struct program *program = test->program;
     struct guest g;
     const uint8_t *log;
+    char line[600];
 
     guest_open(&g, test->engine);
     physmem_write_bytes(g.mem, LOAD_AT, program->image, program->size);
@@ -318,8 +348,10 @@ static void run_program(void **state)
         if (!g.ended)
             fail_msg("%s at %#x:%#x", g.shut_down ? "shutdown" : "halted", g.cpu->seg[CS].selector,
                      (unsigned)g.cpu->rip);
-        if (g.result != 0)
-            fail_msg("failed: line %u", g.result);
+        if (g.result != 0) {
+            find_line(program->path, g.result, line, sizeof(line));
+            fail_msg("failed: %s", line);
+        }
     }
     log = physmem_backing(g.mem, LOG_AT);
     if (!test->engine->translate) {
