@@ -60,7 +60,8 @@ enum insn_trait {
     READ0 = 1u << 10,    /* operand 0 is only read */
     WRITE0 = 1u << 11,   /* operand 0 is only written; with neither bit it is read and written */
     WRITE1 = 1u << 12,   /* operand 1 is written too (XCHG, XADD) */
-    MAYBE = 1u << 13,    /* flags may be left unchanged (shift by CL, REP with count 0) */
+    MAYBE = 1u << 13,    /* flags may be left unchanged (shift by CL, REP with count 0, or undefined
+                            ones on some processors): none of flags_written is dead before */
     ALIGNED = 1u << 14,  /* legacy SSE memory operand must be naturally aligned, else #GP(0) */
     X87 = 1u << 15,      /* x87: #NM by CR0.EM/TS */
     X87_NOWAIT = 1u << 16, /* x87 that does not check for pending #MF (FNxxx) */
@@ -100,9 +101,9 @@ enum insn_pp { PANY, PNP, P66, PF3, PF2 };
  *   MEM(n), REG(n)   ModRM.reg = n, memory only / register only
  *   MEMONLY, REGONLY any reg, memory only / register only
  *   BYTE(b)          the whole ModRM byte is b (x87 and 0F 01 forms)
- * Operand size may select too: W16, W32, W64 rows (e.g. CBW/CWDE/CDQE are one row; only where
- * mnemonic and semantics really differ), and REX.W / VEX.W: WX0, WX1.
- * cpu/insn.def's header defines the encoding of this column.
+ *   WX0, WX1         REX.W / VEX.W;  REXB0: REX.B = 0 (NOP against XCHG R8, RAX)
+ * Combined with |.  NO64, ONLY64, VEX_L0, VEX_L1 select too.  The operand size does not: CBW, CWDE
+ * and CDQE are one row.
  */
 
 enum operand_kind {
@@ -134,7 +135,7 @@ enum insn_prefix_flag {
     PREFIX_REP = 1u << 1,   /* F3 as REP/REPE (not as mandatory prefix) */
     PREFIX_REPNE = 1u << 2, /* F2 */
     PREFIX_SEG = 1u << 3,   /* a segment override was present and took effect */
-    PREFIX_66 = 1u << 4,
+    PREFIX_66 = 1u << 4, /* present, as operand size or as mandatory prefix */
     PREFIX_67 = 1u << 5,
     PREFIX_REX = 1u << 6,   /* any REX byte: SPL, BPL, SIL, DIL */
     PREFIX_VEX = 1u << 7,
@@ -156,7 +157,7 @@ struct insn {
     uint8_t has_modrm;
     uint8_t opcode_at; /* offset of the first opcode byte (0F, VEX or one-byte), after prefixes */
     uint8_t modrm_at;  /* offset of ModRM */
-    uint8_t imm_at;    /* offset of the immediate (or length when there is none) */
+    uint8_t imm_at;    /* offset of the immediate, of the moffs address, or length without either */
     uint8_t vex_l;     /* VEX.L */
     uint8_t vex_v;     /* VEX.vvvv register */
     /* Memory operand: seg:[base + index * scale + disp], truncated to addr_size.  base/index are
@@ -165,7 +166,7 @@ struct insn {
     uint8_t base, index, scale; /* scale 1, 2, 4, 8 */
     uint8_t rip_relative;
     uint8_t has_mem;   /* one of the operands is OPERAND_MEM */
-    uint8_t vsib;      /* gathers: index is a vector register, its elements this wide (4, 8); else 0 */
+    uint8_t vsib;      /* gathers: index is a vector register of elements of 4 or 8 bytes; else 0 */
     struct operand ops[INSN_OPERANDS];
     int64_t disp;      /* sign-extended displacement, or the moffs address */
     uint64_t imm;      /* immediate, sign-extended to 64 bits where the form sign-extends */
