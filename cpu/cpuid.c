@@ -470,32 +470,38 @@ static struct cpuid_leaf leaf_xsave(const struct cpu *cpu, uint32_t subleaf)
     }
 }
 
-static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        const uint64_t rest = a % b;
-
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /*
  * TSC frequency = crystal * EBX / EAX; the crystal also feeds the local APIC's timer.  Guests
- * multiply crystal kHz by EBX in 32 bits, so a ratio that would overflow there (a TSC frequency
- * that is not a round number) is not told at all, and they measure.
+ * multiply crystal kHz by EBX in 32 bits, which bounds EBX: the ratio is the last convergent of
+ * the frequency's continued fraction below that.  When it is off by more than 20 parts in a
+ * million, nothing is told and the guest measures.
  */
 static struct cpuid_leaf leaf_tsc(const struct cpu_model *model)
 {
-    const uint64_t divisor = greatest_common_divisor(model->tsc_hz, CPU_APIC_BUS_HZ);
-    uint64_t numerator, denominator;
+    const uint64_t limit = UINT32_MAX / (CPU_APIC_BUS_HZ / 1000);
+    uint64_t a = model->tsc_hz, b = CPU_APIC_BUS_HZ;
+    uint64_t numerator = 1, denominator = 0, last_numerator = 0, last_denominator = 1;
+    uint64_t told, exact;
 
-    if (divisor == 0 || model->tsc_hz == 0)
+    while (b != 0 && a / b <= limit) {
+        const uint64_t n = a / b * numerator + last_numerator;
+        const uint64_t d = a / b * denominator + last_denominator;
+        const uint64_t rest = a % b;
+
+        if (n > limit)
+            break;
+        last_numerator = numerator;
+        last_denominator = denominator;
+        numerator = n;
+        denominator = d;
+        a = b;
+        b = rest;
+    }
+    if (denominator == 0 || numerator == 0)
         return (struct cpuid_leaf){0};
-    numerator = model->tsc_hz / divisor;
-    denominator = CPU_APIC_BUS_HZ / divisor;
-    if (numerator > UINT32_MAX / (CPU_APIC_BUS_HZ / 1000))
+    told = numerator * CPU_APIC_BUS_HZ / denominator;
+    exact = model->tsc_hz;
+    if ((told > exact ? told - exact : exact - told) > exact / 50000)
         return (struct cpuid_leaf){0};
     return (struct cpuid_leaf){
         .eax = (uint32_t)denominator, .ebx = (uint32_t)numerator, .ecx = CPU_APIC_BUS_HZ};

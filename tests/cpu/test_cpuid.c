@@ -205,8 +205,18 @@ static void frequencies_are_told(void **state)
     leaf = cpuid_query(m->cpu, 0x80000007, 0);
     assert_int_equal(leaf.edx, 1 << 8);
 
-    /* A crooked frequency is left for the guest to measure. */
-    m->model.tsc_hz = 2599999999;
+    /* Crooked frequencies are told when a ratio comes close, else left for the guest to measure. */
+    m->model.tsc_hz = 2596135791;
+    leaf = cpuid_query(m->cpu, 0x15, 0);
+    assert_in_range((uint64_t)leaf.ecx * leaf.ebx / leaf.eax, 2596135791 - 2596, 2596135791 + 2596);
+    assert_true((uint64_t)(leaf.ecx / 1000) * leaf.ebx <= UINT32_MAX);
+    m->model.tsc_hz = 2000333333;
+    leaf = cpuid_query(m->cpu, 0x15, 0);
+    assert_int_equal(leaf.eax | leaf.ebx | leaf.ecx, 0);
+    m->model.tsc_hz = 1;
+    leaf = cpuid_query(m->cpu, 0x15, 0);
+    assert_int_equal(leaf.eax | leaf.ebx | leaf.ecx, 0);
+    m->model.tsc_hz = UINT64_MAX;
     leaf = cpuid_query(m->cpu, 0x15, 0);
     assert_int_equal(leaf.eax | leaf.ebx | leaf.ecx, 0);
 
