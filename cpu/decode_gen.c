@@ -251,7 +251,8 @@ static bool is_byte_form(const struct row *row)
     for (unsigned i = 0; i < INSN_OPERANDS; i++) {
         const struct code *op = row->ops[i];
 
-        if (op == &OC_DX || op->place == PLACE_IMM || op->place == PLACE_NONE)
+        if (op == &OC_DX || op->place == PLACE_IMM || op->place == PLACE_IMM2 ||
+            op->place == PLACE_NONE)
             continue;
         return op->size == SIZE_B && op->place != PLACE_REL;
     }

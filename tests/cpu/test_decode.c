@@ -197,6 +197,7 @@ static void test_immediates(void **state)
     in = INSN_OK(CODE32, 0xc8, 0x34, 0x12, 0x07); /* enter 0x1234, 7 */
     assert_int_equal(in.imm, 0x1234);
     assert_int_equal(in.imm2, 7);
+    assert_int_equal(in.width, 4); /* the nesting level is not the operand */
     assert_int_equal(in.ops[1].kind, OPERAND_IMM2);
     in = INSN_OK(CODE32, 0xea, 4, 3, 2, 1, 8, 0); /* jmp far */
     assert_int_equal(in.ops[0].kind, OPERAND_FAR);
