@@ -4,7 +4,8 @@
  * Handlers (`bool run_<name>(struct cpu *, const struct insn *)`, files cpu/run_*.c):
  *   - on entry cpu->rip already points past the instruction; calls push it, jumps replace it
  *   - on a fault: record it (cpu/fault.h), commit nothing, return false; the caller sets rip back
- *   - a REP that must be resumed sets rip back to its own start and returns true
+ *   - a REP that must be resumed sets rip back to its own start and returns true; it has not
+ *     retired yet: it takes the icount that its caller adds back (cpu->icount--)
  *   - commit order: operands, memory, registers, flags
  *   - static legality (feature, CPL0, PROTECTED, NO64, #NM/#UD by CR0/CR4, IOPL where it only
  *     faults) has been checked by interp_handler(), under cpu->mode; handlers do not repeat it
@@ -29,8 +30,9 @@ insn_run_fn interp_handler(const struct cpu *cpu, const struct insn *in);
 
 /*
  * Execute one decoded instruction whose first byte is at CS:rip, handler as from interp_handler().
- * Advances rip (wrapped to 16/32 bits as CS says), retires it (icount), clears the interrupt
- * shadow, and delivers a fault through the IDT.  Handles TF and data breakpoints after it.
+ * Advances rip (wrapped to 32 bits outside 64-bit mode; 16-bit code that runs on past FFFF meets
+ * the CS limit, [SDM 3B 22.33.1]), retires it (icount), clears the interrupt shadow, and delivers
+ * a fault through the IDT.  Faults do not retire.  Handles TF and data breakpoints after it.
  * False: a fault or trap was delivered (the next instruction is the handler's first).
  */
 bool interp_execute(struct cpu *cpu, const struct insn *in, insn_run_fn run);
@@ -39,7 +41,8 @@ bool interp_execute(struct cpu *cpu, const struct insn *in, insn_run_fn run);
 bool interp_step(struct cpu *cpu);
 
 /* Run up to max_insns instructions (UINT64_MAX: no limit), servicing events between instructions.
- * Exact: with max_insns = n and no exit_request or halt, exactly n are retired. */
+ * Exact: with max_insns = n and no exit_request or halt, exactly n are retired.  A guest that only
+ * faults retires nothing: exit_request is the bound on time. */
 enum run_exit interp_run(struct cpu *cpu, uint64_t max_insns);
 
 /* Fetch and decode at CS:rip through the page tables; a fetch fault or #UD/#GP is recorded. */
