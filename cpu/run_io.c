@@ -152,6 +152,7 @@ static bool io_string(struct cpu *cpu, const struct insn *in,
             break;
     }
     cpu->rip = (cpu->rip - in->length) & width_mask(in->code_size);
+    cpu->icount--; /* not retired yet, see cpu/interp.h */
     return true;
 }
 
