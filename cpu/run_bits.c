@@ -105,36 +105,33 @@ bool run_tzcnt(struct cpu *cpu, const struct insn *in)
 }
 
 /* clang-format off */
-/* op0 = op1 <op> op2, by the host, 32 or 64 bits; `order` places the two sources. */
-#define BITS_VEX(op, operands)                                                                     \
+/* op0 = op1 <op> op2, by the host, 32 or 64 bits.  AT&T order: the manual's operands reversed. */
+#define BITS_VEX(op, operands32, operands64)                                                       \
     static uint64_t bits_##op(unsigned size, uint64_t first, uint64_t second, uint32_t *host)      \
     {                                                                                              \
         uint64_t result;                                                                           \
                                                                                                    \
         if (size == 8)                                                                             \
-            __asm__(FLAGS_LOAD #op "q " operands("q") FLAGS_SAVE                                   \
+            __asm__(FLAGS_LOAD #op "q " operands64 FLAGS_SAVE                                      \
                     : [out] "=&r"(result), "+a"(*host) : [a] "r"(first), [b] "r"(second) : "cc");  \
         else                                                                                       \
-            __asm__(FLAGS_LOAD #op "l " operands("k") FLAGS_SAVE                                   \
+            __asm__(FLAGS_LOAD #op "l " operands32 FLAGS_SAVE                                      \
                     : [out] "=&r"(result), "+a"(*host) : [a] "r"(first), [b] "r"(second) : "cc");  \
         return result;                                                                             \
     }
-/* AT&T order: the manual's operands reversed. */
-#define VVVV_RM(w)  "%" w "[b], %" w "[a], %" w "[out]"  /* op0, op1 = vvvv, op2 = r/m */
-#define RM_VVVV(w)  "%" w "[b], %" w "[a], %" w "[out]"  /* op0, op1 = r/m, op2 = vvvv */
-BITS_VEX(andn, VVVV_RM)
-BITS_VEX(pdep, VVVV_RM)
-BITS_VEX(pext, VVVV_RM)
-BITS_VEX(bextr, RM_VVVV)
-BITS_VEX(bzhi, RM_VVVV)
-#define RM_ONLY(w)  "%" w "[a], %" w "[out]"             /* op0 = vvvv, op1 = r/m */
-BITS_VEX(blsi, RM_ONLY)
-BITS_VEX(blsmsk, RM_ONLY)
-BITS_VEX(blsr, RM_ONLY)
+#define BITS_THREE(op) BITS_VEX(op, "%k[b], %k[a], %k[out]", "%q[b], %q[a], %q[out]")
+#define BITS_TWO(op) BITS_VEX(op, "%k[a], %k[out]", "%q[a], %q[out]")
+BITS_THREE(andn)
+BITS_THREE(pdep)
+BITS_THREE(pext)
+BITS_THREE(bextr)
+BITS_THREE(bzhi)
+BITS_TWO(blsi)
+BITS_TWO(blsmsk)
+BITS_TWO(blsr)
 #undef BITS_VEX
-#undef VVVV_RM
-#undef RM_VVVV
-#undef RM_ONLY
+#undef BITS_THREE
+#undef BITS_TWO
 /* clang-format on */
 
 /* Sources are op1 and, when there is one, op2.  PDEP and PEXT leave the flags, as the host does. */
