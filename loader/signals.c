@@ -111,8 +111,13 @@ static void catch_signals(const int *signals, size_t count, void (*handler)(int)
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
 
     sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < count; i++)
-        sigaction(signals[i], &action, NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct sigaction old;
+
+        /* What the parent wants ignored (nohup, a shell's background job) stays ignored. */
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
+    }
 }
 
 void signals_install(void (*stop)(void *ctx), void *ctx)

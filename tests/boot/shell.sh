@@ -1,0 +1,22 @@
+#!/bin/sh
+# shell.sh ACCEL FLAVOUR: the unmodified kernel boots to a shell, typing works, Ctrl-C reaches the
+# guest, a command's output is right, poweroff ends the process with 0.
+. "$(dirname "$0")/common.sh"
+
+start_kernel "$2" -accel "$1"
+expect 'in Ringer.'
+expect '/ #'
+type 'echo sum $((6 * 7)) $(uname -r | cut -d- -f3-)'
+expect "sum 42 $2" 60
+# Floating point, and a pipeline of processes.
+type "awk 'BEGIN { printf \"%.6f %s\\n\", 22 / 7, 2 ^ 0.5 }' | sed s/^/ratio=/"
+expect 'ratio=3.142857 1.41421' 60
+type 'seq 1 20000 | md5sum'
+expect 'e071f707df7bbeee2a6a1eb48011ddd0' 60
+type 'echo sleeping; sleep 1000; echo interrupted=$?'
+expect '
+sleeping' 30
+key 003
+expect 'interrupted=130' 60
+type 'poweroff -f'
+finish 0

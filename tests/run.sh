@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs what is needed, builds, runs every test; ends with ctest's summary.
+#
+#   sh tests/run.sh            everything, in two builds:
+#     build/tests     gcc, optimised: unit tests, oracles, guest programs, guest boots
+#     build/sanitize  clang, ASan + UBSan: unit tests, guest programs, fuzzers (no boots)
+#   sh tests/run.sh REGEX      only the tests whose names match
+#
+# Two jobs at a time, or as many as the machine has processors.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+jobs=$(nproc 2> /dev/null || echo 2)
+[ "$jobs" -ge 2 ] || jobs=2
+
+sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config libcapstone-dev \
+    libelf-dev libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps
+
+build() # DIRECTORY CMAKE-OPTION...
+{
+    dir=$1
+    shift
+    echo "ringer: building $dir" >&2
+    cmake -S "$top" -B "$top/build/$dir" -G Ninja "$@" > /dev/null
+    cmake --build "$top/build/$dir" -j "$jobs"
+}
+
+build tests -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release
+build sanitize -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRINGER_SANITIZE=ON \
+    -DRINGER_FUZZ=ON
+sh "$top/loader/guest/get.sh" > /dev/null
+
+status=0
+echo "ringer: tests with sanitizers" >&2
+ctest --test-dir "$top/build/sanitize" -j "$jobs" --output-on-failure ${1:+-R "$1"} || status=1
+echo "ringer: tests" >&2
+ctest --test-dir "$top/build/tests" -j "$jobs" --output-on-failure ${1:+-R "$1"} || status=1
+exit $status
