@@ -68,7 +68,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
         return;
     }
     if (hooks.range && info->si_code > 0 && pc >= hooks.range->begin && pc < hooks.range->end) {
-        uc->uc_mcontext.gregs[REG_RAX] = sig;
+        uc->uc_mcontext.gregs[REG_RAX] =
+            HOSTFAULT_VECTOR | (uc->uc_mcontext.gregs[REG_TRAPNO] & 0xff);
         uc->uc_mcontext.gregs[REG_RIP] = (greg_t)hooks.range->resume;
         errno = saved_errno;
         return;

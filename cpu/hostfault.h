@@ -23,8 +23,9 @@
  */
 typedef bool (*hostfault_fn)(void *ctx, int sig, siginfo_t *info, ucontext_t *uc);
 
+enum { HOSTFAULT_VECTOR = 0x100 };
 /* A range of host code whose faults end at `resume` instead.  Registers are as at the fault, but
- * RAX holds the signal number. */
+ * RAX holds HOSTFAULT_VECTOR | the exception's vector. */
 struct hostfault_range {
     uintptr_t begin, end; /* PC in [begin, end) */
     uintptr_t resume;

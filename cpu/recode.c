@@ -261,6 +261,8 @@ static unsigned host_w(const struct insn *in, const struct row_fields *row)
         return 0;
     if (in->code_size == CODE64)
         return 1;
+    if (insn_row(in)->traits & IMPLICIT) /* (V)PCMPESTRx: lengths in EAX, EDX */
+        return 0;
     for (unsigned i = 0; i < INSN_OPERANDS; i++)
         if (row->op[i] & FIELD_Y || is_gpr(&in->ops[i]))
             return 0;

@@ -159,28 +159,31 @@ bool run_enter(struct cpu *cpu, const struct insn *in)
     const unsigned width = in->width, addr = stack_addr_size(cpu), level = in->imm2 & 31;
     const uint64_t mask = width_mask(addr), rsp = cpu->gpr[RSP], rbp = cpu->gpr[RBP];
     const uint64_t frame = (rsp - width) & mask;
+    /* The new frame pointer has the operand's width, its upper bits are RSP's. */
+    const uint64_t pointer = (rsp & ~mask) | frame;
     const uint64_t last = (rsp - (level + 1) * width - (in->imm & 0xffff)) & mask;
-    uint64_t copied[31];
+    uint64_t copied;
 
     for (unsigned i = 0; i <= level; i++)
         if (!access_probe_write(cpu, SS, (rsp - (i + 1) * width) & mask, width))
             return false;
     for (unsigned i = 1; i < level; i++)
-        if (!access_read(cpu, SS, (rbp - i * width) & mask, width, &copied[i]))
+        if (!access_read(cpu, SS, (rbp - i * width) & mask, width, &copied))
             return false;
     if (!access_probe_write(cpu, SS, last, width))
         return false;
 
     if (!access_write(cpu, SS, frame, width, rbp & width_mask(width)))
         return false;
+    /* Read again: the outer frame's pointers may be among what has been pushed just now. */
     for (unsigned i = 1; i < level; i++)
-        if (!access_write(cpu, SS, (frame - i * width) & mask, width, copied[i]))
+        if (!access_read(cpu, SS, (rbp - i * width) & mask, width, &copied) ||
+            !access_write(cpu, SS, (frame - i * width) & mask, width, copied))
             return false;
     if (level > 0 &&
-        !access_write(cpu, SS, (frame - level * width) & mask, width, frame & width_mask(width)))
+        !access_write(cpu, SS, (frame - level * width) & mask, width, pointer & width_mask(width)))
         return false;
-    /* rBP takes the operand's width, but never more of RSP than the stack's address has. */
-    gpr_write(cpu, RBP, width, (rsp & ~mask) | frame);
+    gpr_write(cpu, RBP, width, pointer);
     gpr_write(cpu, RSP, addr, last);
     return true;
 }

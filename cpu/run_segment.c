@@ -186,7 +186,7 @@ bool run_arpl(struct cpu *cpu, const struct insn *in)
 {
     uint64_t dst, src;
 
-    if (!operand_read_rmw(cpu, in, 0, &dst) || !operand_read(cpu, in, 1, &src))
+    if (!operand_read(cpu, in, 0, &dst) || !operand_read(cpu, in, 1, &src))
         return false;
     if ((dst & 3) >= (src & 3)) {
         set_zf(cpu, false);

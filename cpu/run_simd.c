@@ -43,23 +43,19 @@ static bool is_written(const struct insn *in, int i)
     return i == 0 ? !(traits & READ0) : i == 1 && traits & WRITE1;
 }
 
-/* Legacy SSE operands of 16 bytes must be aligned, whatever CR0.AM says. [SDM 3A 6.15 "#GP"] */
-static bool check_alignment(struct cpu *cpu, const struct insn *in, uint64_t offset, unsigned size,
-                            enum access access)
+/* The operand's linear address, before any check. */
+static linaddr_t linear_address(const struct cpu *cpu, const struct insn *in, uint64_t offset)
 {
-    linaddr_t linear;
+    const bool has_base = !cpu_is_code64(cpu) || in->seg == FS || in->seg == GS;
 
-    if (!(insn_row(in)->traits & ALIGNED))
-        return true;
-    if (!access_segment(cpu, in->seg, offset, size, access, &linear))
-        return false;
-    return linear & (size - 1) ? fault_gp(cpu, 0) : true;
+    return offset + (has_base ? cpu->seg[in->seg].base : 0);
 }
 
 bool native_run(struct cpu *cpu, const struct insn *in)
 {
     const int i = memory_operand(in);
     uint64_t offset;
+    linaddr_t linear;
     unsigned size;
     uint8_t *scratch;
     bool write;
@@ -69,11 +65,14 @@ bool native_run(struct cpu *cpu, const struct insn *in)
     offset = operand_offset(cpu, in);
     size = in->ops[i].size;
     write = is_written(in, i);
-    scratch = thunk_scratch(cpu);
+    linear = linear_address(cpu, in, offset);
+    scratch = thunk_scratch(cpu, linear);
     if (!scratch || size > THUNK_SCRATCH_SIZE)
         return fault_ud(cpu);
-    if (!check_alignment(cpu, in, offset, size, write ? ACCESS_WRITE : ACCESS_READ))
-        return false;
+    /* Legacy SSE operands of 16 bytes, whatever CR0.AM says; before any other fault of the
+     * access. [SDM 3A 6.15 "#GP"] */
+    if (insn_row(in)->traits & ALIGNED && linear & (size - 1))
+        return fault_gp(cpu, 0);
     if (write && !native_probe_write(cpu, in->seg, offset, size))
         return false;
     /* An x87 store with an unmasked exception leaves memory as it is: then so must the copy. */
@@ -85,11 +84,31 @@ bool native_run(struct cpu *cpu, const struct insn *in)
     return !write || access_write_block(cpu, in->seg, offset, size, scratch);
 }
 
+/* CVTPI2PS from memory may not be an x87 instruction at all: the host decides. */
+static bool checks_x87_errors(const struct insn *in)
+{
+    if (!(insn_row(in)->traits & MMX))
+        return false;
+    return !(in->has_mem && insn_row(in)->map == M1 && in->opcode == 0x2a);
+}
+
 bool run_simd(struct cpu *cpu, const struct insn *in)
 {
-    if (insn_row(in)->traits & MMX && fpu_status_word(cpu) & FSW_ES)
+    if (checks_x87_errors(in) && fpu_status_word(cpu) & FSW_ES)
         return fpu_pending_error(cpu, in);
     return native_run(cpu, in);
+}
+
+/* VZEROUPPER, VZEROALL: outside 64-bit mode there are eight registers. [SDM 2C "VZEROALL"] */
+bool run_vzero(struct cpu *cpu, const struct insn *in)
+{
+    const unsigned bytes = cpu_is_code64(cpu) ? 256 : 128;
+
+    fpu_leave(cpu);
+    native_zero(cpu->fpu + FPU_YMM, bytes);
+    if (in->vex_l)
+        native_zero(cpu->fpu + FPU_XMM, bytes);
+    return true;
 }
 
 /* LDMXCSR, VLDMXCSR */

@@ -52,7 +52,7 @@ static bool store_image(struct cpu *cpu, const struct insn *in)
 {
     const uint64_t offset = operand_offset(cpu, in);
     const unsigned size = in->ops[0].size;
-    uint8_t *scratch = thunk_scratch(cpu);
+    uint8_t *scratch = thunk_scratch(cpu, 0);
 
     if (!scratch || size > THUNK_SCRATCH_SIZE)
         return fault_ud(cpu);
@@ -66,7 +66,7 @@ static bool store_image(struct cpu *cpu, const struct insn *in)
 static bool load_image(struct cpu *cpu, const struct insn *in)
 {
     const unsigned size = in->ops[0].size;
-    uint8_t *scratch = thunk_scratch(cpu);
+    uint8_t *scratch = thunk_scratch(cpu, 0);
 
     if (error_is_pending(cpu, in))
         return fpu_pending_error(cpu, in);

@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include "cpu/thunk.h"
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -43,7 +42,8 @@ struct slot {
 };
 
 struct fpu_thunks {
-    _Alignas(64) uint8_t scratch[THUNK_SCRATCH_SIZE];
+    _Alignas(THUNK_ALIGNMENT) uint8_t scratch[THUNK_SCRATCH_SIZE + THUNK_ALIGNMENT];
+    uint8_t *operand; /* in scratch */
     uint8_t *rw, *rx;
     unsigned count;
     struct hostfault_range range;
@@ -52,8 +52,8 @@ struct fpu_thunks {
 
 /*
  * uint64_t thunk_enter(struct thunk_frame *frame, const void *thunk)
- * Returns 0, or the signal that the thunk's instruction raised: then hostfault.c resumes at
- * thunk_faulted with the signal in RAX, and nothing of the frame has changed.
+ * Returns 0, or HOSTFAULT_VECTOR | the exception that the thunk's instruction raised: then
+ * hostfault.c resumes at thunk_faulted with that in RAX, and nothing of the frame has changed.
  */
 __asm__(".text\n"
         ".p2align 4\n"
@@ -118,8 +118,9 @@ struct fpu_thunks *thunk_create(void)
     thunks->count = 0;
     for (unsigned i = 0; i < SLOT_COUNT; i++)
         thunks->slots[i].length = 0;
-    for (unsigned i = 0; i < THUNK_SCRATCH_SIZE; i++)
+    for (unsigned i = 0; i < sizeof thunks->scratch; i++)
         thunks->scratch[i] = 0;
+    thunks->operand = thunks->scratch;
     if (!map_code(thunks)) {
         thunk_destroy(thunks);
         return NULL;
@@ -152,11 +153,14 @@ static struct fpu_thunks *thunks_of(struct cpu *cpu)
     return cpu->thunks;
 }
 
-uint8_t *thunk_scratch(struct cpu *cpu)
+uint8_t *thunk_scratch(struct cpu *cpu, linaddr_t linear)
 {
     struct fpu_thunks *thunks = thunks_of(cpu);
 
-    return thunks ? thunks->scratch : NULL;
+    if (!thunks)
+        return NULL;
+    thunks->operand = thunks->scratch + linear % THUNK_ALIGNMENT;
+    return thunks->operand;
 }
 
 static bool same_bytes(const struct slot *slot, const uint8_t *bytes, size_t length)
@@ -219,15 +223,15 @@ static void make_map(const struct insn *in, struct recode_map *map, unsigned *in
     }
 }
 
-/* What a host signal means to the guest. */
-static bool guest_fault(struct cpu *cpu, const struct insn *in, uint64_t sig)
+/* What the host's exception is to the guest.  False unless the guest just has to wait (FERR#). */
+static bool guest_fault(struct cpu *cpu, const struct insn *in, uint64_t vector)
 {
-    switch (sig) {
-    case SIGFPE:
-        if (insn_row(in)->traits & (X87 | MMX) && fpu_status_word(cpu) & FSW_ES)
-            return fault_mf(cpu);
+    switch (vector & 0xff) {
+    case VEC_MF:
+        return fpu_pending_error(cpu, in);
+    case VEC_XM:
         return cpu->cr4 & CR4_OSXMMEXCPT ? fault_xm(cpu) : fault_ud(cpu);
-    case SIGILL:
+    case VEC_UD:
         return fault_ud(cpu);
     default:
         return fault_gp(cpu, 0);
@@ -242,7 +246,7 @@ bool thunk_run(struct cpu *cpu, const struct insn *in)
     uint8_t bytes[RECODE_ROOM];
     unsigned in_rbx;
     size_t length;
-    uint64_t sig = SIGSEGV;
+    uint64_t fault = HOSTFAULT_VECTOR | VEC_UD; /* the host has no memory for a signal stack */
 
     if (!thunks)
         return fault_ud(cpu); /* the host has no memory for it: the guest has no such instruction */
@@ -253,7 +257,7 @@ bool thunk_run(struct cpu *cpu, const struct insn *in)
     frame = (struct thunk_frame){
         .gpr = {cpu->gpr[RAX], cpu->gpr[RCX], cpu->gpr[RDX], cpu->gpr[in_rbx]},
         .flags = (cpu->rflags & FLAGS_OSZAPC) | 2,
-        .scratch = thunks->scratch,
+        .scratch = thunks->operand,
     };
     if (hostfault_thread_init() == 0) {
         const uint8_t *code = find_thunk(thunks, bytes, length);
@@ -262,13 +266,13 @@ bool thunk_run(struct cpu *cpu, const struct insn *in)
 
         if (!live)
             fpu_load(cpu);
-        sig = thunk_enter(&frame, code);
+        fault = thunk_enter(&frame, code);
         if (!live)
             fpu_save(cpu);
         hostfault_set_range(outer);
     }
-    if (sig)
-        return guest_fault(cpu, in, sig);
+    if (fault)
+        return guest_fault(cpu, in, fault);
     cpu->gpr[RAX] = frame.gpr[RAX];
     cpu->gpr[RCX] = frame.gpr[RCX];
     cpu->gpr[RDX] = frame.gpr[RDX];

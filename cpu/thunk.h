@@ -14,7 +14,7 @@
 #include "cpu/cpu.h"
 #include "cpu/fault.h"
 
-enum { THUNK_SCRATCH_SIZE = 512 };
+enum { THUNK_SCRATCH_SIZE = 512, THUNK_ALIGNMENT = 64 };
 
 struct fpu_thunks;
 
@@ -22,9 +22,10 @@ struct fpu_thunks;
 struct fpu_thunks *thunk_create(void);
 void thunk_destroy(struct fpu_thunks *thunks);
 
-/* The 64-byte aligned buffer of THUNK_SCRATCH_SIZE bytes that stands for the memory operand. Makes
- * cpu->thunks if there are none yet; NULL when that fails (host out of memory). */
-uint8_t *thunk_scratch(struct cpu *cpu);
+/* The buffer of THUNK_SCRATCH_SIZE bytes that stands for the memory operand at `linear` in the next
+ * thunk_run(), aligned as that is: what an instruction says to a misaligned operand is the host's
+ * decision.  Makes cpu->thunks if there are none yet; NULL when that fails (host out of memory). */
+uint8_t *thunk_scratch(struct cpu *cpu, linaddr_t linear);
 
 /*
  * Run `in` on the guest's state: x87/SSE in cpu->fpu or, if cpu->fpu_live, in the host's registers;
