@@ -4,6 +4,7 @@
 #include "cpu/debug.h"
 
 enum { DR7_EXECUTE = 0 }; /* R/Wn and LENn both 0: break on instruction execution */
+enum { DR7_IO = 2 };      /* R/Wn */
 
 bool debug_check_fetch(struct cpu *cpu)
 {
@@ -21,6 +22,23 @@ bool debug_check_fetch(struct cpu *cpu)
             hits |= 1u << i;
     }
     return hits ? fault_db(cpu, hits) : true;
+}
+
+void debug_note_io(struct cpu *cpu, uint16_t port, unsigned size)
+{
+    static const uint8_t length[4] = {1, 2, 8, 4};
+
+    if (!debug_breakpoints(cpu) || !(cpu->cr4 & CR4_DE))
+        return;
+    for (unsigned i = 0; i < 4; i++) {
+        const bool enabled = cpu->dr[7] >> (2 * i) & 3;
+        const unsigned control = cpu->dr[7] >> (16 + 4 * i) & 15;
+        const unsigned bytes = length[control >> 2];
+        const uint64_t start = cpu->dr[i] & ~(uint64_t)(bytes - 1);
+
+        if (enabled && (control & 3) == DR7_IO && port < start + bytes && start < port + size)
+            cpu->dr6_pending |= 1u << i;
+    }
 }
 
 bool debug_check_retired(struct cpu *cpu, bool stepped)

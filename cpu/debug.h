@@ -2,7 +2,8 @@
  * cpu/debug.h -- single steps and breakpoints: what raises #DB around an instruction.
  * Source: [SDM 3B 18.2 "Debug Registers", 18.3 "Debug Exceptions"].
  *
- * Data breakpoints are noticed by cpu/access.c, which notes them in cpu->dr6_pending.
+ * Data breakpoints are noticed by cpu/access.c, which notes them in cpu->dr6_pending; so are I/O
+ * breakpoints here.
  */
 #ifndef RINGER_CPU_DEBUG_H
 #define RINGER_CPU_DEBUG_H
@@ -24,6 +25,10 @@ static inline bool debug_breakpoints(const struct cpu *cpu)
 /* Instruction breakpoints at the CS:rip that is about to run, unless RF holds them off: #DB is
  * recorded, a fault. */
 FAULT_CHECK bool debug_check_fetch(struct cpu *cpu);
+
+/* A port is being accessed: note the I/O breakpoints that it hits, with CR4.DE, for after the
+ * instruction. */
+void debug_note_io(struct cpu *cpu, uint16_t port, unsigned size);
 
 /*
  * An instruction has retired: raise the traps that it earned.

@@ -6,6 +6,7 @@
 #define RINGER_CPU_RUN_H
 
 #include "cpu/cpu.h"
+#include "cpu/debug.h"
 #include "cpu/fault.h"
 #include "cpu/insn.h"
 #include "cpu/operand.h"
@@ -63,6 +64,19 @@ FAULT_CHECK static inline bool run_branch(struct cpu *cpu, unsigned width, uint6
         return false;
     cpu->rip = target;
     return true;
+}
+
+/* A REP is not finished: the next instruction is this one again.  It has not retired, and its
+ * caller will count it.  With breakpoints on, RF keeps its own from hitting again; the boundary in
+ * the middle of a REP has RF set.  [SDM 3B 18.3.1.1] */
+static inline void run_resume(struct cpu *cpu, const struct insn *in)
+{
+    cpu->rip -= in->length;
+    if (in->code_size != CODE64)
+        cpu->rip = (uint32_t)cpu->rip;
+    if (debug_breakpoints(cpu))
+        cpu->rflags |= FLAG_RF;
+    cpu->icount--;
 }
 
 #endif

@@ -48,12 +48,14 @@ static bool io_check(struct cpu *cpu, uint16_t port, unsigned size)
 
 static uint32_t io_read(struct cpu *cpu, uint16_t port, unsigned size)
 {
+    debug_note_io(cpu, port, size);
     fpu_leave(cpu);
     return cpu->ops->io_read(cpu->ops_ctx, port, size) & (uint32_t)width_mask(size);
 }
 
 static void io_write(struct cpu *cpu, uint16_t port, unsigned size, uint64_t value)
 {
+    debug_note_io(cpu, port, size);
     fpu_leave(cpu);
     cpu->ops->io_write(cpu->ops_ctx, port, size, (uint32_t)(value & width_mask(size)));
 }
@@ -151,8 +153,7 @@ static bool io_string(struct cpu *cpu, const struct insn *in,
         if (cpu->exit_request != 0)
             break;
     }
-    cpu->rip = (cpu->rip - in->length) & width_mask(in->code_size);
-    cpu->icount--; /* not retired yet, see cpu/interp.h */
+    run_resume(cpu, in);
     return true;
 }
 

@@ -8,7 +8,6 @@
  * own, a run within a page at a time; host memory is one mapping of guest RAM, so overlapping
  * operands behave as on the guest.  Single steps and data breakpoints go one element at a time.
  */
-#include "cpu/debug.h"
 #include "cpu/flags.h"
 #include "cpu/run.h"
 
@@ -51,24 +50,11 @@ static void string_count(struct cpu *cpu, const struct insn *in, uint64_t count)
         gpr_write(cpu, RCX, in->addr_size, cpu->gpr[RCX] - count);
 }
 
-/*
- * The REP is not finished: the next instruction is this one again.  It has not retired.  With
- * breakpoints on, RF keeps its own from hitting again.  [SDM 3B 18.3.1.1]
- */
-static void string_resume(struct cpu *cpu, const struct insn *in)
-{
-    cpu->rip -= in->length;
-    if (in->code_size != CODE64)
-        cpu->rip = (uint32_t)cpu->rip;
-    if (debug_breakpoints(cpu))
-        cpu->rflags |= FLAG_RF;
-    cpu->icount--;
-}
 /* After a call's work: resume unless rCX says that all is done. */
 static bool string_finish(struct cpu *cpu, const struct insn *in)
 {
     if (string_repeats(in) && cpu->gpr[RCX] & width_mask(in->addr_size))
-        string_resume(cpu, in);
+        run_resume(cpu, in);
     return true;
 }
 

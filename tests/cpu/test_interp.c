@@ -677,6 +677,27 @@ static void test_data_breakpoint(void **state)
     machine_destroy(&m);
 }
 
+/* DR2 on a port, with CR4.DE: a trap after the OUT. */
+static void test_io_breakpoint(void **state)
+{
+    static const uint8_t code[] = {0xe6, 0x7f, 0xe6, 0x80, 0x43}; /* out 7f; out 80; inc bx */
+    struct machine m;
+
+    (void)state;
+    machine_create(&m);
+    enter_real(&m);
+    put(&m, CODE, code, sizeof code);
+    m.cpu->cr4 |= CR4_DE;
+    m.cpu->dr[2] = 0x80;
+    m.cpu->dr[7] |= 1 << 4 | 2 << 24; /* L2, I/O, one byte */
+    cpu_update_breakpoints(m.cpu);
+    assert_int_equal(interp_run(m.cpu, UINT64_MAX), RUN_HALTED);
+    assert_int_equal(halted_vector(&m), VEC_DB);
+    assert_int_equal(frame_ip(&m), 4);
+    assert_int_equal(m.cpu->dr[6] & 15, 4);
+    machine_destroy(&m);
+}
+
 /* ---- the fast handlers against the reference ones ---- */
 
 static uint64_t random_state = 0x2545f4914f6cdd1d;
@@ -788,6 +809,7 @@ int main(void)
         cmocka_unit_test(test_single_step_after_mov_ss),
         cmocka_unit_test(test_instruction_breakpoint),
         cmocka_unit_test(test_data_breakpoint),
+        cmocka_unit_test(test_io_breakpoint),
         cmocka_unit_test(test_fast_handlers_agree),
     };
 
