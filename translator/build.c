@@ -45,7 +45,7 @@ static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned r
         d->call[d->count] = interp_handler(cpu, in) != insn_run_table[in->row];
         at += in->length;
         d->count++;
-        if (insn_row(in)->traits & ENDS)
+        if ((insn_row(in)->traits & ENDS) && rule_table[in->row] != rule_sti)
             break;
     }
     d->offset[d->count] = (uint16_t)at;
@@ -157,6 +157,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     for (unsigned i = 0; i < d.count; i++) {
         sites[i] = (struct block_site){d.offset[i], (uint16_t)(b.e.at - start)};
         b.index = (uint8_t)i;
+        b.last = i + 1 == d.count;
         b.bytes = bytes + d.offset[i];
         b.rip = key->linear - key->cs_base + d.offset[i];
         b.next_rip = b.rip + d.insn[i].length;

@@ -39,6 +39,7 @@ struct build {
     uint8_t index;        /* its number in the block */
     uint64_t next_rip;    /* offset in CS of the instruction after it */
     uint64_t rip;         /* its own */
+    bool last;           /* no instruction follows in the block */
     bool ended;           /* the rule emitted the block's exits */
     struct side_jump jumps[BUILD_MAX_JUMPS];
     unsigned jump_count;
@@ -52,6 +53,7 @@ typedef bool (*rule_fn)(struct build *b, const struct insn *in);
 extern const rule_fn rule_table[]; /* by row; translator/rules.c */
 extern const char *const rule_names[];
 bool rule_native(struct build *b, const struct insn *in);
+bool rule_sti(struct build *b, const struct insn *in);
 
 /* ---- memory operands, translator/memory.c ---- */
 

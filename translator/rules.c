@@ -63,6 +63,8 @@ static bool writes_rcx(const struct insn *in)
     const uint32_t traits = insn_row(in)->traits;
     const struct operand *ops = in->ops;
 
+    if (traits & IMPLICIT) /* PCMPxSTRI: the index goes to ECX */
+        return true;
     return (!(traits & READ0) && (ops[0].kind == OPERAND_GPR || ops[0].kind == OPERAND_GPR8H) &&
             ops[0].reg == RCX) ||
            ((traits & WRITE1) && (ops[1].kind == OPERAND_GPR || ops[1].kind == OPERAND_GPR8H) &&

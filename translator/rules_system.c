@@ -111,21 +111,23 @@ bool rule_cli(struct build *b, const struct insn *in)
     return true;
 }
 
-/* With an interrupt waiting, the interpreter does it, with the shadow over the next instruction. */
+/*
+ * With an interrupt waiting, the interpreter does it.  Without, the shadow over the next instruction
+ * is kept by having that instruction in the same block: interrupts are looked for between blocks.
+ * (STI; HLT must not be torn apart: the wake-up would be lost.)
+ */
 bool rule_sti(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
     struct label none;
 
     (void)in;
-    if (!may_write_if(b))
+    if (!may_write_if(b) || b->last)
         return false;
     emit_movzx_rm(e, TC, W8, BASE(HOST_CPU, AT_CPU(intr)));
     none = emit_jrcxz(e);
     build_side_exit(b, emit_jmp(e));
     emit_bind(e, none);
     write_if(e, true);
-    build_exit(b, 0, b->next_rip);
-    b->ended = true;
     return true;
 }

@@ -20,9 +20,9 @@
 
 enum { MEMORY = 16 << 20, CODE_AT = 0x10000, STACK_AT = 0x20000, DATA_AT = 0x30000 };
 
-#define PROGRAM(name, text)                                                                        \
-    extern const uint8_t name[], name##_end[];                                                     \
-    __asm__(".pushsection .rodata\n.code32\n" #name ":\n" text "\nhlt\n" #name                      \
+#define PROGRAM(name, text)                                                    \
+    extern const uint8_t name[], name##_end[];                                 \
+    __asm__(".pushsection .rodata\n.code32\n" #name ":\n" text "\nhlt\n" #name \
             "_end:\n.code64\n.popsection\n")
 
 PROGRAM(loop_program, "mov $1000, %ecx\n xor %eax, %eax\n"
@@ -31,12 +31,13 @@ PROGRAM(memory_program, "mov $0x30000, %esi\n mov $300, %ecx\n xor %eax, %eax\n"
                         "1: mov %eax, (%esi,%eax,4)\n add (%esi), %ebx\n incl 4(%esi)\n"
                         "cmpb $7, 3(%esi)\n sbb %edx, %edx\n xchg %ah, 5(%esi)\n"
                         "movzbl 1(%esi), %edi\n add %ch, 9(%esi)\n inc %eax\n loop 1b\n");
-PROGRAM(stack_program, "mov $500, %ecx\n"
-                       "1: push %ecx\n push $-2\n pushl (%esp)\n call 2f\n pop %edx\n pop %edx\n"
-                       "pop %ecx\n loop 1b\n jmp 3f\n"
-                       "2: push %ebp\n mov %esp, %ebp\n mov 8(%ebp), %eax\n add %eax, %ebx\n leave\n"
-                       "ret\n3: call 5f\n5: pop %edi\n"
-                       "add $(4f-5b), %edi\n jmp *%edi\n ud2\n4: nop\n");
+PROGRAM(stack_program,
+        "mov $500, %ecx\n"
+        "1: push %ecx\n push $-2\n pushl (%esp)\n call 2f\n pop %edx\n pop %edx\n"
+        "pop %ecx\n loop 1b\n jmp 3f\n"
+        "2: push %ebp\n mov %esp, %ebp\n mov 8(%ebp), %eax\n add %eax, %ebx\n leave\n"
+        "ret\n3: call 5f\n5: pop %edi\n"
+        "add $(4f-5b), %edi\n jmp *%edi\n ud2\n4: nop\n");
 PROGRAM(shift_program, "mov $0x12345678, %eax\n mov $400, %ebp\n"
                        "1: mov %ebp, %ecx\n shl %cl, %eax\n rcr %cl, %ebx\n shld %cl, %eax, %edx\n"
                        "sar %cl, %ch\n ror %cl, %esi\n add %ecx, %eax\n shl %cl, %ecx\n"
@@ -45,9 +46,10 @@ PROGRAM(flags_program, "mov $100, %ecx\n"
                        "1: cmp %ecx, %eax\n mov 0x30000, %edx\n pushf\n pop %ebx\n lahf\n"
                        "add %ebx, 0x30004\n cmc\n mov %edx, 0x30008\n adc $0x7ffffff0, %eax\n"
                        "seto 0x3000c\n jo 2f\n inc %esi\n2: loop 1b\n");
-PROGRAM(divide_program, "mov $77, %ecx\n1: mov $0, %edx\n mov $123456789, %eax\n div %ecx\n"
-                        "add %edx, %ebx\n imul %ecx, %ebx\n mov %ecx, %eax\n mul %ebx\n xor %edx, %esi\n"
-                        "loop 1b\n");
+PROGRAM(divide_program,
+        "mov $77, %ecx\n1: mov $0, %edx\n mov $123456789, %eax\n div %ecx\n"
+        "add %edx, %ebx\n imul %ecx, %ebx\n mov %ecx, %eax\n mul %ebx\n xor %edx, %esi\n"
+        "loop 1b\n");
 PROGRAM(vector_program, "fninit\n mov $200, %ecx\n mov $0x30000, %esi\n movl $0x3f800000, (%esi)\n"
                         "1: cvtsi2sd %ecx, %xmm0\n sqrtsd %xmm0, %xmm1\n addsd %xmm1, %xmm2\n"
                         "movups %xmm2, 16(%esi)\n paddd 16(%esi), %xmm3\n movd %xmm3, %eax\n"
@@ -64,20 +66,28 @@ PROGRAM(string_program, "mov $0x30000, %edi\n mov $5000, %ecx\n mov $0xab, %al\n
                         "mov %ecx, %ebx\n lodsl\n std\n movsb\n cld\n");
 
 /* Vector and x87 operands that cross pages take the interpreter's way with live registers. */
-PROGRAM(crossing_program, "fninit\n mov $40, %ecx\n mov $0x30fe0, %esi\n mov $0x40ff0, %edi\n"
-                          "xor %eax, %eax\n"
-                          "0: mov %ecx, (%esi,%eax,4)\n inc %eax\n cmp $64, %eax\n jb 0b\n"
-                          "1: movdqu (%esi,%ecx), %xmm0\n movdqu 16(%esi,%ecx), %xmm1\n"
-                          "movdqa %xmm0, %xmm2\n palignr $3, %xmm1, %xmm2\n pcmpeqb %xmm0, %xmm1\n"
-                          "movdqu %xmm2, (%edi,%ecx)\n movlps %xmm1, 3(%edi,%ecx)\n"
-                          "movhps 1(%esi,%ecx), %xmm3\n movq 5(%esi,%ecx), %mm0\n"
-                          "paddb (%esi,%ecx), %mm0\n movq %mm0, 9(%edi,%ecx)\n emms\n"
-                          "fldl 1(%esi,%ecx)\n fstpt 7(%edi,%ecx)\n mov 3(%esi,%ecx), %edx\n"
-                          "mov %edx, (%edi,%ecx)\n add %edx, 1(%edi,%ecx)\n movw %dx, 2(%edi,%ecx)\n"
-                          "cmpxchg %edx, 5(%edi,%ecx)\n xadd %edx, 6(%edi,%ecx)\n"
-                          "btsl $3, 7(%edi,%ecx)\n sete 8(%edi,%ecx)\n cmovc 2(%edi,%ecx), %ebx\n"
-                          "push %ecx\n add $24, %ecx\n push 3(%esi,%ecx)\n popl (%edi,%ecx)\n"
-                          "pop %ecx\n dec %ecx\n jnz 1b\n");
+PROGRAM(crossing_program,
+        "fninit\n mov $40, %ecx\n mov $0x30fe0, %esi\n mov $0x40ff0, %edi\n"
+        "xor %eax, %eax\n"
+        "0: mov %ecx, (%esi,%eax,4)\n inc %eax\n cmp $64, %eax\n jb 0b\n"
+        "1: movdqu (%esi,%ecx), %xmm0\n movdqu 16(%esi,%ecx), %xmm1\n"
+        "movdqa %xmm0, %xmm2\n palignr $3, %xmm1, %xmm2\n pcmpeqb %xmm0, %xmm1\n"
+        "movdqu %xmm2, (%edi,%ecx)\n movlps %xmm1, 3(%edi,%ecx)\n"
+        "movhps 1(%esi,%ecx), %xmm3\n movq 5(%esi,%ecx), %mm0\n"
+        "paddb (%esi,%ecx), %mm0\n movq %mm0, 9(%edi,%ecx)\n emms\n"
+        "fldl 1(%esi,%ecx)\n fstpt 7(%edi,%ecx)\n mov 3(%esi,%ecx), %edx\n"
+        "mov %edx, (%edi,%ecx)\n add %edx, 1(%edi,%ecx)\n movw %dx, 2(%edi,%ecx)\n"
+        "cmpxchg %edx, 5(%edi,%ecx)\n xadd %edx, 6(%edi,%ecx)\n"
+        "btsl $3, 7(%edi,%ecx)\n sete 8(%edi,%ecx)\n cmovc 2(%edi,%ecx), %ebx\n"
+        "push %ecx\n add $24, %ecx\n push 3(%esi,%ecx)\n popl (%edi,%ecx)\n"
+        "pop %ecx\n dec %ecx\n jnz 1b\n");
+
+/* PCMPxSTRI's result goes to ECX, which no operand names. */
+PROGRAM(implicit_program, "mov $0x30000, %esi\n mov $0x62636400, %eax\n mov %eax, 5(%esi)\n"
+                          "mov $30, %edi\n1: movdqu (%esi), %xmm0\n pcmpistri $8, 4(%esi), %xmm0\n"
+                          "add %ecx, %ebx\n mov $7, %eax\n mov $9, %edx\n"
+                          "pcmpestri $0, %xmm0, %xmm0\n adc %ecx, %ebx\n mov %ebx, %eax\n"
+                          "mul %ecx\n add %edx, %ebx\n dec %edi\n jnz 1b\n");
 
 struct machine {
     struct physmem *mem;
@@ -167,8 +177,8 @@ static void machine_start(struct machine *m, const uint8_t *code, size_t size)
 
 static void machine_run(struct machine *m)
 {
-    const enum run_exit end = m->tr ? translator_run(m->tr, m->cpu, UINT64_MAX)
-                                    : interp_run(m->cpu, UINT64_MAX);
+    const enum run_exit end =
+        m->tr ? translator_run(m->tr, m->cpu, UINT64_MAX) : interp_run(m->cpu, UINT64_MAX);
 
     assert_int_equal(end, RUN_HALTED);
 }
@@ -195,11 +205,11 @@ static void compare(const uint8_t *code, const uint8_t *end)
     }
 }
 
-#define COMPARE(name)                                                                              \
-    static void test_##name(void **state)                                                          \
-    {                                                                                              \
-        (void)state;                                                                               \
-        compare(name##_program, name##_program_end);                                               \
+#define COMPARE(name)                                \
+    static void test_##name(void **state)            \
+    {                                                \
+        (void)state;                                 \
+        compare(name##_program, name##_program_end); \
     }
 COMPARE(loop)
 COMPARE(memory)
@@ -211,14 +221,17 @@ COMPARE(vector)
 COMPARE(patch)
 COMPARE(string)
 COMPARE(crossing)
+COMPARE(implicit)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loop),   cmocka_unit_test(test_memory), cmocka_unit_test(test_stack),
-        cmocka_unit_test(test_shift),  cmocka_unit_test(test_flags),  cmocka_unit_test(test_divide),
-        cmocka_unit_test(test_vector), cmocka_unit_test(test_patch),  cmocka_unit_test(test_string),
-        cmocka_unit_test(test_crossing),
+        cmocka_unit_test(test_loop),     cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_stack),    cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_flags),    cmocka_unit_test(test_divide),
+        cmocka_unit_test(test_vector),   cmocka_unit_test(test_patch),
+        cmocka_unit_test(test_string),   cmocka_unit_test(test_crossing),
+        cmocka_unit_test(test_implicit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
