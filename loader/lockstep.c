@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "cpu/fpu.h"
+#include "cpu/interp.h"
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
 #include "loader/signals.h"
@@ -37,6 +38,8 @@ enum {
     FINE_BLOCKS_MAX = 2 * STRETCH_INSNS,
     COMPARE_BYTES = 64 << 10,
     RESTARTS_MAX = 3,
+    CATCH_UP_STEPS_MAX = 65536,
+    NOTE_BYTES = 4096,
     EXIT_DIFFERENT = 2,
 };
 
@@ -74,7 +77,8 @@ struct lockstep {
     /* Where the stretch began. */
     uint64_t start_icount, start_rip, start_linear;
     uint16_t start_cs;
-    unsigned start_bits; /* 16, 32, 64 */
+    unsigned start_bits;   /* 16, 32, 64 */
+    char note[NOTE_BYTES]; /* the registers that differed, before the follower went on */
     uint8_t code[CODE_BYTES];
     size_t code_bytes;
 };
@@ -177,7 +181,7 @@ static void print_bytes(FILE *out, const uint8_t *bytes, size_t size)
         fprintf(out, "%02x", bytes[size]);
 }
 
-static void report_registers(struct lockstep *ls)
+static void print_registers(struct lockstep *ls, FILE *out)
 {
     const char *a = (char *)pc_cpu(ls->pc[LEADER]), *b = (char *)pc_cpu(ls->pc[FOLLOWER]);
 
@@ -194,15 +198,28 @@ static void report_registers(struct lockstep *ls)
             size -= 8;
         }
         size = size < 8 ? size : 8;
-        fprintf(stderr, "  %s", f->name);
+        fprintf(out, "  %s", f->name);
         if (f->size > 8)
-            fprintf(stderr, "+0x%zx", from);
-        fprintf(stderr, ": translated 0x");
-        print_bytes(stderr, x + from, size);
-        fprintf(stderr, ", interpreted 0x");
-        print_bytes(stderr, y + from, size);
-        fprintf(stderr, "\n");
+            fprintf(out, "+0x%zx", from);
+        fprintf(out, ": translated 0x");
+        print_bytes(out, x + from, size);
+        fprintf(out, ", interpreted 0x");
+        print_bytes(out, y + from, size);
+        fprintf(out, "\n");
     }
+}
+
+/* Keep for the report which registers differ now. */
+static void note_difference(struct lockstep *ls)
+{
+    FILE *out = fmemopen(ls->note, sizeof(ls->note), "w");
+
+    ls->note[0] = '\0';
+    if (out == NULL)
+        return;
+    print_registers(ls, out);
+    fclose(out);
+    ls->note[sizeof(ls->note) - 1] = '\0';
 }
 
 static void report_code(const struct lockstep *ls, uint64_t insns)
@@ -241,7 +258,9 @@ static int report(struct lockstep *ls, const char *what)
             (unsigned long long)ls->start_icount, ls->start_cs, (unsigned long long)ls->start_rip,
             (unsigned long long)ls->start_linear);
     report_code(ls, a->icount - ls->start_icount);
-    report_registers(ls);
+    if (ls->note[0] == '\0')
+        note_difference(ls);
+    fputs(ls->note, stderr);
     if (memory_difference(ls, &offset))
         fprintf(stderr, "  memory+0x%llx: translated 0x%02x, interpreted 0x%02x\n",
                 (unsigned long long)offset, *physmem_backing(pc_memory(ls->pc[LEADER]), offset),
@@ -393,6 +412,7 @@ static void note_start(struct lockstep *ls, bool with_code)
     struct cpu *cpu = pc_cpu(ls->pc[FOLLOWER]);
     physaddr_t phys;
 
+    ls->note[0] = '\0';
     ls->start_icount = cpu->icount;
     ls->start_rip = cpu->rip;
     ls->start_cs = cpu->seg[CS].selector;
@@ -408,6 +428,29 @@ static void note_start(struct lockstep *ls, bool with_code)
 }
 
 enum verdict { SAME, ENDED, DIFFERENT };
+
+/*
+ * Do the registers agree?  The leader may have stopped behind something that did not retire: a
+ * fault that was delivered, a part of a REP.  The follower has then not begun it: it goes on while
+ * nothing retires.
+ */
+static bool catch_up(struct lockstep *ls)
+{
+    struct cpu *follower = pc_cpu(ls->pc[FOLLOWER]);
+    const uint64_t icount = follower->icount;
+
+    if (registers_agree(ls))
+        return true;
+    note_difference(ls);
+    for (unsigned i = 0; i < CATCH_UP_STEPS_MAX && !follower->halted; i++) {
+        (void)interp_step(follower);
+        if (follower->icount != icount)
+            return false;
+        if (registers_agree(ls))
+            return true;
+    }
+    return false;
+}
 
 /* One stretch.  *exit: how the leader's ended. */
 static enum verdict stretch(struct lockstep *ls, uint64_t insns, enum pc_exit *exit)
@@ -426,7 +469,7 @@ static enum verdict stretch(struct lockstep *ls, uint64_t insns, enum pc_exit *e
         return DIFFERENT;
     if (*exit != PC_BUDGET)
         return ENDED; /* the leader may have run on to its block's end */
-    if (leader->icount != follower->icount || !registers_agree(ls) || !watched_byte_agrees(ls))
+    if (leader->icount != follower->icount || !catch_up(ls) || !watched_byte_agrees(ls))
         return DIFFERENT;
     if (ls->watched == NOT_WATCHING && leader->icount - ls->ram_checked >= RAM_CHECK_INSNS) {
         ls->ram_checked = leader->icount;

@@ -9,8 +9,8 @@ expect '/ #'
 type 'echo sum $((6 * 7)) $(uname -r | cut -d- -f3-)'
 expect "sum 42 $2" 60
 # Floating point, and a pipeline of processes.
-type "awk 'BEGIN { printf \"%.6f %s\\n\", 22 / 7, 2 ^ 0.5 }' | sed s/^/ratio=/"
-expect 'ratio=3.142857 1.41421' 60
+type "awk 'BEGIN { printf \"%.6f %.3f\\n\", 22 / 7, 1 / 8 }' | sed s/^/ratio=/"
+expect 'ratio=3.142857 0.125' 60
 type 'seq 1 20000 | md5sum'
 expect 'e071f707df7bbeee2a6a1eb48011ddd0' 60
 type 'echo sleeping; sleep 1000; echo interrupted=$?'

@@ -37,7 +37,7 @@ enum {
     PORT_TEXT = 0xe9,
     PORT_END = 0xf4,
     PORT_EVENT = 0xf5,
-    SECONDS = 20, /* a program takes milliseconds */
+    SECONDS = 10, /* a program takes milliseconds */
 };
 
 struct guest {
@@ -196,7 +196,8 @@ static void on_alarm(int signal_number)
 static void watch(struct cpu *cpu)
 {
     watched = cpu;
-    barks = 0;
+    if (cpu != NULL)
+        barks = 0;
     signal(SIGALRM, on_alarm);
     alarm(cpu != NULL ? SECONDS : 0);
 }

@@ -29,6 +29,7 @@ struct options {
 struct totals {
     uint64_t runs, faults;
     unsigned rows, failed_rows;
+    bool *reached; /* by row: it exists in some mode */
 };
 
 static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -208,6 +209,7 @@ static unsigned run_row(const struct options *options, unsigned row, enum code_s
         }
     }
     totals->rows++;
+    totals->reached[row] = true;
     return failures;
 }
 
@@ -251,6 +253,9 @@ int main(int argc, char **argv)
     }
     if (host_init(&support) < 0 || guest_init() < 0)
         return SKIPPED;
+    totals.reached = calloc(insn_row_count, sizeof *totals.reached);
+    if (!totals.reached)
+        return 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
     generate_init(options.seed);
     for (unsigned m = 0; m < 3; m++) {
@@ -278,8 +283,16 @@ int main(int argc, char **argv)
             }
         }
     }
+    /* Every row must have been generated somewhere, or nothing is said about it. */
+    for (unsigned row = 0; row < insn_row_count && !options.row && !options.mode; row++) {
+        if (totals.reached[row] || known_skip(row))
+            continue;
+        printf("FAIL row %u (%s) was never generated\n", row, insn_rows[row].mnemonic);
+        totals.failed_rows++;
+    }
     printf("oracle: seed %" PRIu64 ": %u row/mode pairs, %" PRIu64 " states (%" PRIu64
            " faulted), %u pairs failed\n",
            options.seed, totals.rows, totals.runs, totals.faults, totals.failed_rows);
+    free(totals.reached);
     return totals.failed_rows ? 1 : 0;
 }

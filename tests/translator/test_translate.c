@@ -86,7 +86,8 @@ PROGRAM(crossing_program,
 PROGRAM(implicit_program, "mov $0x30000, %esi\n mov $0x62636400, %eax\n mov %eax, 5(%esi)\n"
                           "mov $30, %edi\n1: movdqu (%esi), %xmm0\n pcmpistri $8, 4(%esi), %xmm0\n"
                           "add %ecx, %ebx\n mov $7, %eax\n mov $9, %edx\n"
-                          "pcmpestri $0, %xmm0, %xmm0\n adc %ecx, %ebx\n mov %ebx, %eax\n"
+                          "mov %edi, %ecx\n pcmpestri $0, %xmm0, %xmm0\n adc %ecx, %ebx\n"
+                          "mov %ebx, %eax\n mov %edi, %ecx\n"
                           "mul %ecx\n add %edx, %ebx\n dec %edi\n jnz 1b\n");
 
 struct machine {
