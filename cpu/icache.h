@@ -29,9 +29,9 @@ struct icache_op {
 struct icache_block {
     physaddr_t phys;
     uint32_t mode;
-    uint16_t count;  /* instructions, at least 1 */
-    uint16_t bytes;  /* guest bytes */
-    bool live;       /* still findable */
+    uint16_t count; /* instructions, at least 1 */
+    uint16_t bytes; /* guest bytes */
+    bool live;      /* still findable */
     struct icache_op *ops;
     struct icache_block *next_in_hash, *next_in_page;
 };
@@ -63,8 +63,7 @@ static inline unsigned icache_hash(physaddr_t phys, uint32_t mode)
            ((1u << ICACHE_HASH_BITS) - 1);
 }
 /* The block at `phys` under `mode`, or NULL. */
-static inline struct icache_block *icache_find(struct icache *cache, physaddr_t phys,
-                                               uint32_t mode)
+static inline struct icache_block *icache_find(struct icache *cache, physaddr_t phys, uint32_t mode)
 {
     struct icache_block *block = cache->hash[icache_hash(phys, mode)];
 
