@@ -19,6 +19,8 @@ static inline void native_zero(void *to, size_t size)
     __asm__ volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(0) : "memory");
 }
 
+/* The linear address of the memory operand at `offset`, before any check. */
+linaddr_t native_linear(const struct cpu *cpu, const struct insn *in, uint64_t offset);
 /* Check that a later access_write_block of the same bytes will not fault. */
 FAULT_CHECK bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offset,
                                     unsigned size_bytes);

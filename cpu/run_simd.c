@@ -43,8 +43,7 @@ static bool is_written(const struct insn *in, int i)
     return i == 0 ? !(traits & READ0) : i == 1 && traits & WRITE1;
 }
 
-/* The operand's linear address, before any check. */
-static linaddr_t linear_address(const struct cpu *cpu, const struct insn *in, uint64_t offset)
+linaddr_t native_linear(const struct cpu *cpu, const struct insn *in, uint64_t offset)
 {
     const bool has_base = !cpu_is_code64(cpu) || in->seg == FS || in->seg == GS;
 
@@ -65,7 +64,7 @@ bool native_run(struct cpu *cpu, const struct insn *in)
     offset = operand_offset(cpu, in);
     size = in->ops[i].size;
     write = is_written(in, i);
-    linear = linear_address(cpu, in, offset);
+    linear = native_linear(cpu, in, offset);
     scratch = thunk_scratch(cpu, linear);
     if (!scratch || size > THUNK_SCRATCH_SIZE)
         return fault_ud(cpu);

@@ -47,16 +47,13 @@ static void put32(uint8_t *image, unsigned offset, uint32_t value)
     *(uint32_t *)(void *)(image + offset) = value;
 }
 
-/* The memory operand's offset; #GP(0) unless its linear address is a multiple of `align`. */
+/* The memory operand's offset; #GP(0) unless its linear address is a multiple of `align`, which
+ * is looked at before the segment's limit. */
 FAULT_CHECK static bool image_address(struct cpu *cpu, const struct insn *in, unsigned align,
-                                      unsigned size, enum access access, uint64_t *offset)
+                                      uint64_t *offset)
 {
-    linaddr_t linear;
-
     *offset = operand_offset(cpu, in);
-    if (!access_segment(cpu, in->seg, *offset, size, access, &linear))
-        return false;
-    return linear & (align - 1) ? fault_gp(cpu, 0) : true;
+    return native_linear(cpu, in, *offset) & (align - 1) ? fault_gp(cpu, 0) : true;
 }
 
 /* Take the x87 part of `image`, pointers dropped. */
@@ -98,7 +95,7 @@ bool run_fxsave(struct cpu *cpu, const struct insn *in)
 
     if (cpu->cr0 & (CR0_EM | CR0_TS))
         return fault_nm(cpu);
-    if (!image_address(cpu, in, LEGACY_ALIGN, FPU_FXSAVE_SIZE, ACCESS_WRITE, &offset) ||
+    if (!image_address(cpu, in, LEGACY_ALIGN, &offset) ||
         !native_probe_write(cpu, in->seg, offset, FPU_FXSAVE_SIZE))
         return false;
     fpu_leave(cpu);
@@ -114,7 +111,7 @@ bool run_fxrstor(struct cpu *cpu, const struct insn *in)
 
     if (cpu->cr0 & (CR0_EM | CR0_TS))
         return fault_nm(cpu);
-    if (!image_address(cpu, in, LEGACY_ALIGN, FPU_FXSAVE_SIZE, ACCESS_READ, &offset) ||
+    if (!image_address(cpu, in, LEGACY_ALIGN, &offset) ||
         !access_read_block(cpu, in->seg, offset, FPU_FXSAVE_SIZE, image))
         return false;
     if (cpu->cr4 & CR4_OSFXSR && get32(image, FPU_MXCSR) & ~(uint32_t)MXCSR_WRITABLE)
@@ -177,7 +174,7 @@ static bool save(struct cpu *cpu, const struct insn *in, enum xsave_kind kind)
     const uint64_t with_mxcsr = kind == XSAVE_STANDARD ? XCR0_SSE | XCR0_AVX : XCR0_SSE;
     uint64_t offset;
 
-    if (!check_enabled(cpu) || !image_address(cpu, in, XSAVE_ALIGN, size, ACCESS_WRITE, &offset) ||
+    if (!check_enabled(cpu) || !image_address(cpu, in, XSAVE_ALIGN, &offset) ||
         !native_probe_write(cpu, in->seg, offset, size))
         return false;
     fpu_leave(cpu);
@@ -225,8 +222,7 @@ static bool restore(struct cpu *cpu, const struct insn *in, bool must_be_compact
     uint64_t offset, bv, with_mxcsr;
     bool compacted;
 
-    if (!check_enabled(cpu) ||
-        !image_address(cpu, in, XSAVE_ALIGN, FPU_YMM, ACCESS_READ, &offset) ||
+    if (!check_enabled(cpu) || !image_address(cpu, in, XSAVE_ALIGN, &offset) ||
         !access_read_block(cpu, in->seg, offset, FPU_YMM, image))
         return false;
     if (!header_is_valid(cpu, image, must_be_compacted))

@@ -88,7 +88,7 @@ static void build_memory(void)
     put64(PDPT_AT, PD_AT | table);
     put64(PAE_PDPT_AT, PD_AT | PTE_P);
     put64(PD_AT + (CODE_BASE >> 21) * 8, PT_AT | table);
-    put64(PD_AT + (CTL_BASE >> 21) * 8, PT2_AT | table);
+    put64(PD_AT + (GDT_BASE >> 21) * 8, PT2_AT | table);
     map_region(CODE_BASE, CODE_GPA, REGION_SIZE, PTE_P | PTE_US | PTE_A);
     map_region(DATA_BASE, DATA_GPA, REGION_SIZE, PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX);
     map_region(GDT_BASE, GDT_GPA, 4096, PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX);

@@ -71,6 +71,9 @@ static bool vendors_differ(const struct test_case *t)
         return false;
     if (insn_row(&t->in)->traits & F64 && t->in.prefixes & PREFIX_66)
         return true;
+    /* MOVSXD r16: AMD reads 32 bits, Intel 16. */
+    if (!strcmp(insn_row(&t->in)->mnemonic, "movsxd") && t->in.prefixes & PREFIX_66)
+        return true;
     return (run == run_jmp_far || run == run_call_far || run == run_lxs) && t->in.rex & 8;
 }
 

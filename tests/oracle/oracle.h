@@ -24,7 +24,7 @@
 #define CODE_BASE 0x20000000u
 #define DATA_BASE 0x20100000u
 #define CTL_BASE  0x20200000u /* host.c's own */
-#define GDT_BASE  0x20300000u /* the guest's alone */
+#define GDT_BASE  0x38200000u /* the guest's alone */
 #define WILD_BASE 0x30000000u
 enum {
     REGION_SIZE = 0x10000,
