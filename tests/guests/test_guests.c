@@ -32,6 +32,8 @@ enum {
     MEMORY = 16 << 20,
     LOAD_AT = 0x8000,
     IMAGE_MAX = 0x28000,
+    EX_VECTOR = 0x1004,
+    EX_EIP = 0x100c,
     LOG_AT = 0x70000,
     LOG_BYTES = 0x10000,
     PORT_TEXT = 0xe9,
@@ -344,7 +346,10 @@ static void run_program(void **state)
     if (g.text_length != 0)
         print_message("%s\n", g.text);
     if (barks != 0)
-        fail_msg("does not end: at %#x:%#x", g.cpu->seg[CS].selector, (unsigned)g.cpu->rip);
+        fail_msg("does not end: at %#x:%#x; last exception: vector %u at %#x",
+                 g.cpu->seg[CS].selector, (unsigned)g.cpu->rip,
+                 (unsigned)physmem_read(g.mem, EX_VECTOR, 4),
+                 (unsigned)physmem_read(g.mem, EX_EIP, 4));
     if (!(g.shut_down && g.shutdown_wanted)) {
         if (!g.ended)
             fail_msg("%s at %#x:%#x", g.shut_down ? "shutdown" : "halted", g.cpu->seg[CS].selector,
