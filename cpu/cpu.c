@@ -59,7 +59,7 @@ struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
     cpu->model = model;
     cpu->ops = ops;
     cpu->ops_ctx = ops_ctx;
-    for (unsigned view = 0; view < VIEW_COUNT; view++)
+    for (unsigned view = 0; view < TLB_VIEWS; view++)
         for (unsigned i = 0; i < TLB_SIZE; i++)
             cpu->tlb.entries[view][i] =
                 (struct tlb_entry){TLB_INVALID, TLB_INVALID, TLB_INVALID, 0};
@@ -249,6 +249,9 @@ uint64_t cpu_tsc(struct cpu *cpu)
 void cpu_kick(struct cpu *cpu)
 {
     __atomic_store_n(&cpu->exit_request, 1, __ATOMIC_SEQ_CST);
+    /* An instruction that raises its own interrupt (OUT to a chip) is the last of its block, in
+     * the interpreter as well: the interrupt comes behind it, not at the block's end. */
+    __atomic_store_n(&cpu->code_written, true, __ATOMIC_RELAXED);
     if (cpu->kick != NULL)
         cpu->kick(cpu);
 }
