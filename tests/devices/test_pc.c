@@ -544,7 +544,68 @@ static void test_watched_file(void **state)
     fclose(file);
 }
 
-/* ---- keyboard interrupt, A20, FERR, through the whole board ---- */
+/* ---- a hostile guest at the board's ports and registers ---- */
+
+static uint32_t random_next(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 7;
+}
+
+static void test_hostile_accesses(void **state)
+{
+    static const uint16_t ports[] = {0x3B0, 0x3C0, 0x3D0,  0x1CE,  0x510, 0x514,
+                                     0x518, 0x600, 0x700,  0xAFE0, 0xB0,  0xCF8,
+                                     0xCFC, 0xCFC, 0xC000, 0xF0,   0x60,  0x40};
+    static const uint32_t places[] = {0xA0000,    0xB8000,    0xC0000,    0xF0000,   0xFEC00000,
+                                      0xFEE00000, 0xFD000000, 0xFEBF0000, 0xFFFF0000};
+    static struct rom rom;
+    struct pc_config config;
+    struct pc *pc;
+    uint32_t seed = 3, i;
+
+    (void)state;
+    rom_init(&rom);
+    config = config_for(&rom, ACCEL_INTERPRET);
+    config.counted_time = true;
+    pc = pc_start(&config);
+    for (i = 0; i < 200000; i++) {
+        const uint16_t port =
+            (uint16_t)(ports[random_next(&seed) % 18] + (random_next(&seed) & 0xF));
+        const uint64_t place = places[random_next(&seed) % 9] + (random_next(&seed) & 0xFFF);
+        const unsigned size = 1u << random_next(&seed) % 3;
+        /* A configuration address that means something, every other time. */
+        const uint32_t value = random_next(&seed) % 2 ? random_next(&seed) << 7
+                                                      : 0x80000000 | (random_next(&seed) & 0x1BFC);
+
+        switch (random_next(&seed) % 4) {
+        case 0:
+            bus_io_write(pc->bus, port, size, value);
+            break;
+        case 1:
+            (void)bus_io_read(pc->bus, port, size);
+            break;
+        case 2:
+            mem_write(pc, place, size, value);
+            break;
+        default:
+            (void)mem_read(pc, place, size);
+            break;
+        }
+        if (i % 64 == 0) {
+            pc->skipped_ns += random_next(&seed);
+            clock_run(pc->clock);
+            (void)pc_cpu_ops.interrupt_acknowledge(pc);
+        }
+        if (i % 20000 == 0)
+            pc_reset(pc);
+    }
+    pc_reset(pc);
+    assert_int_equal(mem_read(pc, 0xFFFFFFF0, 1), 0xEA);
+    pc_destroy(pc);
+}
+
+/* ---- A20, interrupts, FERR, through the whole board ---- */
 
 static void test_wires(void **state)
 {
@@ -761,6 +822,7 @@ int main(void)
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_watched_descriptors),
         cmocka_unit_test(test_watched_file),
+        cmocka_unit_test(test_hostile_accesses),
         cmocka_unit_test(test_wires),
         cmocka_unit_test(test_direct_boot),
         cmocka_unit_test(test_memory_above_4g),
