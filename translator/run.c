@@ -87,6 +87,25 @@ static bool is_hot(struct translator *tr, physaddr_t phys)
     return false;
 }
 
+/*
+ * Does the block stay inside a CS that has a limit?  Blocks are not keyed by the limit, so one that
+ * runs or jumps over it now is left to the interpreter, which faults where the manual says: a jump
+ * beyond the limit at the jump, straight code at the first byte outside.
+ */
+static bool inside_limit(const struct cpu *cpu, const struct block *block)
+{
+    const uint64_t limit = cpu->seg[CS].limit;
+    const uint64_t next = (uint32_t)cpu->rip + (uint64_t)block->guest_bytes;
+
+    if (next - 1 > limit)
+        return false;
+    for (unsigned i = 0; i < BLOCK_EXITS; i++)
+        if (block->exits[i].jump != NULL && block->exits[i].target > limit &&
+            block->exits[i].target != next)
+            return false;
+    return true;
+}
+
 /* The block at CS:rip, translated if it is hot; NULL: interpret. */
 static struct block *find_block(struct translator *tr, struct cpu *cpu)
 {
@@ -103,16 +122,18 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu)
         return NULL;
     block = cache_find(tr->cache, &key);
     if (block != NULL)
-        return block;
+        return cpu->mode & MODE_CS_FLAT || inside_limit(cpu, block) ? block : NULL;
     if (!is_hot(tr, key.phys)) {
         tr->counters.cold++;
         return NULL;
     }
     fpu_leave(cpu);
     block = build_block(tr, cpu, &key);
-    if (block == NULL)
+    if (block == NULL) {
         tr->counters.untranslatable++;
-    return block;
+        return NULL;
+    }
+    return cpu->mode & MODE_CS_FLAT || inside_limit(cpu, block) ? block : NULL;
 }
 
 /* Where generated code goes on, all state being in struct cpu. */
