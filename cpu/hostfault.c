@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "cpu/insn.h"
+
 static const int hostfault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
 enum {
@@ -60,9 +62,12 @@ static void chain(int sig, siginfo_t *info, void *uc)
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
-    const int saved_errno = errno;
     const uintptr_t pc = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+    int saved_errno;
 
+    /* The kernel leaves AC as it was, and libc does not care for alignment. */
+    __asm__ volatile("pushfq\n\tandl %0, (%%rsp)\n\tpopfq" ::"i"(~FLAG_AC) : "cc", "memory");
+    saved_errno = errno;
     if (hooks.fn && hooks.fn(hooks.ctx, sig, info, uc)) {
         errno = saved_errno;
         return;

@@ -588,7 +588,8 @@ void generate_state(struct test_case *t)
     t->state.rflags = (rnd() & (FLAGS_OSZAPC | FLAG_DF)) | FLAG_IF | 2;
     /* CR0.AM is set on the host too.  Which vector operands and which parts of an image are
      * checked, and before what else, is the processor's choice. [SDM 3A 6.15 "#AC"] */
-    if (one_in(32) && !(traits & (SSE | AVX | STRING)) && in->ops[0].size <= 10 && !is_many_accesses(t))
+    if (one_in(32) && !(traits & (SSE | AVX | STRING)) && in->ops[0].size <= 10 &&
+        !is_many_accesses(t))
         t->state.rflags |= FLAG_AC;
     set_segments(t);
     random_fpu(t);

@@ -5,7 +5,11 @@
  * 16- and 32-bit code runs in legacy protected mode with PAE paging, 64-bit code in long mode.
  *
  *   gpa  0x1000 PML4  0x2000 its PDPT  0x3000 PAE PDPT  0x4000 PD  0x5000, 0x6000 PTs
- *        0x100000 code region  0x200000 data region  0x300000 GDT, LDT, TSS
+ *        0x100000 code region  0x200000 data region
+ *        0x300000 GDT, LDT, TSS, IDT  0x301000 handlers  0x302000 ring-0 stack
+ *
+ * Exceptions of legacy mode go to handlers of one HLT each, 16 bytes apart: an engine that cannot
+ * stop at a fault (the translator) runs until one of them halts, see guest_halted().
  */
 #include <cpuid.h>
 #include <stdio.h>
@@ -32,6 +36,17 @@ enum {
     GDT_GPA = 0x300000,
     LDT_OFFSET = 0x400, /* in the GDT's page */
     TSS_OFFSET = 0x800,
+    IDT_OFFSET = 0x900,
+    HANDLERS_OFFSET = 0x1000,
+    STACK_TOP_OFFSET = 0x2f00,
+    SEL_KERNEL_CODE = 0x08,
+    SEL_KERNEL_DATA = 0x10,
+    VECTORS = 32,
+    HANDLER_SIZE = 16,
+    OPCODE_HLT = 0xf4,
+    OPCODE_INT3 = 0xcc,
+    TSS_ESP0 = 4,
+    TSS_SS0 = 8,
     TSS_LIMIT = 0x67,
     TSS_IO_MAP = 0x66,
 };
@@ -43,6 +58,10 @@ enum { PTE_P = 1, PTE_RW = 2, PTE_US = 4, PTE_A = 32, PTE_D = 64 };
 #define GDT_USER_CODE32 0x00cffb000000ffffull
 #define GDT_USER_DATA   0x00cff3000000ffffull
 #define GDT_USER_CODE64 0x00affb000000ffffull
+#define GDT_KERNEL_CODE 0x00cf9b000000ffffull
+#define GDT_KERNEL_DATA 0x00cf93000000ffffull
+/* 32-bit interrupt gates that INT3 may use. [SDM 3A figure 6-2] */
+#define IDT_GATE 0x0000ee0000000000ull
 
 static struct physmem *mem;
 static struct cpu_model model;
@@ -82,6 +101,7 @@ static void build_memory(void)
 {
     const uint64_t table = PTE_P | PTE_RW | PTE_US | PTE_A;
     const uint16_t no_io_map = 0xffff;
+    const uint32_t stack = GDT_BASE + STACK_TOP_OFFSET;
     uint8_t *gdt = physmem_backing(mem, GDT_GPA);
 
     put64(PML4_AT, PDPT_AT | table);
@@ -91,8 +111,10 @@ static void build_memory(void)
     put64(PD_AT + (GDT_BASE >> 21) * 8, PT2_AT | table);
     map_region(CODE_BASE, CODE_GPA, REGION_SIZE, PTE_P | PTE_US | PTE_A);
     map_region(DATA_BASE, DATA_GPA, REGION_SIZE, PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX);
-    map_region(GDT_BASE, GDT_GPA, 4096, PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX);
+    map_region(GDT_BASE, GDT_GPA, 3 * 4096, PTE_P | PTE_RW | PTE_A | PTE_D);
 
+    put64(GDT_GPA + SEL_KERNEL_CODE, GDT_KERNEL_CODE);
+    put64(GDT_GPA + SEL_KERNEL_DATA, GDT_KERNEL_DATA);
     put64(GDT_GPA + (SEL_CODE32 & ~7), GDT_USER_CODE32);
     put64(GDT_GPA + (SEL_DATA & ~7), GDT_USER_DATA);
     put64(GDT_GPA + (SEL_CODE64 & ~7), GDT_USER_CODE64);
@@ -100,6 +122,15 @@ static void build_memory(void)
     put64(GDT_GPA + LDT_OFFSET + (SEL_DATA16 & ~7), host_descriptor(SEL_DATA16));
     put64(GDT_GPA + LDT_OFFSET + (SEL_DATA32_BASED & ~7), host_descriptor(SEL_DATA32_BASED));
     memcpy(gdt + TSS_OFFSET + TSS_IO_MAP, &no_io_map, 2);
+    memcpy(gdt + TSS_OFFSET + TSS_ESP0, &stack, 4);
+    gdt[TSS_OFFSET + TSS_SS0] = SEL_KERNEL_DATA;
+    for (unsigned i = 0; i < VECTORS; i++) {
+        const uint64_t handler = GDT_BASE + HANDLERS_OFFSET + i * HANDLER_SIZE;
+
+        put64(GDT_GPA + IDT_OFFSET + i * 8,
+              IDT_GATE | (handler & 0xffff) | (handler >> 16) << 48 | SEL_KERNEL_CODE << 16);
+        gdt[HANDLERS_OFFSET + i * HANDLER_SIZE] = OPCODE_HLT;
+    }
     memset(physmem_backing(mem, CODE_GPA), 0xcc, REGION_SIZE);
 }
 
@@ -147,11 +178,20 @@ int guest_init(void)
     return cpu ? 0 : -1;
 }
 
-void guest_load_code(const struct test_case *t)
+struct physmem *guest_memory(void)
 {
-    (void)t;
+    return mem;
+}
+
+void guest_load_code(const struct test_case *t, bool end_with_int3)
+{
+    uint8_t bytes[CODE_BYTES];
+
+    memcpy(bytes, host_code(), CODE_BYTES);
+    if (end_with_int3)
+        memset(bytes + t->in.length, OPCODE_INT3, CODE_BYTES - t->in.length);
     /* Like DMA, so that decoded code is dropped. */
-    physmem_write_bytes(mem, CODE_GPA + CODE_AT, host_code(), CODE_BYTES);
+    physmem_write_bytes(mem, CODE_GPA + CODE_AT, bytes, CODE_BYTES);
 }
 
 static void load_segment(enum seg which, uint16_t selector)
@@ -182,7 +222,7 @@ static void set_mode(enum code_size mode)
     if (mode != CODE64 && !mmu_load_pdptes(cpu, cpu->cr3))
         fprintf(stderr, "oracle: the PDPTEs do not load\n");
     cpu->gdtr = (struct dtable){.base = GDT_BASE, .limit = SEL_CODE64 | 7};
-    cpu->idtr = (struct dtable){.base = 0, .limit = 0};
+    cpu->idtr = (struct dtable){.base = GDT_BASE + IDT_OFFSET, .limit = VECTORS * 8 - 1};
     cpu->ldtr = (struct segment){
         .base = GDT_BASE + LDT_OFFSET, .limit = 23, .selector = 0x40, .attr = SEG_P | 2};
     cpu->tr = (struct segment){
@@ -217,6 +257,42 @@ void guest_prepare(const struct test_case *t)
     cpu_update_mode(cpu);
     if (change)
         mmu_flush_all(cpu);
+}
+
+/* [SDM 3A figure 6-4]: ESP points at the error code if there is one, then EIP CS EFLAGS ESP SS. */
+void guest_halted(const struct test_case *t, struct outcome *out)
+{
+    static const uint32_t with_error = 1u << VEC_DF | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS |
+                                       1u << VEC_GP | 1u << VEC_PF | 1u << VEC_AC;
+    const uint32_t at = (uint32_t)cpu->gpr[RSP] - GDT_BASE;
+    uint32_t frame[6], *p = frame;
+
+    memset(out, 0, sizeof *out);
+    out->vector = (int)((uint32_t)cpu->rip - 1 - (GDT_BASE + HANDLERS_OFFSET)) / HANDLER_SIZE;
+    if (out->vector < 0 || out->vector >= VECTORS || at > STACK_TOP_OFFSET)
+        return;
+    memcpy(frame, physmem_backing(mem, GDT_GPA + at), sizeof frame);
+    if (with_error >> out->vector & 1)
+        out->error = *p++;
+    memcpy(out->state.gpr, cpu->gpr, sizeof cpu->gpr);
+    out->state.rip = p[0];
+    out->state.cs = (uint16_t)p[1];
+    out->state.rflags = p[2];
+    out->state.gpr[RSP] = p[3];
+    out->state.ss = (uint16_t)p[4];
+    out->state.ds = cpu->seg[DS].selector;
+    out->state.es = cpu->seg[ES].selector;
+    memcpy(out->state.fpu, cpu->fpu, FPU_IMAGE_SIZE);
+    if (out->vector == VEC_PF)
+        out->cr2 = cpu->cr2;
+    if (out->vector == VEC_BP) { /* the end mark */
+        out->vector = NO_VECTOR;
+        out->state.rip--;
+    } else if (t->flow && out->state.rip != t->state.rip) { /* went where nothing is */
+        out->vector = NO_VECTOR;
+        out->error = 0;
+        out->cr2 = 0;
+    }
 }
 
 static void take_state(struct outcome *out)

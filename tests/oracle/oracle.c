@@ -2,7 +2,8 @@
  * tests/oracle/oracle.c -- the host oracle's driver: every row of cpu/insn.def in every code size
  * that it exists in, some encodings of it, some states for each, the host against an engine.
  *
- *   oracle [--states N] [--seed N] [--row MNEMONIC] [--mode 16|32|64] [--list]
+ *   oracle [--engine interpret|translate] [--states N] [--seed N] [--row MNEMONIC]
+ *          [--mode 16|32|64] [--list]
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct options {
     const char *row;
     unsigned mode; /* 0: all */
     bool list;
+    bool translate; /* the engine */
 };
 
 struct totals {
@@ -184,6 +186,12 @@ static bool run_one(struct test_case *t, engine_fn engine, bool show, struct tot
     return !quiet.differences && !loud.differences;
 }
 
+/* A CS override sees what follows the instruction, which is not the same in translated tests. */
+static bool reads_code(const struct test_case *t)
+{
+    return t->in.has_mem && t->in.seg == CS && t->mode != CODE64;
+}
+
 /* Returns the number of failures. */
 static unsigned run_row(const struct options *options, unsigned row, enum code_size mode,
                         engine_fn engine, struct totals *totals)
@@ -194,12 +202,12 @@ static unsigned run_row(const struct options *options, unsigned row, enum code_s
     while (runs < options->states) {
         if (!generate_encoding(&t))
             return failures;
-        if (known_encoding_skipped(&t)) {
+        if (known_encoding_skipped(&t) || (options->translate && reads_code(&t))) {
             runs += STATES_PER_ENCODING;
             continue;
         }
         host_load_code(&t);
-        guest_load_code(&t);
+        guest_load_code(&t, options->translate);
         for (unsigned i = 0; i < STATES_PER_ENCODING; i++, runs++) {
             generate_state(&t);
             if (known_state_skipped(&t))
@@ -230,6 +238,9 @@ static bool parse(int argc, char **argv, struct options *options)
             options->seed = strtoull(value, NULL, 0);
         else if (!strcmp(argv[i], "--row"))
             options->row = value;
+        else if (!strcmp(argv[i], "--engine") &&
+                 (!strcmp(value, "interpret") || !strcmp(value, "translate")))
+            options->translate = value[0] == 't';
         else if (!strcmp(argv[i], "--mode"))
             options->mode = (unsigned)strtoul(value, NULL, 0) / 8;
         else
@@ -247,11 +258,12 @@ int main(int argc, char **argv)
     struct totals totals = {0};
 
     if (!parse(argc, argv, &options)) {
-        fprintf(stderr, "usage: oracle [--states N] [--seed N] [--row MNEMONIC] [--mode 16|32|64] "
+        fprintf(stderr, "usage: oracle [--engine interpret|translate] [--states N] [--seed N] "
+                        "[--row MNEMONIC] [--mode 16|32|64] "
                         "[--list]\n");
         return 1;
     }
-    if (host_init(&support) < 0 || guest_init() < 0)
+    if (host_init(&support) < 0 || guest_init() < 0 || (options.translate && translated_init() < 0))
         return SKIPPED;
     totals.reached = calloc(insn_row_count, sizeof *totals.reached);
     if (!totals.reached)
@@ -259,7 +271,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     generate_init(options.seed);
     for (unsigned m = 0; m < 3; m++) {
-        if (options.mode && options.mode != modes[m])
+        if ((options.mode && options.mode != modes[m]) || (options.translate && !m))
             continue;
         if (modes[m] == CODE16 && !support.ldt) {
             printf("SKIP 16-bit code: this host has no modify_ldt()\n");
@@ -275,7 +287,8 @@ int main(int argc, char **argv)
                     printf("not compared: %s (%s)\n", insn_rows[row].mnemonic, known_skip(row));
                 continue;
             }
-            failures = run_row(&options, row, modes[m], run_interpreter, &totals);
+            failures = run_row(&options, row, modes[m],
+                               options.translate ? run_translator : run_interpreter, &totals);
             if (failures) {
                 printf("     %s, row %u, %u-bit: %u failures\n", insn_rows[row].mnemonic, row,
                        modes[m] * 8, failures);
@@ -283,8 +296,10 @@ int main(int argc, char **argv)
             }
         }
     }
+    const bool all = !options.row && !options.mode && !options.translate;
+
     /* Every row must have been generated somewhere, or nothing is said about it. */
-    for (unsigned row = 0; row < insn_row_count && !options.row && !options.mode; row++) {
+    for (unsigned row = 0; row < insn_row_count && all; row++) {
         if (totals.reached[row] || known_skip(row))
             continue;
         printf("FAIL row %u (%s) was never generated\n", row, insn_rows[row].mnemonic);
@@ -293,6 +308,8 @@ int main(int argc, char **argv)
     printf("oracle: seed %" PRIu64 ": %u row/mode pairs, %" PRIu64 " states (%" PRIu64
            " faulted), %u pairs failed\n",
            options.seed, totals.rows, totals.runs, totals.faults, totals.failed_rows);
+    if (options.translate && options.list)
+        translated_print_stats();
     free(totals.reached);
     return totals.failed_rows ? 1 : 0;
 }

@@ -3,7 +3,7 @@
  * engine of ours must leave the same registers, flags, x87/SSE/AVX state, memory and faults.
  *
  * Files, in reading order: oracle.h, generate.c (what is run), host.c (the host's answer),
- * guest.c (ours), known.c (what cannot be compared, and why), oracle.c (the driver).
+ * guest.c (the interpreter's), translated.c (the translator's), known.c (what cannot be compared, and why), oracle.c (the driver).
  *
  * Linear addresses, the same in this process (below 4 GiB, so that 32-bit code reaches them) and in
  * the guest:
@@ -104,9 +104,19 @@ uint64_t host_descriptor(uint16_t selector);
 int guest_init(void);
 struct cpu *guest_cpu(void);
 uint8_t *guest_data(void);
-void guest_load_code(const struct test_case *t);
+struct physmem *guest_memory(void);
+/* What follows the instruction: INT3, or what follows it on the host. */
+void guest_load_code(const struct test_case *t, bool end_with_int3);
 void guest_prepare(const struct test_case *t);
+/* The CPU halted in the handler of an exception (legacy mode): what it was. */
+void guest_halted(const struct test_case *t, struct outcome *out);
 void run_interpreter(struct cpu *cpu, const struct test_case *t, struct outcome *out);
+
+/* ---- translated.c ---- */
+int translated_init(void);
+void translated_print_stats(void);
+/* 16- and 32-bit code only. */
+void run_translator(struct cpu *cpu, const struct test_case *t, struct outcome *out);
 
 /* ---- known.c ---- */
 /* Why the row cannot be run on the host or compared; NULL: it can. */
