@@ -4,9 +4,7 @@
  * [AMD64 APM 3 appendix E].
  *
  * A model shows what is in its column of ringer_supports[], and of that only what Ringer can do
- * and, for instructions that user code runs natively, what the host has.  SMAP is in no column:
- * it works, but a guest that uses it opens and closes user memory around every copy, and every
- * access in between is walked.
+ * and, for instructions that user code runs natively, what the host has.
  *
  * Speculation: code that Ringer makes is as open to the host's side channels as the host's own is,
  * and nothing that a guest kernel does about it (page-table isolation, retpolines, buffer clears)
@@ -80,32 +78,29 @@ static const struct feature ringer_supports[] = {
     {"pclmulqdq",      CPUID_1_ECX,        1,  HOST,  M_MAX,  PCLMUL,   "sse2"},
     {"monitor",        CPUID_1_ECX,        3,  LATER, 0,      MONITOR,  NULL},
     {"ssse3",          CPUID_1_ECX,        9,  HOST,  M_MAX,  SSSE3,    "sse3"},
-    {"fma",            CPUID_1_ECX,        12, LATER, 0,      FMA,      NULL},
-    {"cx16",           CPUID_1_ECX,        13, LATER, 0,      CX16,     NULL},
-    {"pcid",           CPUID_1_ECX,        17, LATER, 0,      NO_INSN,  NULL},
+    {"cx16",           CPUID_1_ECX,        13, HOST,  Q64_UP, CX16,     NULL},
     {"sse4.1",         CPUID_1_ECX,        19, HOST,  M_MAX,  SSE41,    "ssse3"},
     {"sse4.2",         CPUID_1_ECX,        20, HOST,  M_MAX,  SSE42,    "sse4.1"},
-    {"x2apic",         CPUID_1_ECX,        21, LATER, 0,      NO_INSN,  "apic"},
+    {"x2apic",         CPUID_1_ECX,        21, SOFT,  M_MAX,  NO_INSN,  "apic"},
     {"movbe",          CPUID_1_ECX,        22, HOST,  M_MAX,  MOVBE,    NULL},
     {"popcnt",         CPUID_1_ECX,        23, HOST,  M_MAX,  POPCNT,   NULL},
-    {"tsc-deadline",   CPUID_1_ECX,        24, LATER, 0,      NO_INSN,  "apic"},
+    {"tsc-deadline",   CPUID_1_ECX,        24, SOFT,  M_MAX,  NO_INSN,  "apic"},
     {"aes",            CPUID_1_ECX,        25, HOST,  M_MAX,  AES,      "sse2"},
-    {"xsave",          CPUID_1_ECX,        26, LATER, 0,      XSAVE_,   "fxsr"},
-    {"avx",            CPUID_1_ECX,        28, LATER, 0,      AVX_,     "xsave"},
-    {"f16c",           CPUID_1_ECX,        29, LATER, 0,      F16C,     "avx"},
+    {"xsave",          CPUID_1_ECX,        26, SOFT,  M_MAX,  XSAVE_,   "fxsr"},
+    {"avx",            CPUID_1_ECX,        28, HOST,  M_MAX,  AVX_,     "xsave"},
+    {"f16c",           CPUID_1_ECX,        29, HOST,  M_MAX,  F16C,     "avx"},
+    {"fma",            CPUID_1_ECX,        12, HOST,  M_MAX,  FMA,      "avx"},
     {"rdrand",         CPUID_1_ECX,        30, HOST,  M_MAX,  RDRAND,   NULL},
     {"hypervisor",     CPUID_1_ECX,        31, SOFT,  Q32_UP, NO_INSN,  NULL},
-    {"fsgsbase",       CPUID_7_EBX,        0,  LATER, 0,      FSGSBASE, NULL},
     {"tsc-adjust",     CPUID_7_EBX,        1,  SOFT,  M_MAX,  NO_INSN,  "tsc"},
     {"bmi1",           CPUID_7_EBX,        3,  HOST,  M_MAX,  BMI1,     NULL},
-    {"avx2",           CPUID_7_EBX,        5,  LATER, 0,      AVX2_,    "avx"},
+    {"avx2",           CPUID_7_EBX,        5,  HOST,  M_MAX,  AVX2_,    "avx"},
     {"smep",           CPUID_7_EBX,        7,  SOFT,  M_MAX,  NO_INSN,  NULL},
     {"bmi2",           CPUID_7_EBX,        8,  HOST,  M_MAX,  BMI2,     NULL},
     {"erms",           CPUID_7_EBX,        9,  HOST,  M_MAX,  NO_INSN,  NULL},
-    {"invpcid",        CPUID_7_EBX,        10, LATER, 0,      INVPCID,  "pcid"},
     {"rdseed",         CPUID_7_EBX,        18, HOST,  M_MAX,  RDSEED,   NULL},
     {"adx",            CPUID_7_EBX,        19, HOST,  M_MAX,  ADX,      NULL},
-    {"smap",           CPUID_7_EBX,        20, SOFT,  0,      SMAP,     NULL},
+    {"smap",           CPUID_7_EBX,        20, SOFT,  M_MAX,  SMAP,     NULL},
     {"clflushopt",     CPUID_7_EBX,        23, SOFT,  M_MAX,  CLFLUSHOPT, "clflush"},
     {"clwb",           CPUID_7_EBX,        24, SOFT,  M_MAX,  CLWB,     "clflush"},
     {"sha-ni",         CPUID_7_EBX,        29, HOST,  M_MAX,  SHA,      "sse2"},
@@ -116,15 +111,19 @@ static const struct feature ringer_supports[] = {
     {"serialize",      CPUID_7_EDX,        14, LATER, 0,      SERIALIZE, NULL},
     {"spec-ctrl",      CPUID_7_EDX,        26, SOFT,  M_MAX,  NO_INSN,  "msr"},
     {"arch-capabilities", CPUID_7_EDX,     29, SOFT,  M_MAX,  NO_INSN,  "msr"},
-    {"xsaveopt",       CPUID_D1_EAX,       0,  LATER, 0,      XSAVEOPT_, "xsave"},
-    {"xsavec",         CPUID_D1_EAX,       1,  LATER, 0,      XSAVEC_,  "xsave"},
-    {"xsaves",         CPUID_D1_EAX,       3,  LATER, 0,      XSAVES_,  "xsavec"},
-    {"syscall",        CPUID_80000001_EDX, 11, LATER, 0,      SYSCALL_, "msr"},
+    {"xsaveopt",       CPUID_D1_EAX,       0,  SOFT,  M_MAX,  XSAVEOPT_, "xsave"},
+    {"xsavec",         CPUID_D1_EAX,       1,  SOFT,  M_MAX,  XSAVEC_,  "xsave"},
+    {"xgetbv1",        CPUID_D1_EAX,       2,  SOFT,  M_MAX,  NO_INSN,  "xsave"},
+    {"xsaves",         CPUID_D1_EAX,       3,  SOFT,  M_MAX,  XSAVES_,  "xsavec"},
+    {"syscall",        CPUID_80000001_EDX, 11, SOFT,  Q64_UP, SYSCALL_, "msr"},
     {"nx",             CPUID_80000001_EDX, 20, SOFT,  Q64_UP, NO_INSN,  "pae"},
-    {"pdpe1gb",        CPUID_80000001_EDX, 26, LATER, 0,      NO_INSN,  NULL},
     {"rdtscp",         CPUID_80000001_EDX, 27, SOFT,  M_MAX,  RDTSCP,   "tsc"},
-    {"lm",             CPUID_80000001_EDX, 29, LATER, 0,      LM,       "pae"},
-    {"lahf-lm",        CPUID_80000001_ECX, 0,  LATER, 0,      LAHF64,   "lm"},
+    {"lm",             CPUID_80000001_EDX, 29, SOFT,  Q64_UP, LM,       "pae"},
+    {"pdpe1gb",        CPUID_80000001_EDX, 26, SOFT,  M_MAX,  NO_INSN,  "lm"},
+    {"pcid",           CPUID_1_ECX,        17, SOFT,  M_MAX,  NO_INSN,  "lm"},
+    {"invpcid",        CPUID_7_EBX,        10, SOFT,  M_MAX,  INVPCID,  "pcid"},
+    {"fsgsbase",       CPUID_7_EBX,        0,  SOFT,  M_MAX,  FSGSBASE, "lm"},
+    {"lahf-lm",        CPUID_80000001_ECX, 0,  HOST,  Q64_UP, LAHF64,   "lm"},
     {"abm",            CPUID_80000001_ECX, 5,  HOST,  M_MAX,  LZCNT,    NULL},
     {"3dnowprefetch",  CPUID_80000001_ECX, 8,  SOFT,  M_MAX,  PREFETCHW, NULL},
     {"invtsc",         CPUID_80000007_EDX, 8,  SOFT,  M_MAX,  NO_INSN,  "tsc"},
@@ -156,6 +155,18 @@ enum { MODELS = sizeof models / sizeof models[0] };
 
 /* ---- building a model ---- */
 
+/* Does the host's operating system keep AVX state for its programs?  [SDM 1 14.3] */
+static bool host_keeps_avx(uint32_t leaf_1_ecx)
+{
+    enum { OSXSAVE = 1 << 27, SSE_AND_AVX = 6 };
+    uint32_t low, high;
+
+    if (!(leaf_1_ecx & OSXSAVE))
+        return false;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & SSE_AND_AVX) == SSE_AND_AVX;
+}
+
 static void host_words(uint32_t words[CPUID_WORD_COUNT])
 {
     uint32_t a, b, c, d;
@@ -163,7 +174,7 @@ static void host_words(uint32_t words[CPUID_WORD_COUNT])
     memset(words, 0, CPUID_WORD_COUNT * sizeof *words);
     if (__get_cpuid(1, &a, &b, &c, &d)) {
         words[CPUID_1_EDX] = d;
-        words[CPUID_1_ECX] = c;
+        words[CPUID_1_ECX] = host_keeps_avx(c) ? c : c & ~(1u << 28);
     }
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         words[CPUID_7_EBX] = b;
@@ -259,6 +270,8 @@ static void derive(struct cpu_model *model)
     model->spec_ctrl = shown(model, "spec-ctrl");
     model->arch_capabilities = shown(model, "arch-capabilities");
     model->x2apic = shown(model, "x2apic");
+    model->tsc_deadline = shown(model, "tsc-deadline");
+    model->xgetbv1 = shown(model, "xgetbv1");
     model->hypervisor = shown(model, "hypervisor");
     /* AMD repeats most of leaf 1's EDX in 0x80000001. [AMD64 APM 3 E.4.2] */
     if (model->vendor[0] == 'A')
@@ -459,7 +472,7 @@ static struct cpuid_leaf leaf_xsave(const struct cpu *cpu, uint32_t subleaf)
     case 1:
         return (struct cpuid_leaf){
             .eax = model->words[CPUID_D1_EAX],
-            .ebx = LEGACY_AND_HEADER + (cpu->xcr0 & 4 ? AVX_SIZE : 0),
+            .ebx = model->has[XSAVEC_] ? LEGACY_AND_HEADER + (cpu->xcr0 & 4 ? AVX_SIZE : 0) : 0,
         };
     case 2:
         if (model->has[AVX_])
@@ -507,6 +520,17 @@ static struct cpuid_leaf leaf_tsc(const struct cpu_model *model)
         .eax = (uint32_t)denominator, .ebx = (uint32_t)numerator, .ecx = CPU_APIC_BUS_HZ};
 }
 
+/* Extended topology: one logical processor in one core.  ECX: number and type of the level (1
+ * logical processors, 2 cores).  EDX: the x2APIC ID.  [SDM 2A "CPUID", leaf 0BH] */
+static struct cpuid_leaf leaf_topology(const struct cpu_model *model, uint32_t subleaf)
+{
+    if (!model->x2apic)
+        return (struct cpuid_leaf){0};
+    if (subleaf > 1)
+        return (struct cpuid_leaf){.ecx = subleaf & 0xff};
+    return (struct cpuid_leaf){.ebx = 1, .ecx = (subleaf + 1) << 8 | subleaf};
+}
+
 static struct cpuid_leaf leaf_hypervisor(const struct cpu_model *model, uint32_t leaf)
 {
     if (leaf == 0x40000000)
@@ -543,6 +567,8 @@ static struct cpuid_leaf leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32
         return (struct cpuid_leaf){.ebx = model->words[CPUID_7_EBX],
                                    .ecx = model->words[CPUID_7_ECX],
                                    .edx = model->words[CPUID_7_EDX]};
+    case 0xb:
+        return leaf_topology(model, subleaf);
     case 0xd:
         return leaf_xsave(cpu, subleaf);
     case 0x15:
@@ -556,8 +582,17 @@ static struct cpuid_leaf leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32
     }
 }
 
-static struct cpuid_leaf leaf_extended(const struct cpu_model *model, uint32_t leaf)
+/* SYSCALL: Intel's processors have it, and show it, only in 64-bit mode. */
+static uint32_t extended_edx(const struct cpu *cpu)
 {
+    const uint32_t word = cpu->model->words[CPUID_80000001_EDX];
+
+    return cpu->model->vendor[0] == 'A' || cpu_is_code64(cpu) ? word : word & ~(1u << 11);
+}
+
+static struct cpuid_leaf leaf_extended(const struct cpu *cpu, uint32_t leaf)
+{
+    const struct cpu_model *model = cpu->model;
     const char *part; /* of the brand, which is padded with zeros to its 48 bytes */
 
     switch (leaf) {
@@ -567,7 +602,7 @@ static struct cpuid_leaf leaf_extended(const struct cpu_model *model, uint32_t l
     case 0x80000001:
         return (struct cpuid_leaf){.eax = model->vendor[0] == 'A' ? model->signature : 0,
                                    .ecx = model->words[CPUID_80000001_ECX],
-                                   .edx = model->words[CPUID_80000001_EDX]};
+                                   .edx = extended_edx(cpu)};
     case 0x80000002:
     case 0x80000003:
     case 0x80000004:
@@ -596,7 +631,6 @@ struct cpuid_leaf cpuid_query(const struct cpu *cpu, uint32_t leaf, uint32_t sub
     if (leaf >> 16 == 0x4000 && model->hypervisor)
         return leaf_hypervisor(model, leaf);
     if (leaf >= 0x80000000)
-        return leaf <= model->max_extended_leaf ? leaf_extended(model, leaf)
-                                                : (struct cpuid_leaf){0};
+        return leaf <= model->max_extended_leaf ? leaf_extended(cpu, leaf) : (struct cpuid_leaf){0};
     return leaf <= model->max_leaf ? leaf_basic(cpu, leaf, subleaf) : (struct cpuid_leaf){0};
 }

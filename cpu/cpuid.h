@@ -31,7 +31,7 @@ struct cpu_model {
     bool has[INSN_FEATURE_COUNT]; /* instruction features that decode; others #UD */
     bool long_mode, nx, pae, pse, pse36, pge, vme, pcid, page1gb, apic, mtrr, pat, tsc;
     bool de, mce, mca, smep, smap, umip, tsc_adjust, spec_ctrl, arch_capabilities, x2apic;
-    bool hypervisor;
+    bool hypervisor, tsc_deadline, xgetbv1;
     uint32_t words[CPUID_WORD_COUNT]; /* as CPUID shows them, state-dependent bits aside */
     uint32_t max_leaf, max_extended_leaf; /* 0 when there are no extended leaves */
     unsigned phys_bits;

@@ -193,11 +193,11 @@ static enum walk_result walk(const struct cpu *cpu, linaddr_t linear, struct wal
     return WALK_RESERVED; /* not reached: the last level is always a leaf */
 }
 
-/* May a supervisor access touch user pages?  Accesses that the CPU makes by itself while CPL is 3
- * (descriptor tables, TSS) never may, whatever EFLAGS.AC says. [SDM 3A 4.6.1] */
-static bool smap_forbids(const struct cpu *cpu)
+/* Does SMAP keep this view from the data of user pages?  VIEW_SUPERVISOR_AC is that of explicit
+ * accesses with EFLAGS.AC set. [SDM 3A 4.6.1] */
+static bool smap_forbids(const struct cpu *cpu, enum tlb_view view)
 {
-    return (cpu->cr4 & CR4_SMAP) && (!(cpu->rflags & FLAG_AC) || cpu->cpl == 3);
+    return (cpu->cr4 & CR4_SMAP) && view == VIEW_SUPERVISOR;
 }
 
 /* [SDM 3A 4.6.1 "Determination of Access Rights"] */
@@ -210,7 +210,8 @@ static bool walk_allows(const struct cpu *cpu, const struct walk *w, enum access
         if (access == ACCESS_WRITE)
             return w->writable;
     } else {
-        if (w->user && (access == ACCESS_EXEC ? (cpu->cr4 & CR4_SMEP) != 0 : smap_forbids(cpu)))
+        if (w->user &&
+            (access == ACCESS_EXEC ? (cpu->cr4 & CR4_SMEP) != 0 : smap_forbids(cpu, view)))
             return false;
         if (access == ACCESS_WRITE)
             return w->writable || !(cpu->cr0 & CR0_WP);
@@ -383,9 +384,8 @@ bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_vi
         rights.global = w.global;
         rights.store =
             (w.entries[w.count - 1].value & PTE_D) && walk_allows(cpu, &w, ACCESS_WRITE, view);
-        /* Whether a supervisor may touch a user page changes with EFLAGS.AC, so under SMAP each
-         * such access is decided anew. */
-        rights.data = view == VIEW_USER || !w.user || !(cpu->cr4 & CR4_SMAP);
+        /* An instruction fetch may fill a page whose data SMAP forbids. */
+        rights.data = walk_allows(cpu, &w, ACCESS_READ, view);
         if (w.shift > PAGE_SHIFT) {
             const linaddr_t first = linear & ~bits(w.shift - 1, 0);
 
@@ -418,7 +418,7 @@ static void tlb_drop(struct cpu *cpu, bool keep_global)
 {
     struct tlb *tlb = &cpu->tlb;
 
-    for (unsigned view = 0; view < VIEW_COUNT; view++) {
+    for (unsigned view = 0; view < TLB_VIEWS; view++) {
         for (unsigned word = 0; word < TLB_SIZE / 64; word++) {
             uint64_t left = tlb->used[view][word];
 
@@ -463,7 +463,7 @@ void mmu_flush_page(struct cpu *cpu, linaddr_t linear)
         mmu_flush_all(cpu);
         return;
     }
-    for (unsigned view = 0; view < VIEW_COUNT; view++) {
+    for (unsigned view = 0; view < TLB_VIEWS; view++) {
         struct tlb_entry *entry = access_tlb_entry(cpu, view, linear);
         const linaddr_t tag = linear & PAGE_MASK;
 
@@ -487,7 +487,7 @@ void mmu_drop_user_view(struct cpu *cpu)
 
 void mmu_drop_write_tags(struct cpu *cpu, physaddr_t page)
 {
-    for (unsigned view = 0; view < VIEW_COUNT; view++)
+    for (unsigned view = 0; view < TLB_VIEWS; view++)
         for (unsigned i = 0; i < TLB_SIZE; i++)
             if (cpu->tlb.phys[view][i] == page)
                 cpu->tlb.entries[view][i].tag_write = TLB_INVALID;

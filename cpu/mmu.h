@@ -17,10 +17,15 @@ enum access {
 /* #PF error code bits. [SDM 3A 4.7] */
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
 
-/* The view for ordinary accesses at the current CPL. */
+/* The view for ordinary accesses in a mode: MODE_USER and MODE_SMAP_AC are never both set. */
+_Static_assert(VIEW_USER == 1 && VIEW_SUPERVISOR_AC == 2, "computed below");
+static inline enum tlb_view mmu_mode_view(uint32_t mode)
+{
+    return (enum tlb_view)((mode / MODE_USER & 1) | (mode / MODE_SMAP_AC & 1) << 1);
+}
 static inline enum tlb_view mmu_view(const struct cpu *cpu)
 {
-    return cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+    return mmu_mode_view(cpu->mode);
 }
 
 /*

@@ -142,9 +142,11 @@ static bool mtrr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
     return true;
 }
 
-static bool is_board(uint32_t msr)
+static bool is_board(const struct cpu *cpu, uint32_t msr)
 {
-    return msr == IA32_TSC_DEADLINE || (msr >= IA32_X2APIC_FIRST && msr <= IA32_X2APIC_LAST);
+    if (msr == IA32_TSC_DEADLINE)
+        return cpu->model->tsc_deadline;
+    return cpu->model->x2apic && msr >= IA32_X2APIC_FIRST && msr <= IA32_X2APIC_LAST;
 }
 
 /* Registers of 64-bit mode and of SYSCALL.  False in *known: not one of them. */
@@ -240,7 +242,7 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *value)
     *value = 0;
     if (is_mtrr(msr))
         return mtrr_read(cpu, msr, value);
-    if (is_board(msr)) {
+    if (is_board(cpu, msr)) {
         fpu_leave(cpu);
         return cpu->ops->msr_read(cpu->ops_ctx, msr, value) || fault_gp(cpu, 0);
     }
@@ -424,7 +426,7 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 
     if (is_mtrr(msr))
         return mtrr_write(cpu, msr, value);
-    if (is_board(msr)) {
+    if (is_board(cpu, msr)) {
         fpu_leave(cpu);
         return cpu->ops->msr_write(cpu->ops_ctx, msr, value) || fault_gp(cpu, 0);
     }

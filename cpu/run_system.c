@@ -494,7 +494,7 @@ bool run_xgetbv(struct cpu *cpu, const struct insn *in)
     (void)in;
     if (!(cpu->cr4 & CR4_OSXSAVE))
         return fault_ud(cpu);
-    if (index > 1 || (index == 1 && !cpu->model->has[XSAVEC_]))
+    if (index > 1 || (index == 1 && !cpu->model->xgetbv1))
         return fault_gp(cpu, 0);
     write_edx_eax(cpu, cpu->xcr0);
     return true;
@@ -511,6 +511,7 @@ bool run_xsetbv(struct cpu *cpu, const struct insn *in)
     if ((uint32_t)cpu->gpr[RCX] != 0 || (value & ~supported) != 0 || !(value & XCR0_X87) ||
         ((value & XCR0_AVX) && !(value & XCR0_SSE)))
         return fault_gp(cpu, 0);
+    fpu_leave(cpu); /* XCR0 says how the host's registers are saved */
     cpu->xcr0 = value;
     cpu_update_mode(cpu);
     return true;

@@ -1,7 +1,7 @@
 /*
  * cpu/tlb.h -- the software TLB that the interpreter's accessors and generated code share.
  *
- * One table per view (supervisor, user).  Direct-mapped; entry = page number modulo TLB_SIZE.  A
+ * One table per view of memory.  Direct-mapped; entry = page number modulo TLB_SIZE.  A
  * tag equals the page-aligned linear address when that kind of access may go straight to host
  * memory at linear + addend, and has TLB_INVALID set otherwise (absent, MMIO, no permission,
  * clean page for writes, page with code for writes).  The slow path in cpu/mmu.c decides and fills.
@@ -24,7 +24,17 @@ enum {
 /* What is being dropped. */
 enum tlb_flush { TLB_FLUSH_PAGE, TLB_FLUSH_NONGLOBAL, TLB_FLUSH_ALL };
 
-enum tlb_view { VIEW_SUPERVISOR, VIEW_USER, VIEW_COUNT };
+/* Who looks.  Under CR4.SMAP the supervisor does not see user pages in VIEW_SUPERVISOR, which is also
+ * the view of the CPU's own accesses to descriptor tables and TSS; with EFLAGS.AC set (MODE_SMAP_AC)
+ * its explicit accesses go through VIEW_SUPERVISOR_AC instead, so that STAC and CLAC flush nothing.
+ * Generated code has tables for the first VIEW_COUNT. */
+enum tlb_view {
+    VIEW_SUPERVISOR,
+    VIEW_USER,
+    VIEW_COUNT,
+    VIEW_SUPERVISOR_AC = VIEW_COUNT,
+    TLB_VIEWS
+};
 
 struct tlb_entry {
     uint64_t tag_read;
@@ -35,11 +45,11 @@ struct tlb_entry {
 _Static_assert(sizeof(struct tlb_entry) == 1 << TLB_ENTRY_SHIFT, "generated code scales by it");
 
 struct tlb {
-    struct tlb_entry entries[VIEW_COUNT][TLB_SIZE];
-    uint64_t phys[VIEW_COUNT][TLB_SIZE];   /* physical page address of each valid entry */
-    uint8_t global[VIEW_COUNT][TLB_SIZE];  /* entry came from a global page */
+    struct tlb_entry entries[TLB_VIEWS][TLB_SIZE];
+    uint64_t phys[TLB_VIEWS][TLB_SIZE];   /* physical page address of each valid entry */
+    uint8_t global[TLB_VIEWS][TLB_SIZE];  /* entry came from a global page */
     /* One bit for each entry that may have a valid tag, so that a flush touches no other. */
-    uint64_t used[VIEW_COUNT][TLB_SIZE / 64];
+    uint64_t used[TLB_VIEWS][TLB_SIZE / 64];
     /* Linear range that covers every large page filled since everything was last dropped: INVLPG
      * in it may mean more than one entry. [SDM 3A 4.10.4.1]  Empty: start > end. */
     uint64_t large_first, large_last;

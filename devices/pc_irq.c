@@ -196,7 +196,7 @@ struct lapic_config pc_irq_lapic(struct pc *pc)
         .id = 0,
         .bsp = true,
         .present = pc->config.model.apic,
-        .x2apic = false,
+        .x2apic = pc->config.model.x2apic,
         .phys_bits = pc->config.model.phys_bits,
         .intr = &pc->cpu_intr,
         .bus = pc_irq_apic_bus(pc),

@@ -118,7 +118,13 @@ static void every_model_is_consistent(void **state)
         assert_int_equal(leaf.ecx >> 23 & 1, m.model.has[POPCNT]);
         assert_int_equal(leaf.ecx >> 27 & 1, 0); /* OSXSAVE */
         leaf = cpuid_query(m.cpu, 0x80000001, 0);
-        assert_int_equal(leaf.edx >> 29 & 1, 0); /* LM */
+        assert_int_equal(leaf.edx >> 29 & 1, m.model.long_mode);
+        assert_int_equal(m.model.long_mode, i < 2);
+        /* Intel shows SYSCALL in 64-bit mode only. */
+        assert_int_equal(leaf.edx >> 11 & 1, m.model.vendor[0] == 'A');
+        m.cpu->mode = (m.cpu->mode & ~(uint32_t)MODE_CODE_MASK) | MODE_CODE64;
+        assert_int_equal(cpuid_query(m.cpu, 0x80000001, 0).edx >> 11 & 1, m.model.has[SYSCALL_]);
+        cpu_update_mode(m.cpu);
         assert_int_equal(leaf.edx >> 20 & 1, m.model.nx);
         leaf = cpuid_query(m.cpu, 0xffffffff, 7);
         assert_int_equal(leaf.eax | leaf.ebx | leaf.ecx | leaf.edx, 0);
@@ -139,11 +145,16 @@ static void models_grow(void **state)
     assert_true(model.has[CMOV] && model.has[SSE_] && model.has[SEP] && model.pae && model.pat);
     assert_false(model.has[SSE2] || model.nx);
     assert_true(cpu_model_parse("qemu64", 1, &model, message, sizeof message));
-    assert_true(model.has[SSE2] && model.nx);
+    assert_true(model.has[SSE2] && model.nx && model.has[LM] && model.has[SYSCALL_]);
+    assert_false(model.has[XSAVE_] || model.pcid || model.smap);
     assert_int_equal(model.vendor[0], 'A');
     assert_true(cpu_model_parse("max", 1, &model, message, sizeof message));
     assert_true(model.nx && model.smep && model.umip && model.has[RDTSCP]);
-    assert_false(model.has[XSAVE_] || model.has[AVX_] || model.has[LM] || model.has[SYSCALL_]);
+    assert_true(model.long_mode && model.page1gb && model.pcid && model.smap && model.x2apic);
+    assert_true(model.has[XSAVE_] && model.has[XSAVES_] && model.has[SYSCALL_] && model.has[LM]);
+    assert_int_equal(model.has[AVX_], __builtin_cpu_supports("avx") != 0);
+    assert_int_equal(model.has[AVX2_], __builtin_cpu_supports("avx2") != 0);
+    assert_int_equal(model.has[FMA], __builtin_cpu_supports("fma") != 0);
 }
 
 static void features_can_be_taken_and_given(void **state)
@@ -163,6 +174,12 @@ static void features_can_be_taken_and_given(void **state)
     assert_true(cpu_model_parse("max,+smap,-sse4_2", 1, &model, message, sizeof message));
     assert_true(model.smap && model.has[SMAP] && model.has[SSE41]);
     assert_false(model.has[SSE42]);
+    assert_true(cpu_model_parse("max,-lm", 1, &model, message, sizeof message));
+    assert_false(model.long_mode || model.pcid || model.page1gb || model.has[INVPCID]);
+    assert_false(model.has[FSGSBASE] || model.has[LAHF64]);
+    assert_true(cpu_model_parse("max,-xsave", 1, &model, message, sizeof message));
+    assert_false(model.has[AVX_] || model.has[AVX2_] || model.has[FMA] || model.has[F16C] ||
+                 model.has[XSAVES_] || model.xgetbv1);
     assert_true(cpu_model_parse("max,-hypervisor", 1, &model, message, sizeof message));
     assert_false(model.hypervisor);
 }
@@ -179,8 +196,8 @@ static void errors_name_the_problem(void **state)
     assert_false(cpu_model_parse("max,+warp", 1, &model, message, sizeof message));
     assert_non_null(strstr(message, "'warp'"));
     assert_non_null(strstr(message, " sse4.2"));
-    assert_false(cpu_model_parse("max,+lm", 1, &model, message, sizeof message));
-    assert_non_null(strstr(message, "'lm' is not available"));
+    assert_false(cpu_model_parse("max,+monitor", 1, &model, message, sizeof message));
+    assert_non_null(strstr(message, "'monitor' is not available"));
     assert_false(cpu_model_parse("max,", 1, &model, message, sizeof message));
     assert_false(cpu_model_parse("", 1, &model, message, sizeof message));
     assert_false(cpu_model_parse("none", 1, &model, tiny, sizeof tiny));
@@ -350,8 +367,16 @@ static void msrs(void **state)
 
     ACCEPTED(IA32_EFER, EFER_NXE);
     assert_int_equal(msr(m, IA32_EFER), EFER_NXE);
-    REFUSED(IA32_EFER, EFER_LME);
-    REFUSED(IA32_LSTAR, 0);
+    ACCEPTED(IA32_EFER, EFER_LME | EFER_LMA | EFER_SCE);
+    assert_int_equal(msr(m, IA32_EFER), EFER_LME | EFER_SCE); /* LMA is not the guest's to set */
+    REFUSED(IA32_EFER, EFER_LME | 1 << 9);
+    ACCEPTED(IA32_LSTAR, 0xffff800000000000);
+    assert_int_equal(msr(m, IA32_LSTAR), 0xffff800000000000);
+    REFUSED(IA32_LSTAR, 0x800000000000);
+    REFUSED(IA32_KERNEL_GS_BASE, 0x800000000000);
+    REFUSED(IA32_SYSENTER_EIP, 0x800000000000);
+    REFUSED(IA32_FMASK, 1ull << 32);
+    REFUSED(IA32_XSS, 1);
     REFUSED(0x12345678, 0);
     assert_false(msr_read(m->cpu, 0x12345678, &value));
 
@@ -371,7 +396,8 @@ static void msrs(void **state)
     assert_int_equal(msr(m, IA32_SYSENTER_CS), 0x60);
     ACCEPTED(IA32_APIC_BASE, 0xfee00100); /* off */
     assert_int_equal(cpuid_query(m->cpu, 1, 0).edx & 1 << 9, 0);
-    REFUSED(IA32_APIC_BASE, 0xfee00d00); /* x2APIC is not shown */
+    m->model.x2apic = false;
+    REFUSED(IA32_APIC_BASE, 0xfee00d00);
     REFUSED(IA32_TSC_DEADLINE, 1);
     ACCEPTED(IA32_BIOS_SIGN_ID, 0);
     assert_int_not_equal(msr(m, IA32_BIOS_SIGN_ID), 0);
@@ -409,7 +435,7 @@ static void control_registers(void **state)
     assert_true(cpu->mode & MODE_PAGING);
     assert_true(mov_to_cr(m, 0, CR0_PE));
 
-    assert_false(mov_to_cr(m, 4, CR4_OSXSAVE));
+    assert_false(mov_to_cr(m, 4, CR4_LA57)); /* not shown by CPUID */
     assert_false(mov_to_cr(m, 4, CR4_PCIDE));
     assert_false(mov_to_cr(m, 4, 1u << 31));
     assert_true(mov_to_cr(m, 4, CR4_PAE | CR4_PGE | CR4_OSFXSR));

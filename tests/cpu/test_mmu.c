@@ -293,6 +293,7 @@ static void four_levels(void **state)
 static void smep_and_smap(void **state)
 {
     struct machine *m = *state;
+    uint64_t value, misses;
     uint8_t *host;
     physaddr_t phys;
 
@@ -306,13 +307,22 @@ static void smep_and_smap(void **state)
     m->cpu->rflags |= FLAG_AC;
     cpu_update_mode(m->cpu);
     assert_true(m->cpu->mode & MODE_SMAP_AC);
-    assert_true(mmu_fill(m->cpu, 0, ACCESS_READ, VIEW_SUPERVISOR, &host, &phys));
+    assert_int_equal(mmu_view(m->cpu), VIEW_SUPERVISOR_AC);
+    assert_true(mmu_fill(m->cpu, 0, ACCESS_WRITE, mmu_view(m->cpu), &host, &phys));
     assert_non_null(host);
-    /* The permission must not outlive the flag. */
+    assert_true(access_linear_read(m->cpu, 0, 4, mmu_view(m->cpu), &value));
+    /* Execution is SMEP's, whatever AC says; what the CPU does by itself never is allowed. */
+    assert_int_equal(error_of(m, 0, ACCESS_EXEC, mmu_view(m->cpu), 0), PF_P | PF_I);
+    assert_int_equal(error_of(m, 0, ACCESS_READ, VIEW_SUPERVISOR, 0), PF_P);
+    /* The permission does not outlive the flag, and comes back without a flush or a walk. */
     m->cpu->rflags &= ~(uint64_t)FLAG_AC;
     cpu_update_mode(m->cpu);
-    uint64_t value;
-    assert_false(access_linear_read(m->cpu, 0, 4, VIEW_SUPERVISOR, &value));
+    assert_false(access_linear_read(m->cpu, 0, 4, mmu_view(m->cpu), &value));
+    misses = m->cpu->tlb.miss_count;
+    m->cpu->rflags |= FLAG_AC;
+    cpu_update_mode(m->cpu);
+    assert_true(access_linear_write(m->cpu, 0, 4, mmu_view(m->cpu), value));
+    assert_int_equal(m->cpu->tlb.miss_count, misses);
     /* What the CPU does by itself at CPL 3 is refused even with AC. */
     m->cpu->rflags |= FLAG_AC;
     flat(m->cpu, 3);
