@@ -178,6 +178,12 @@ int guest_init(void)
     return cpu ? 0 : -1;
 }
 
+void guest_destroy(void)
+{
+    cpu_destroy(cpu);
+    physmem_destroy(mem);
+}
+
 struct physmem *guest_memory(void)
 {
     return mem;

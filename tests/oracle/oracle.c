@@ -310,6 +310,9 @@ int main(int argc, char **argv)
            options.seed, totals.rows, totals.runs, totals.faults, totals.failed_rows);
     if (options.translate && options.list)
         translated_print_stats();
+    if (options.translate)
+        translated_destroy();
+    guest_destroy();
     free(totals.reached);
     return totals.failed_rows ? 1 : 0;
 }

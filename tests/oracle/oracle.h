@@ -102,6 +102,7 @@ uint64_t host_descriptor(uint16_t selector);
 
 /* ---- guest.c ---- */
 int guest_init(void);
+void guest_destroy(void);
 struct cpu *guest_cpu(void);
 uint8_t *guest_data(void);
 struct physmem *guest_memory(void);
@@ -114,6 +115,7 @@ void run_interpreter(struct cpu *cpu, const struct test_case *t, struct outcome 
 
 /* ---- translated.c ---- */
 int translated_init(void);
+void translated_destroy(void);
 void translated_print_stats(void);
 /* 16- and 32-bit code only. */
 void run_translator(struct cpu *cpu, const struct test_case *t, struct outcome *out);

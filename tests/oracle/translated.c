@@ -18,6 +18,12 @@ int translated_init(void)
     return translator && translator_attach(translator, guest_cpu()) == 0 ? 0 : -1;
 }
 
+void translated_destroy(void)
+{
+    translator_detach(translator, guest_cpu());
+    translator_destroy(translator);
+}
+
 void translated_print_stats(void)
 {
     translator_print_stats(translator, stdout);
