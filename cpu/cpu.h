@@ -127,7 +127,7 @@ struct cpu_ops {
 
 struct cpu_model; /* cpu/cpuid.h */
 
-enum { CPU_TRANSLATOR_AREA = 8 << 20 };
+enum { CPU_TRANSLATOR_AREA = 12 << 20 };
 enum { FPU_AREA_SIZE = 4096 }; /* room for the XSAVE image with AVX-512 */
 
 /* Bits of cpu->mode: what translated and decoded code may depend on besides its bytes.

@@ -26,8 +26,7 @@ enum tlb_flush { TLB_FLUSH_PAGE, TLB_FLUSH_NONGLOBAL, TLB_FLUSH_ALL };
 
 /* Who looks.  Under CR4.SMAP the supervisor does not see user pages in VIEW_SUPERVISOR, which is also
  * the view of the CPU's own accesses to descriptor tables and TSS; with EFLAGS.AC set (MODE_SMAP_AC)
- * its explicit accesses go through VIEW_SUPERVISOR_AC instead, so that STAC and CLAC flush nothing.
- * Generated code has tables for the first VIEW_COUNT. */
+ * its explicit accesses go through VIEW_SUPERVISOR_AC instead, so that STAC and CLAC flush nothing. */
 enum tlb_view {
     VIEW_SUPERVISOR,
     VIEW_USER,

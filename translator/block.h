@@ -16,6 +16,18 @@
 
 enum { BLOCK_MAX_INSNS = 64, BLOCK_EXITS = 2 };
 
+static inline enum code_size code_size_of(uint32_t mode)
+{
+    switch (mode & MODE_CODE_MASK) {
+    case MODE_CODE16:
+        return CODE16;
+    case MODE_CODE32:
+        return CODE32;
+    default:
+        return CODE64;
+    }
+}
+
 struct block_key {
     physaddr_t phys;
     linaddr_t linear;
@@ -29,7 +41,7 @@ struct block_exit {
     struct block *to;        /* linked target, or NULL */
     struct block_exit *next; /* other exits linked to the same target */
     uint8_t *jump;           /* rel32 field to patch, writable alias; NULL: exit not used */
-    uint8_t *id;             /* disp32 of the code page check, or NULL inside the page */
+    bool checked;            /* to another page: enters the target where it checks its page */
     uint64_t stub;           /* host address for the unlinked state */
     linaddr_t target;        /* offset in CS */
 };
@@ -48,7 +60,9 @@ struct block {
     struct block_exit exits[BLOCK_EXITS];
     const struct block_site *sites; /* insn_count + 1; the last is the end */
     uint64_t host;                  /* where it executes */
-    uint32_t host_bytes;
+    uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
+    uint32_t host_bytes;            /* from checked_host */
+    uint32_t page_id;
     uint16_t guest_bytes;
     uint8_t insn_count;
     bool dead; /* invalidated: unreachable, but may still be running */
@@ -83,7 +97,7 @@ void cache_reserve_end(struct cache *cache, const struct emit *e);
 struct block *cache_block_at(struct cache *cache, uint64_t host);
 bool cache_contains(const struct cache *cache, uint64_t host);
 
-void cache_link(struct cache *cache, struct block_exit *exit, struct block *to, uint32_t id);
+void cache_link(struct cache *cache, struct block_exit *exit, struct block *to);
 void cache_invalidate(struct cache *cache, struct block *block);
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size);
 void cache_flush(struct cache *cache);

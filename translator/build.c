@@ -15,18 +15,6 @@ struct decoded {
     bool step; /* the one instruction is fetched anew each time */
 };
 
-static enum code_size code_size_of(uint32_t mode)
-{
-    switch (mode & MODE_CODE_MASK) {
-    case MODE_CODE16:
-        return CODE16;
-    case MODE_CODE32:
-        return CODE32;
-    default:
-        return CODE64;
-    }
-}
-
 /* The instructions from `bytes` to the first that ends a block, at most `room` bytes. */
 static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned room, uint32_t mode,
                          struct decoded *d)
@@ -115,10 +103,8 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->jump_count = jumps;
     b->poll_count = 0;
     b->ended = false;
-    for (unsigned i = 0; i < BLOCK_EXITS; i++) {
+    for (unsigned i = 0; i < BLOCK_EXITS; i++)
         b->block->exits[i] = (struct block_exit){.from = b->block};
-        b->exit_checked[i] = false;
-    }
     build_call_slow(b);
 }
 
@@ -131,6 +117,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     struct block_site sites[BLOCK_MAX_INSNS + 1];
     const uint8_t *bytes;
     uint8_t *start;
+    uint32_t page_id;
 
     if (page->host == NULL)
         return NULL;
@@ -139,6 +126,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     if (d.count == 0)
         describe_step(&d, PAGE_SIZE - in_page);
     find_live_flags(&d, tr->options.no_flags);
+    page_id = cache_page_id(tr->cache, key->linear, key->phys, key->mode);
 
     b.tr = tr;
     b.cpu = cpu;
@@ -146,11 +134,15 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     if (b.block == NULL)
         return NULL;
     b.block->key = *key;
-    b.view = key->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+    b.view = mmu_mode_view(key->mode);
     b.mode = key->mode;
     b.ended = false;
     b.jump_count = b.poll_count = 0;
-    b.exit_checked[0] = b.exit_checked[1] = false;
+    b.code64 = (key->mode & MODE_CODE_MASK) == MODE_CODE64;
+    b.contract = contract_of(key->mode);
+    b.glue = glue_of(tr, key->mode);
+    b.block->page_id = page_id;
+    build_checked_entry(&b);
     start = b.e.at;
 
     count_insns(&b, &d);
@@ -171,12 +163,12 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.block->insn_count = (uint8_t)d.count;
     if (!b.ended) {
         if (insn_row(&d.insn[d.count - 1])->traits & ENDS)
-            emit_jmp_to(&b.e, tr->glue.leave); /* not reached: the handler goes elsewhere */
+            emit_jmp_to(&b.e, b.glue->leave); /* not reached: the handler goes elsewhere */
         else
             build_exit(&b, 0, b.next_rip);
     }
     build_finish(&b);
-    b.block->host_bytes = (uint32_t)(b.e.at - start);
+    b.block->host_bytes = (uint32_t)(emit_here(&b.e) - b.block->checked_host);
     while ((uintptr_t)b.e.at & 7)
         emit_u8(&b.e, 0xcc);
     b.block->sites = (const struct block_site *)b.e.at;

@@ -35,18 +35,19 @@ struct build {
     struct block *block;
     enum tlb_view view;
     uint32_t mode;
+    bool code64;
+    const struct contract *contract;
+    const struct glue *glue;
     const uint8_t *bytes; /* of the instruction being translated */
     uint8_t index;        /* its number in the block */
     uint64_t next_rip;    /* offset in CS of the instruction after it */
     uint64_t rip;         /* its own */
-    bool last;           /* no instruction follows in the block */
+    bool last;            /* no instruction follows in the block */
     bool ended;           /* the rule emitted the block's exits */
     struct side_jump jumps[BUILD_MAX_JUMPS];
     unsigned jump_count;
     struct label polls[2]; /* jumps to the exit that stops before the last instruction */
     unsigned poll_count;
-    struct label exit_jumps[BLOCK_EXITS]; /* cross-page checks that failed */
-    bool exit_checked[BLOCK_EXITS];
 };
 
 typedef bool (*rule_fn)(struct build *b, const struct insn *in);
@@ -55,7 +56,14 @@ extern const char *const rule_names[];
 bool rule_native(struct build *b, const struct insn *in);
 bool rule_sti(struct build *b, const struct insn *in);
 
-/* ---- memory operands, translator/memory.c ---- */
+/* ---- registers and memory operands, translator/memory.c ---- */
+
+/* Host register with the guest register's value: its own, or `temp` after a load. */
+uint8_t build_gpr_read(struct build *b, unsigned guest, uint8_t temp);
+/* Write `size` bytes of host register `from` as an instruction would: 4 zero-extend, less merge. */
+void build_gpr_write(struct build *b, unsigned guest, unsigned size, uint8_t from);
+/* T0 = effective address (offset in its segment). May clobber T1. */
+void build_address(struct build *b, const struct insn *in);
 
 /* in->seg:[...] -> T0 = linear address; jumps to the side exit on a segment violation.
  * Clobbers TC, T2.  A build_probe() must follow: hosts without BMI2 put the flags away here and
@@ -65,15 +73,17 @@ void build_linear(struct build *b, const struct insn *in, unsigned size, enum ac
 void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned size,
                         enum access access);
 /* Probe the TLB for `size` bytes at linear T0; on a hit host memory is at [T0 + T1].
- * Clobbers TC, T1, T2; flags and T3 stay. */
+ * Clobbers TC, T1, T2; flags stay. */
 void build_probe(struct build *b, unsigned size, enum access access);
 /* All of it for the instruction's memory operand; after it the operand is build_operand(). */
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access);
 #define BUILD_OPERAND INDEX(T0, T1, 1, 0)
 /* ESP += delta, as wide as the stack. Clobbers TC for 16-bit stacks. */
-void build_move_esp(struct build *b, int32_t delta);
-/* Push a host register (which may be T3), or with NO_REG the immediate. */
-void build_push(struct build *b, unsigned width, uint8_t value_reg, uint32_t value);
+void build_move_sp(struct build *b, int32_t delta);
+/* Push what rt.value holds, or a number. Clobbers all scratch.
+ */
+void build_push_saved(struct build *b, unsigned width);
+void build_push_number(struct build *b, unsigned width, uint64_t value);
 /* DS, ES, SS, CS have base 0 and no limit here. */
 bool build_flat(const struct build *b, enum seg seg);
 
@@ -92,8 +102,18 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
 void build_call_slow(struct build *b);
 /* End the block: fetch the current instruction through the page tables and interpret it. */
 void build_step(struct build *b);
-/* T0 = offset in CS: go there through the jump cache. Ends the block. */
+/* T0 = offset in CS: go there through the jump cache. Ends the block.  For 64-bit code the target
+ * has to be known good before anything is changed: build_lookup(), then the changes, then
+ * build_go(). */
 void build_indirect(struct build *b);
+/* On a miss interpret the instruction; on a hit T1 names the entry for build_go(). */
+void build_lookup(struct build *b);
+void build_go(struct build *b);
+/* Host address of the entry that build_lookup() found. */
+#define BUILD_JUMP_HOST \
+    INDEX(HOST_CPU, T1, 8, AT_RT(jumps) + (int32_t)offsetof(struct jump_entry, host))
+/* The block's entry from other pages: still mapped here, in this mode? */
+void build_checked_entry(struct build *b);
 /* Emit side exits and stubs; after the last instruction. */
 void build_finish(struct build *b);
 

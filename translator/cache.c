@@ -23,7 +23,7 @@ enum {
     HASH_BITS = 16,
     PAGE_HASH_BITS = 14,
     ID_HASH_BITS = 16,
-    FIRST_ID = 2, /* 0 is empty, and 1 could be reached by a carry out of the address */
+    FIRST_ID = 2,                       /* after 0 and RT_NO_CODE */
     ID_LIMIT = 1 << (ID_HASH_BITS - 1), /* half full at the most */
     BYTES_PER_BLOCK = 192,              /* assumed least average, bounds the number of structs */
     BLOCK_ROOM = 32 << 10,              /* more than any block needs; a region ends before that */
@@ -176,14 +176,13 @@ static void unlink_exit(struct cache *cache, struct block_exit *exit)
     cache->counters.unchains++;
 }
 
-void cache_link(struct cache *cache, struct block_exit *exit, struct block *to, uint32_t id)
+void cache_link(struct cache *cache, struct block_exit *exit, struct block *to)
 {
     if (exit->jump == NULL || exit->from->dead || to->dead)
         return;
     unlink_exit(cache, exit);
-    if (exit->id != NULL)
-        patch(exit->id, -id);
-    patch(exit->jump, (uint32_t)(to->host - (executable(cache, exit->jump) + 4)));
+    patch(exit->jump, (uint32_t)((exit->checked ? to->checked_host : to->host) -
+                                 (executable(cache, exit->jump) + 4)));
     exit->to = to;
     exit->next = to->incoming;
     to->incoming = exit;
@@ -284,7 +283,7 @@ struct block *cache_begin(struct cache *cache, struct emit *e)
         .end = cache->rw + r->end,
         .rx_delta = cache->rx - cache->rw,
     };
-    block->host = emit_here(e);
+    block->checked_host = block->host = emit_here(e);
     return block;
 }
 
@@ -344,12 +343,12 @@ struct block *cache_block_at(struct cache *cache, uint64_t host)
     while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
 
-        if (r->blocks[middle].host <= host)
+        if (r->blocks[middle].checked_host <= host)
             low = middle;
         else
             high = middle;
     }
-    return host - r->blocks[low].host < r->blocks[low].host_bytes ? &r->blocks[low] : NULL;
+    return host - r->blocks[low].checked_host < r->blocks[low].host_bytes ? &r->blocks[low] : NULL;
 }
 
 /* ---- code page ids ---- */

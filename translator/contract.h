@@ -1,16 +1,17 @@
 /*
- * translator/contract.h -- the register contract of generated code, and the tables it reads.
+ * translator/contract.h -- the register contracts of generated code, and the tables it reads.
  *
- *   host        holds (guest code of 16 and 32 bits)
+ *   host        16- and 32-bit guest code         64-bit guest code
  *   RAX RDX RBX RBP RSI RDI   the guest register of the same name
- *   R8          guest ESP: the host's RSP stays a host stack, so that signals have one
- *   R9          guest ECX: RCX is scratch, because JRCXZ is the only branch that asks a register
- *               and leaves the flags alone
- *   RCX R10 R11 R13 R14  scratch inside one guest instruction
- *   R12         the constant 12 (page shift, for SHRX)
+ *   R8          ESP                               RSP: the host's RSP stays a host stack for
+ * signals R9          ECX                               RCX: the host's is scratch, because JRCXZ
+ * is the only branch that asks a register and no flag R12         the constant 12 (for SHRX) R12
+ *   R10         -                                 R13
+ *   (memory)                                      R8..R11, R14, R15: in cpu->gpr, fetched and
+ * stored by the instructions that name them RCX R11 R13 R14  scratch inside one guest instruction
  *   R15         struct cpu *
  *   RFLAGS      the guest's OF SF ZF AF PF CF; IF IOPL TF NT DF ... are in cpu->rflags only
- *   x87 MMX SSE the guest's (cpu->fpu_live)
+ *   x87 MMX SSE AVX  the guest's (cpu->fpu_live)
  *
  * At every boundary between guest instructions exactly this holds and nothing else is live, so a
  * side exit or a host fault at any place can be resumed by interpreting the instruction again.
@@ -18,20 +19,20 @@
 #ifndef RINGER_TRANSLATOR_CONTRACT_H
 #define RINGER_TRANSLATOR_CONTRACT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "cpu/cpu.h"
 
 enum {
-    HOST_ESP = R8,
-    HOST_ECX = R9,
-    HOST_SHIFT = R12,
+    HOST_SP = R8,
+    HOST_RCX = R9,
+    HOST_SHIFT = R12, /* contract32 only */
     HOST_CPU = R15,
     T0 = R13, /* linear address of the access, then its host address */
     T1 = R14,
     T2 = R11,
-    T3 = R10,
     TC = RCX, /* the one for JRCXZ; also the only scratch without REX */
 };
 
@@ -40,9 +41,22 @@ enum {
     RT_ENTRIES = 1 << RT_INDEX_BITS,
 };
 
-/* Entry of the jump cache: where the code for a linear address is. */
+/* Which host register holds each guest register; NO_REG: it is in cpu->gpr. */
+struct contract {
+    uint8_t host[16];
+    bool shift; /* HOST_SHIFT holds 12 */
+};
+extern const struct contract contract32, contract64;
+
+static inline const struct contract *contract_of(uint32_t mode)
+{
+    return (mode & MODE_CODE_MASK) == MODE_CODE64 ? &contract64 : &contract32;
+}
+
+/* Entry of the jump cache: the checked entry of the block at a linear address. An empty entry goes
+ * to glue.indirect, whatever address it seems to match. */
 struct jump_entry {
-    uint64_t negated_key; /* -(key + 1), key = linear + (code page id << 32); 0: empty */
+    uint64_t negated; /* -(linear + 1) */
     uint64_t host;
 };
 
@@ -54,28 +68,29 @@ struct jump_entry {
  * the page number and 1 gives zero on a hit, which JRCXZ can test.
  */
 struct rt {
-    uint64_t neg_read[VIEW_COUNT][RT_ENTRIES];
-    uint64_t neg_write[VIEW_COUNT][RT_ENTRIES];
-    uint64_t addend[VIEW_COUNT][RT_ENTRIES];
-    uint64_t code_id[VIEW_COUNT]
-                    [RT_ENTRIES];           /* id << 32 of the code page mapped here, 0: unknown */
-    uint8_t global[VIEW_COUNT][RT_ENTRIES]; /* data entry and code id are of a global page */
+    uint64_t neg_read[TLB_VIEWS][RT_ENTRIES];
+    uint64_t neg_write[TLB_VIEWS][RT_ENTRIES];
+    uint64_t addend[TLB_VIEWS][RT_ENTRIES];
+    uint32_t code_id[TLB_VIEWS][RT_ENTRIES]; /* of the code page mapped here; 0: unknown */
+    uint8_t global[TLB_VIEWS][RT_ENTRIES]; /* data entry and code id are of a global page */
     struct jump_entry jumps[RT_ENTRIES];
 
     uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */
     uint64_t resume;           /* host address that the reload glue jumps to */
     uint32_t flag_ax;          /* AH: SF ZF AF PF CF as LAHF gives them; AL: OF */
     uint32_t flag_save;        /* the same, for the probe on hosts without BMI2 */
-    uint64_t scratch;          /* RAX while flags are moved, on hosts without BMI2 */
+    uint64_t scratch;          /* RAX while flags are moved */
+    uint64_t target;           /* where an indirect CALL goes once it has pushed */
+    uint64_t value;            /* what a PUSH or CALL carries over its probe */
     uint64_t t0;               /* T0 at the side exit: linear address of the missed access */
     struct block *fault_block; /* set by the host-fault handler */
     uint32_t fault_insn;
     uint32_t log_count;
-    uint32_t log[4 * RT_ENTRIES]; /* view << 16 | index of each entry in use; see RT_LOG_CODE */
+    uint32_t log[2 * TLB_VIEWS * RT_ENTRIES]; /* view << 16 | index of each entry in use; see RT_LOG_CODE */
 };
 enum { RT_LOG_CODE = 1 << 30 };
 /* A code_id that matches nothing but is not empty: the index is in the log. */
-#define RT_NO_CODE 1ull
+#define RT_NO_CODE 1u
 
 _Static_assert(sizeof(struct rt) <= CPU_TRANSLATOR_AREA, "struct rt fits the area");
 
@@ -87,11 +102,5 @@ static inline struct rt *rt_of(struct cpu *cpu)
 /* Displacements from HOST_CPU. */
 #define AT_CPU(field) ((int32_t)offsetof(struct cpu, field))
 #define AT_RT(field)  ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)))
-
-/* Host register of a guest register. */
-static inline uint8_t host_gpr(unsigned guest)
-{
-    return guest == RSP ? HOST_ESP : guest == RCX ? HOST_ECX : (uint8_t)guest;
-}
 
 #endif

@@ -30,12 +30,18 @@ static const char *rule_of(const uint8_t *code, size_t size, enum code_size code
 
 void dump_block(struct translator *tr, const struct block *block, const uint8_t *guest)
 {
-    const enum code_size size = block->key.mode & MODE_CODE32 ? CODE32 : CODE16;
+    const uint32_t code = block->key.mode & MODE_CODE_MASK;
+    const enum code_size size = code == MODE_CODE64   ? CODE64
+                                : code == MODE_CODE32 ? CODE32
+                                                      : CODE16;
+    const cs_mode mode = code == MODE_CODE64   ? CS_MODE_64
+                         : code == MODE_CODE32 ? CS_MODE_32
+                                               : CS_MODE_16;
     FILE *out = tr->options.log;
     const uint8_t *host = (const uint8_t *)block->host;
     csh guest_handle, host_handle;
 
-    if (cs_open(CS_ARCH_X86, size == CODE32 ? CS_MODE_32 : CS_MODE_16, &guest_handle) != CS_ERR_OK)
+    if (cs_open(CS_ARCH_X86, mode, &guest_handle) != CS_ERR_OK)
         return;
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &host_handle) != CS_ERR_OK) {
         cs_close(&guest_handle);

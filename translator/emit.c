@@ -363,6 +363,11 @@ void emit_jmp_m(struct emit *e, struct mem target)
     op_rm(e, W32, 0xff, 4, target, false);
 }
 
+void emit_jmp_r(struct emit *e, uint8_t reg)
+{
+    op_rr(e, W32, 0xff, 4, reg, false);
+}
+
 void emit_call_r(struct emit *e, uint8_t reg)
 {
     op_rr(e, W32, 0xff, 2, reg, false);

@@ -7,12 +7,20 @@
 
 #include "translator/build.h"
 
-/* Offset, from HOST_CPU, of the code page id of `linear`'s page (the high half of the entry). */
+/* Offset, from HOST_CPU, of the id of the code page that is mapped at `linear`. */
 static int32_t code_id_at(const struct build *b, linaddr_t linear)
 {
     const uint64_t index = (linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
 
-    return AT_RT(code_id) + (int32_t)((b->view * RT_ENTRIES + index) * sizeof(uint64_t)) + 4;
+    return AT_RT(code_id) + (int32_t)((b->view * RT_ENTRIES + index) * sizeof(uint32_t));
+}
+
+static void record(struct build *b, unsigned number)
+{
+    const uint16_t index = (uint16_t)number;
+
+    emit_u64(&b->e, (uint64_t)b->block);
+    emit_bytes(&b->e, &index, sizeof(index));
 }
 
 void build_side_exit(struct build *b, struct label label)
@@ -41,7 +49,7 @@ void build_poll(struct build *b)
 /* Linear address of an offset in CS. */
 static linaddr_t target_linear(const struct build *b, uint64_t target)
 {
-    return (uint32_t)(b->block->key.cs_base + target);
+    return b->code64 ? target : (uint32_t)(b->block->key.cs_base + target);
 }
 
 bool build_needs_poll(const struct build *b, uint64_t target)
@@ -49,126 +57,125 @@ bool build_needs_poll(const struct build *b, uint64_t target)
     return target <= b->rip;
 }
 
-/*
- * Inside the page:     jmp rel32 -> stub, later the target
- * To another page:     mov ecx, [code id of that page]
- *                      lea ecx, [rcx - id]          ; same physical page, same mode?
- *                      jrcxz 1f
- *                      jmp stub
- *                   1: jmp rel32 -> stub, later the target
- */
-void build_exit(struct build *b, unsigned exit, uint64_t target)
+static bool same_page(const struct build *b, uint64_t target)
 {
-    struct emit *e = &b->e;
-    struct block_exit *out = &b->block->exits[exit];
-    const linaddr_t linear = target_linear(b, target);
-
-    out->target = target;
-    if ((linear & PAGE_MASK) != (b->block->key.linear & PAGE_MASK)) {
-        struct label ok;
-
-        emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, linear)));
-        emit_lea(e, W32, TC, BASE(TC, INT32_MAX)); /* patched with -id */
-        out->id = e->at - 4;
-        ok = emit_jrcxz(e);
-        b->exit_jumps[exit] = emit_jmp(e);
-        b->exit_checked[exit] = true;
-        emit_bind(e, ok);
-    }
-    out->jump = emit_jmp(e).field;
+    return (target_linear(b, target) & PAGE_MASK) == (b->block->key.linear & PAGE_MASK);
 }
 
-/* Jcc to exit 0 inside the page; the caller has polled. */
-static void exit_on_condition(struct build *b, uint8_t condition, uint64_t target)
+/*
+ *     mov   ecx, [code id of the page at this linear address]
+ *     lea   ecx, [rcx - id]           ; the same physical page, in the same mode?
+ *     jrcxz host
+ *     call  glue.recheck
+ *   host:
+ */
+void build_checked_entry(struct build *b)
 {
-    b->block->exits[0].target = target;
-    b->block->exits[0].jump = emit_jcc(&b->e, condition).field;
+    struct emit *e = &b->e;
+    struct label ok;
+
+    b->block->checked_host = emit_here(e);
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, b->block->key.linear)));
+    emit_lea(e, W32, TC, BASE(TC, -(int32_t)b->block->page_id));
+    ok = emit_jrcxz(e);
+    emit_call_to(e, b->glue->recheck);
+    record(b, 0);
+    emit_bind(e, ok);
+    b->block->host = emit_here(e);
+}
+
+/* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
+void build_exit(struct build *b, unsigned exit, uint64_t target)
+{
+    struct block_exit *out = &b->block->exits[exit];
+
+    out->target = target;
+    out->checked = !same_page(b, target);
+    out->jump = emit_jmp(&b->e).field;
 }
 
 /* if (condition) goto taken; else goto not_taken. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken)
 {
+    struct block_exit *out = &b->block->exits[0];
+
     if (build_needs_poll(b, taken))
         build_poll(b);
-    if ((target_linear(b, taken) & PAGE_MASK) == (b->block->key.linear & PAGE_MASK)) {
-        exit_on_condition(b, condition, taken);
-        build_exit(b, 1, not_taken);
-    } else {
-        const struct label to_taken = emit_jcc(&b->e, condition);
-
-        build_exit(b, 1, not_taken);
-        emit_bind(&b->e, to_taken);
-        build_exit(b, 0, taken);
-    }
+    out->target = taken;
+    out->checked = !same_page(b, taken);
+    out->jump = emit_jcc(&b->e, condition).field;
+    build_exit(b, 1, not_taken);
     b->ended = true;
 }
 
 /*
  *     mov   ecx, [rt.run]
  *     jrcxz miss
- *     shrx  r14d, r13d, r12d
- *     movzx r14d, r14w
- *     mov   rcx, [r15 + r14*8 + code_id]
- *     lea   rcx, [rcx + r13]                  ; key
  *     movzx r14d, r13w
  *     lea   r14d, [r14 + r14]                 ; 16-byte entries
- *     mov   r11, [r15 + r14*8 + jumps.negated_key]
- *     lea   rcx, [rcx + r11 + 1]
+ *     mov   r11, [r15 + r14*8 + jumps.negated]
+ *     lea   rcx, [r13 + r11 + 1]
  *     jrcxz hit
  *   miss:
- *     jmp   glue.indirect
+ *     jmp   side exit, or glue.indirect
  *   hit:
- *     jmp   [r15 + r14*8 + jumps.host]
  */
+static struct label lookup(struct build *b)
+{
+    struct emit *e = &b->e;
+    const int32_t negated = AT_RT(jumps) + (int32_t)offsetof(struct jump_entry, negated);
+    struct label stop, hit;
+
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
+    stop = emit_jrcxz(e);
+    emit_movzx_rr(e, T1, W16, T0);
+    emit_lea(e, W32, T1, INDEX(T1, T1, 1, 0));
+    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, negated));
+    emit_lea(e, W64, TC, INDEX(T0, T2, 1, 1));
+    hit = emit_jrcxz(e);
+    emit_bind(e, stop);
+    return hit;
+}
+
+void build_lookup(struct build *b)
+{
+    const struct label hit = lookup(b);
+
+    build_side_exit(b, emit_jmp(&b->e));
+    emit_bind(&b->e, hit);
+}
+
+void build_go(struct build *b)
+{
+    emit_jmp_m(&b->e, BUILD_JUMP_HOST);
+    b->ended = true;
+}
+
 void build_indirect(struct build *b)
 {
     struct emit *e = &b->e;
-    const int32_t ids = AT_RT(code_id) + (int32_t)(b->view * RT_ENTRIES * sizeof(uint64_t));
-    const int32_t jumps = AT_RT(jumps);
 
-    b->ended = true;
-    if ((b->mode & MODE_CS_FLAT) && b->tr->bmi2 && !b->tr->options.no_chain) {
-        struct label stop, hit;
+    if ((b->mode & MODE_CS_FLAT) && !b->tr->options.no_chain) {
+        const struct label hit = lookup(b);
 
-        emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
-        stop = emit_jrcxz(e);
-        emit_shrx(e, W32, T1, T0, HOST_SHIFT);
-        emit_movzx_rr(e, T1, W16, T1);
-        emit_mov_rm(e, W64, TC, INDEX(HOST_CPU, T1, 8, ids));
-        emit_lea(e, W64, TC, INDEX(TC, T0, 1, 0));
-        emit_movzx_rr(e, T1, W16, T0);
-        emit_lea(e, W32, T1, INDEX(T1, T1, 1, 0));
-        emit_mov_rm(
-            e, W64, T2,
-            INDEX(HOST_CPU, T1, 8, jumps + (int32_t)offsetof(struct jump_entry, negated_key)));
-        emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
-        hit = emit_jrcxz(e);
-        emit_bind(e, stop);
-        emit_jmp_to(e, b->tr->glue.indirect);
+        emit_jmp_to(e, b->glue->indirect);
         emit_bind(e, hit);
-        emit_jmp_m(e, INDEX(HOST_CPU, T1, 8, jumps + (int32_t)offsetof(struct jump_entry, host)));
+        build_go(b);
     } else {
-        emit_jmp_to(e, b->tr->glue.indirect);
+        emit_jmp_to(e, b->glue->indirect);
     }
-}
-
-static void record(struct build *b, unsigned number)
-{
-    const uint16_t index = (uint16_t)number;
-
-    emit_u64(&b->e, (uint64_t)b->block);
-    emit_bytes(&b->e, &index, sizeof(index));
+    b->ended = true;
 }
 
 void build_call_slow(struct build *b)
 {
-    emit_call_to(&b->e, b->tr->glue.slow);
+    emit_call_to(&b->e, b->glue->slow);
     record(b, b->index);
 }
 
 void build_step(struct build *b)
 {
-    emit_call_to(&b->e, b->tr->glue.step);
+    emit_call_to(&b->e, b->glue->step);
     record(b, b->index);
     b->ended = true;
 }
@@ -187,7 +194,7 @@ void build_finish(struct build *b)
     if (b->poll_count != 0) {
         for (unsigned i = 0; i < b->poll_count; i++)
             emit_bind(e, b->polls[i]);
-        emit_call_to(e, b->tr->glue.stop);
+        emit_call_to(e, b->glue->stop);
         record(b, b->index);
     }
     for (unsigned i = 0; i < BLOCK_EXITS; i++) {
@@ -197,9 +204,7 @@ void build_finish(struct build *b)
             continue;
         out->stub = emit_here(e);
         patch_rel32(out->jump, e->at - (out->jump + 4));
-        if (b->exit_checked[i])
-            emit_bind(e, b->exit_jumps[i]);
-        emit_call_to(e, b->tr->glue.resolve);
+        emit_call_to(e, b->glue->resolve);
         record(b, i);
     }
     for (unsigned i = 0; i < b->jump_count;) {

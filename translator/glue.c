@@ -12,60 +12,73 @@
 static const uint8_t callee_saved[] = {RBX, RBP, R12, R13, R14, R15};
 enum { CALLEE_SAVED = sizeof(callee_saved) };
 
+const struct contract contract32 = {
+    .host = {RAX, HOST_RCX, RDX, RBX, HOST_SP, RBP, RSI, RDI, NO_REG, NO_REG, NO_REG, NO_REG,
+             NO_REG, NO_REG, NO_REG, NO_REG},
+    .shift = true,
+};
+const struct contract contract64 = {
+    .host = {RAX, HOST_RCX, RDX, RBX, HOST_SP, RBP, RSI, RDI, NO_REG, NO_REG, NO_REG, NO_REG, R12,
+             R10, NO_REG, NO_REG},
+};
+
 /* Guest registers and flags to struct cpu.  Clobbers RAX, flags. */
-static void spill(struct emit *e)
+static void spill(struct emit *e, const struct contract *contract)
 {
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_CPU(gpr)), RAX);
     emit_lahf(e);
     emit_setcc(e, 0 /* O */, RAX);
     emit_mov_mr(e, W32, BASE(HOST_CPU, AT_RT(flag_ax)), RAX);
-    for (unsigned i = RCX; i <= RDI; i++)
-        emit_mov_mr(e, W64, BASE(HOST_CPU, AT_CPU(gpr) + 8 * i), host_gpr(i));
+    for (int32_t i = RCX; i <= R15; i++) {
+        if (contract->host[i] != NO_REG)
+            emit_mov_mr(e, W64, BASE(HOST_CPU, AT_CPU(gpr) + 8 * i), contract->host[i]);
+    }
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(t0)), T0);
 }
 
 /* The other way, then jump to rt.resume. */
-static void reload(struct emit *e)
+static void reload(struct emit *e, const struct contract *contract)
 {
-    emit_mov_ri(e, HOST_SHIFT, PAGE_SHIFT);
+    if (contract->shift)
+        emit_mov_ri(e, HOST_SHIFT, PAGE_SHIFT);
     emit_mov_rm(e, W32, RAX, BASE(HOST_CPU, AT_RT(flag_ax)));
     emit_add_ri(e, W8, RAX, 0x7f); /* 1 + 0x7f overflows: OF */
     emit_sahf(e);
-    for (unsigned i = RAX; i <= RDI; i++)
-        emit_mov_rm(e, W64, host_gpr(i), BASE(HOST_CPU, AT_CPU(gpr) + 8 * i));
+    for (int32_t i = RAX; i <= R15; i++) {
+        if (contract->host[i] != NO_REG)
+            emit_mov_rm(e, W64, contract->host[i], BASE(HOST_CPU, AT_CPU(gpr) + 8 * i));
+    }
     emit_jmp_m(e, BASE(HOST_CPU, AT_RT(resume)));
 }
 
-/* Spill, RAX = fn(cpu, record), reload, go on at RAX.  record: the return address of the CALL that
- * came here, or nothing. */
-static uint64_t stub(struct emit *e, uint64_t (*fn)(struct cpu *, const uint8_t *), bool record,
-                     uint64_t reload_at)
+/* Spill, fn(cpu, record), and go on where it says: it has set rt.resume and answers with the reload
+ * of the contract that holds there.  record: the return address of the CALL that came here, or
+ * nothing. */
+static uint64_t stub(struct emit *e, const struct contract *contract,
+                     uint64_t (*fn)(struct cpu *, const uint8_t *), bool record)
 {
     const uint64_t here = emit_here(e);
 
-    spill(e);
+    spill(e, contract);
     if (record)
         emit_pop(e, RSI);
     emit_mov_rr(e, W64, RDI, HOST_CPU);
     emit_mov_ri(e, RAX, (uint64_t)fn);
     emit_call_r(e, RAX);
-    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(resume)), RAX);
-    emit_jmp_to(e, reload_at);
+    emit_jmp_r(e, RAX);
     return here;
 }
 
-bool glue_emit(struct glue *glue, struct emit *e)
+bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *e)
 {
-    uint64_t reload_at;
-
     glue->enter = (void (*)(struct cpu *, uint64_t))emit_here(e);
     for (unsigned i = 0; i < CALLEE_SAVED; i++)
         emit_push(e, callee_saved[i]);
     emit_lea(e, W64, RSP, BASE(RSP, -8)); /* alignment */
     emit_mov_rr(e, W64, HOST_CPU, RDI);
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(resume)), RSI);
-    reload_at = emit_here(e);
-    reload(e);
+    glue->reload = emit_here(e);
+    reload(e, contract);
 
     glue->leave = emit_here(e);
     emit_lea(e, W64, RSP, BASE(RSP, 8));
@@ -73,11 +86,12 @@ bool glue_emit(struct glue *glue, struct emit *e)
         emit_pop(e, callee_saved[i]);
     emit_ret(e);
 
-    glue->slow = stub(e, runtime_slow, true, reload_at);
-    glue->step = stub(e, runtime_step, true, reload_at);
-    glue->stop = stub(e, runtime_stop, true, reload_at);
-    glue->resolve = stub(e, runtime_resolve, true, reload_at);
-    glue->indirect = stub(e, runtime_indirect, false, reload_at);
-    glue->fault = stub(e, runtime_fault, false, reload_at);
+    glue->slow = stub(e, contract, runtime_slow, true);
+    glue->step = stub(e, contract, runtime_step, true);
+    glue->stop = stub(e, contract, runtime_stop, true);
+    glue->resolve = stub(e, contract, runtime_resolve, true);
+    glue->recheck = stub(e, contract, runtime_recheck, true);
+    glue->indirect = stub(e, contract, runtime_indirect, false);
+    glue->fault = stub(e, contract, runtime_fault, false);
     return !e->overflow;
 }

@@ -43,7 +43,7 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     rt = rt_of(tr->cpu);
     rt->fault_block = block;
     rt->fault_insn = site_at(block, (uint32_t)(pc - block->host));
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)tr->glue.fault;
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)glue_of(tr, block->key.mode)->fault;
     return true;
 }
 

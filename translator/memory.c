@@ -26,12 +26,42 @@
 
 bool build_flat(const struct build *b, enum seg seg)
 {
-    return (b->mode & MODE_FLAT) && seg != FS && seg != GS;
+    return (b->code64 || (b->mode & MODE_FLAT)) && seg != FS && seg != GS;
 }
 
 static enum width address_width(const struct build *b)
 {
-    return (b->mode & MODE_CODE_MASK) == MODE_CODE64 ? W64 : W32;
+    return b->code64 ? W64 : W32;
+}
+
+static struct mem gpr_home(unsigned guest)
+{
+    return BASE(HOST_CPU, AT_CPU(gpr) + (int32_t)guest * 8);
+}
+
+uint8_t build_gpr_read(struct build *b, unsigned guest, uint8_t temp)
+{
+    const uint8_t host = b->contract->host[guest];
+
+    if (host != NO_REG)
+        return host;
+    emit_mov_rm(&b->e, W64, temp, gpr_home(guest));
+    return temp;
+}
+
+void build_gpr_write(struct build *b, unsigned guest, unsigned size, uint8_t from)
+{
+    struct emit *e = &b->e;
+    const uint8_t host = b->contract->host[guest];
+
+    if (host != NO_REG) {
+        if (host != from)
+            emit_mov_rr(e, size, host, from);
+        return;
+    }
+    if (size == 4)
+        emit_mov_rr(e, W32, from, from); /* zero-extends */
+    emit_mov_mr(e, size >= 4 ? W64 : size, gpr_home(guest), from);
 }
 
 /* Only without BMI2: guest flags to rt.flag_save, as LAHF and SETO give them. Clobbers nothing. */
@@ -59,6 +89,15 @@ static void flags_restore(struct build *b)
     emit_add_ri(e, W8, RAX, 0x7f); /* OF from bit 0 of AL */
     emit_sahf(e);
     emit_mov_rm(e, W64, RAX, BASE(HOST_CPU, AT_RT(scratch)));
+}
+
+/* Register that holds the page shift for SHRX; T1 is lent for it where the contract keeps none. */
+static uint8_t shift_count(struct build *b)
+{
+    if (b->contract->shift || !b->tr->bmi2)
+        return HOST_SHIFT;
+    emit_mov_ri(&b->e, T1, PAGE_SHIFT);
+    return T1;
 }
 
 /* dst = src >> count; count_reg holds the count where SHRX is used. */
@@ -97,33 +136,46 @@ static void add_segment(struct build *b, enum seg seg, unsigned size, enum acces
     const size_t end = access == ACCESS_WRITE ? offsetof(struct segment, write_end)
                                               : offsetof(struct segment, read_end);
 
-    emit_lea(e, W64, TC, BASE(T0, size));
-    emit_not(e, W64, TC);
-    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)end));
-    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
-    emit_mov_ri(e, T2, 63);
-    shift_right(b, W64, TC, TC, 63, T2);
-    side_exit_unless_zero(b);
+    if (!b->code64) {
+        emit_lea(e, W64, TC, BASE(T0, size));
+        emit_not(e, W64, TC);
+        emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)end));
+        emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
+        emit_mov_ri(e, T2, 63);
+        shift_right(b, W64, TC, TC, 63, T2);
+        side_exit_unless_zero(b);
+    }
     emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)offsetof(struct segment, base)));
     emit_lea(e, address_width(b), T0, INDEX(T0, T2, 1, 0));
 }
 
-void build_linear(struct build *b, const struct insn *in, unsigned size, enum access access)
+void build_address(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
-    const uint8_t base = in->base == NO_REG ? NO_REG : host_gpr(in->base);
-    const uint8_t index = in->index == NO_REG ? NO_REG : host_gpr(in->index);
+    const enum width w = in->addr_size == 8 ? W64 : W32;
+    uint8_t base = NO_REG, index = NO_REG;
 
-    flags_save(b);
-    if (base == NO_REG && index == NO_REG)
-        emit_mov_ri(e, T0, (uint32_t)in->disp);
-    else
-        emit_lea(e, W32, T0,
+    if (in->base == NO_REG && in->index == NO_REG) {
+        const uint64_t offset = (uint64_t)in->disp + (in->rip_relative ? b->next_rip : 0);
+
+        emit_mov_ri(e, T0, w == W64 ? offset : (uint32_t)offset);
+    } else {
+        if (in->base != NO_REG)
+            base = build_gpr_read(b, in->base, T0);
+        if (in->index != NO_REG)
+            index = build_gpr_read(b, in->index, T1);
+        emit_lea(e, w, T0,
                  ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
+    }
     if (in->addr_size == 2)
         emit_movzx_rr(e, T0, W16, T0);
-    /* A flat CS may be read like the others, but protected mode never lets it be written. */
-    if (!build_flat(b, in->seg) || (in->seg == CS && access == ACCESS_WRITE))
+}
+
+void build_linear(struct build *b, const struct insn *in, unsigned size, enum access access)
+{
+    flags_save(b);
+    build_address(b, in);
+    if (!build_flat(b, in->seg))
         add_segment(b, in->seg, size, access);
 }
 
@@ -133,8 +185,8 @@ void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned siz
     struct emit *e = &b->e;
 
     flags_save(b);
-    emit_lea(e, W32, T0, BASE(reg, disp));
-    if (!(b->mode & MODE_STACK32))
+    emit_lea(e, address_width(b), T0, BASE(reg, disp));
+    if (!b->code64 && !(b->mode & MODE_STACK32))
         emit_movzx_rr(e, T0, W16, T0);
     if (!build_flat(b, SS))
         add_segment(b, SS, size, access);
@@ -146,14 +198,15 @@ void build_probe(struct build *b, unsigned size, enum access access)
     const enum width w = address_width(b);
     const int32_t tags = access == ACCESS_WRITE ? AT_RT(neg_write) : AT_RT(neg_read);
     const int32_t view = (int32_t)(b->view * RT_ENTRIES * sizeof(uint64_t));
+    const uint8_t count = shift_count(b);
 
     if (size > 1) {
         emit_lea(e, w, TC, BASE(T0, size - 1));
-        shift_right(b, w, TC, TC, PAGE_SHIFT, HOST_SHIFT);
+        shift_right(b, w, TC, TC, PAGE_SHIFT, count);
     } else {
-        shift_right(b, w, TC, T0, PAGE_SHIFT, HOST_SHIFT);
+        shift_right(b, w, TC, T0, PAGE_SHIFT, count);
     }
-    shift_right(b, w, T1, T0, PAGE_SHIFT, HOST_SHIFT);
+    shift_right(b, w, T1, T0, PAGE_SHIFT, count);
     emit_movzx_rr(e, T1, W16, T1);
     emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags + view));
     emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));

@@ -6,6 +6,8 @@
  *   lea      address arithmetic
  *   nop fence
  *   call     everything else: the block calls the interpreter's handler
+ *
+ * The others are in rules_flow.c and rules_system.c.
  */
 #include "translator/build.h"
 
@@ -49,63 +51,111 @@ static unsigned memory_size(const struct insn *in)
     return 0;
 }
 
-static struct recode_map contract_map(void)
+static bool is_gpr(const struct operand *op)
 {
-    struct recode_map map = {.mem = {.base = T0, .index = T1, .scale = 1}};
-
-    for (unsigned i = 0; i < 16; i++)
-        map.gpr[i] = i < 8 ? host_gpr(i) : NO_REG;
-    return map;
+    return op->kind == OPERAND_GPR || op->kind == OPERAND_GPR8H;
 }
 
-static bool writes_rcx(const struct insn *in)
+static bool writes_gpr(const struct insn *in, unsigned reg)
 {
     const uint32_t traits = insn_row(in)->traits;
     const struct operand *ops = in->ops;
 
     if (traits & IMPLICIT) /* PCMPxSTRI: the index goes to ECX */
         return true;
-    return (!(traits & READ0) && (ops[0].kind == OPERAND_GPR || ops[0].kind == OPERAND_GPR8H) &&
-            ops[0].reg == RCX) ||
-           ((traits & WRITE1) && (ops[1].kind == OPERAND_GPR || ops[1].kind == OPERAND_GPR8H) &&
-            ops[1].reg == RCX);
+    return (!(traits & READ0) && is_gpr(&ops[0]) && ops[0].reg == reg) ||
+           ((traits & WRITE1) && is_gpr(&ops[1]) && ops[1].reg == reg);
+}
+
+/* How one instruction is copied. */
+struct copy_plan {
+    struct recode_map map;
+    uint8_t borrowed[4]; /* guest registers that live in memory, each in the scratch register ... */
+    uint8_t scratch[4];
+    unsigned borrowed_count;
+    bool lend_rcx;       /* RCX has the guest's value for the one instruction */
+    bool address_in_rcx; /* the memory operand is [RCX] */
+    uint8_t code[RECODE_ROOM];
+    size_t length;
+};
+
+/* Give every register that the contract keeps in memory a scratch register. */
+static bool plan_borrow(const struct insn *in, struct copy_plan *plan)
+{
+    uint8_t pool[4];
+    unsigned left = 0;
+
+    if (!in->has_mem) {
+        pool[left++] = T0;
+        pool[left++] = T1;
+    }
+    if (!plan->lend_rcx && !plan->address_in_rcx)
+        pool[left++] = TC;
+    pool[left++] = T2;
+    plan->borrowed_count = 0;
+    for (unsigned i = 0; i < INSN_OPERANDS; i++) {
+        const struct operand *op = &in->ops[i];
+
+        if (!is_gpr(op) || plan->map.gpr[op->reg] != NO_REG)
+            continue;
+        if (left == 0)
+            return false;
+        plan->map.gpr[op->reg] = plan->scratch[plan->borrowed_count] = pool[--left];
+        plan->borrowed[plan->borrowed_count++] = op->reg;
+    }
+    return true;
 }
 
 /*
- * Copy the instruction with its registers and memory operand renamed.  Where it insists on the real
- * RCX (shift counts, CH), RCX is lent the guest's value for the one instruction; where it insists
- * on no REX prefix (AH..BH with memory), the host address goes to RCX, the only scratch without.
+ * Registers and memory operand renamed by the contract.  Where the instruction insists on the real
+ * RCX (shift counts, CH), RCX is lent; where it insists on no REX prefix (AH..BH with memory), the
+ * host address goes to RCX, the only scratch without.
  */
+static bool plan_copy(const struct build *b, const struct insn *in, struct copy_plan *plan)
+{
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        plan->lend_rcx = attempt == 1;
+        plan->address_in_rcx = attempt == 2;
+        if (plan->address_in_rcx && !in->has_mem)
+            return false;
+        for (unsigned i = 0; i < 16; i++)
+            plan->map.gpr[i] = b->contract->host[i];
+        if (plan->lend_rcx)
+            plan->map.gpr[RCX] = RCX;
+        plan->map.mem = plan->address_in_rcx
+                            ? (struct recode_mem){.base = TC, .index = NO_REG}
+                            : (struct recode_mem){.base = T0, .index = T1, .scale = 1};
+        if (!plan_borrow(in, plan))
+            continue;
+        plan->length = recode(in, &plan->map, plan->code);
+        if (plan->length != 0)
+            return true;
+    }
+    return false;
+}
+
 static bool copy(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
-    struct recode_map map = contract_map();
-    uint8_t code[RECODE_ROOM];
-    bool lend = false, address_in_rcx = false;
-    size_t length = recode(in, &map, code);
+    struct copy_plan plan;
 
-    if (length == 0) {
-        map.gpr[RCX] = RCX;
-        length = recode(in, &map, code);
-        lend = length != 0;
-    }
-    if (length == 0 && in->has_mem) {
-        map = contract_map();
-        map.mem = (struct recode_mem){.base = TC, .index = NO_REG};
-        length = recode(in, &map, code);
-        address_in_rcx = length != 0;
-    }
-    if (length == 0)
+    if (!plan_copy(b, in, &plan))
         return false;
     if (in->has_mem)
         build_memory(b, in, memory_size(in), memory_access(in));
-    if (address_in_rcx)
+    if (plan.address_in_rcx)
         emit_lea(e, W64, TC, BUILD_OPERAND);
-    if (lend)
-        emit_mov_rr(e, W32, RCX, HOST_ECX);
-    emit_bytes(e, code, length);
-    if (lend && writes_rcx(in))
-        emit_mov_rr(e, W32, HOST_ECX, RCX);
+    if (plan.lend_rcx)
+        emit_mov_rr(e, W64, RCX, HOST_RCX);
+    for (unsigned i = 0; i < plan.borrowed_count; i++)
+        (void)build_gpr_read(b, plan.borrowed[i], plan.scratch[i]);
+    emit_bytes(e, plan.code, plan.length);
+    for (unsigned i = 0; i < plan.borrowed_count; i++) {
+        if (writes_gpr(in, plan.borrowed[i]))
+            build_gpr_write(b, plan.borrowed[i], 8, plan.scratch[i]);
+    }
+    if (plan.lend_rcx && writes_gpr(in, RCX))
+        emit_mov_rr(e, W64, HOST_RCX, RCX);
     return true;
 }
 
@@ -128,22 +178,21 @@ bool rule_x87(struct build *b, const struct insn *in)
 
 bool rule_lea(struct build *b, const struct insn *in)
 {
-    struct emit *e = &b->e;
-    const uint8_t base = in->base == NO_REG ? NO_REG : host_gpr(in->base);
-    const uint8_t index = in->index == NO_REG ? NO_REG : host_gpr(in->index);
-    const uint8_t dst = host_gpr(in->ops[0].reg);
-    const struct mem m = {base, index, in->scale ? in->scale : 1, (int32_t)in->disp};
-    const enum width w = in->ops[0].size;
+    const unsigned size = in->ops[0].size;
+    const uint8_t dst = b->contract->host[in->ops[0].reg];
+    const uint8_t base = in->base == NO_REG ? NO_REG : b->contract->host[in->base];
+    const uint8_t index = in->index == NO_REG ? NO_REG : b->contract->host[in->index];
 
-    if (in->addr_size == 2) {
-        emit_lea(e, W32, T0, m);
-        if (w == W16)
-            emit_mov_rr(e, W16, dst, T0);
-        else
-            emit_movzx_rr(e, dst, W16, T0);
-    } else {
-        emit_lea(e, w, dst, m);
+    /* Straight into the destination where nothing has to be cut or fetched. */
+    if (dst != NO_REG && in->addr_size >= 4 && size >= 4 && size <= in->addr_size &&
+        !in->rip_relative && (in->base != NO_REG || in->index != NO_REG) &&
+        (in->base == NO_REG) == (base == NO_REG) && (in->index == NO_REG) == (index == NO_REG)) {
+        emit_lea(&b->e, size, dst,
+                 ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
+        return true;
     }
+    build_address(b, in);
+    build_gpr_write(b, in->ops[0].reg, size, T0);
     return true;
 }
 
@@ -159,216 +208,6 @@ bool rule_fence(struct build *b, const struct insn *in)
     emit_bytes(&b->e, b->bytes, in->length);
     return true;
 }
-
-/* ---- stack ---- */
-
-void build_move_esp(struct build *b, int32_t delta)
-{
-    struct emit *e = &b->e;
-
-    if (b->mode & MODE_STACK32) {
-        emit_lea(e, W32, HOST_ESP, BASE(HOST_ESP, delta));
-    } else {
-        emit_lea(e, W32, TC, BASE(HOST_ESP, delta));
-        emit_mov_rr(e, W16, HOST_ESP, TC);
-    }
-}
-
-void build_push(struct build *b, unsigned width, uint8_t value_reg, uint32_t value)
-{
-    struct emit *e = &b->e;
-
-    build_stack_linear(b, HOST_ESP, -(int32_t)width, width, ACCESS_WRITE);
-    build_probe(b, width, ACCESS_WRITE);
-    if (value_reg == NO_REG)
-        emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);
-    else
-        emit_mov_mr(e, width, BUILD_OPERAND, value_reg);
-    build_move_esp(b, -(int32_t)width);
-}
-
-bool rule_push(struct build *b, const struct insn *in)
-{
-    struct emit *e = &b->e;
-    const unsigned width = in->width;
-
-    if (width == 8)
-        return false;
-    switch (in->ops[0].kind) {
-    case OPERAND_GPR:
-        build_push(b, width, host_gpr(in->ops[0].reg), 0);
-        return true;
-    case OPERAND_IMM:
-        build_push(b, width, NO_REG, (uint32_t)in->imm);
-        return true;
-    case OPERAND_MEM:
-        build_memory(b, in, width, ACCESS_READ);
-        emit_movzx_rm(e, T3, width, BUILD_OPERAND);
-        build_push(b, width, T3, 0);
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool rule_pop(struct build *b, const struct insn *in)
-{
-    struct emit *e = &b->e;
-    const unsigned width = in->width;
-
-    if (width == 8 || in->ops[0].kind != OPERAND_GPR)
-        return false;
-    build_stack_linear(b, HOST_ESP, 0, width, ACCESS_READ);
-    build_probe(b, width, ACCESS_READ);
-    emit_mov_rm(e, width, T3, BUILD_OPERAND);
-    build_move_esp(b, (int32_t)width);
-    emit_mov_rr(e, width, host_gpr(in->ops[0].reg), T3); /* POP ESP: the value wins */
-    return true;
-}
-
-bool rule_leave(struct build *b, const struct insn *in)
-{
-    struct emit *e = &b->e;
-
-    if (in->width != 4 || !(b->mode & MODE_STACK32))
-        return false;
-    build_stack_linear(b, RBP, 0, 4, ACCESS_READ);
-    build_probe(b, 4, ACCESS_READ);
-    emit_lea(e, W32, HOST_ESP, BASE(RBP, 4));
-    emit_mov_rm(e, W32, RBP, BUILD_OPERAND);
-    return true;
-}
-
-/* ---- control flow ---- */
-
-/* Width of EIP in this instruction: 16-bit operand size truncates. */
-static uint64_t truncate_rip(const struct insn *in, uint64_t rip)
-{
-    return in->width == 2 ? rip & 0xffff : rip & 0xffffffff;
-}
-
-bool rule_jcc(struct build *b, const struct insn *in)
-{
-    build_branch(b, in->opcode & 15, truncate_rip(in, b->next_rip + in->imm), b->next_rip);
-    return true;
-}
-
-/* T0 = the near target that operand 0 names, from a register or memory. */
-static void load_target(struct build *b, const struct insn *in, uint8_t to)
-{
-    struct emit *e = &b->e;
-
-    if (in->ops[0].kind == OPERAND_MEM) {
-        build_memory(b, in, in->width, ACCESS_READ);
-        emit_movzx_rm(e, to, in->width, BUILD_OPERAND);
-    } else {
-        emit_movzx_rr(e, to, in->width, host_gpr(in->ops[0].reg));
-    }
-}
-
-bool rule_jmp(struct build *b, const struct insn *in)
-{
-    if (in->width == 8)
-        return false;
-    if (in->ops[0].kind == OPERAND_REL) {
-        const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
-
-        if (build_needs_poll(b, target))
-            build_poll(b);
-        build_exit(b, 0, target);
-        b->ended = true;
-        return true;
-    }
-    if (!(b->mode & MODE_CS_FLAT))
-        return false; /* a target beyond the limit faults in the JMP itself */
-    load_target(b, in, T0);
-    build_indirect(b);
-    return true;
-}
-
-bool rule_call_near(struct build *b, const struct insn *in)
-{
-    const unsigned width = in->width;
-
-    if (width == 8 || !(b->mode & MODE_CS_FLAT))
-        return false;
-    if (in->ops[0].kind == OPERAND_REL) {
-        const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
-
-        if (build_needs_poll(b, target))
-            build_poll(b);
-        build_push(b, width, NO_REG, (uint32_t)b->next_rip);
-        build_exit(b, 0, target);
-        b->ended = true;
-        return true;
-    }
-    load_target(b, in, T3);
-    build_push(b, width, NO_REG, (uint32_t)b->next_rip);
-    emit_mov_rr(&b->e, W32, T0, T3);
-    build_indirect(b);
-    return true;
-}
-
-bool rule_ret(struct build *b, const struct insn *in)
-{
-    const unsigned width = in->width;
-    const int32_t pop = in->ops[0].kind == OPERAND_IMM ? (int32_t)(in->imm & 0xffff) : 0;
-
-    if (width == 8 || !(b->mode & MODE_CS_FLAT))
-        return false;
-    build_stack_linear(b, HOST_ESP, 0, width, ACCESS_READ);
-    build_probe(b, width, ACCESS_READ);
-    emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
-    build_move_esp(b, (int32_t)width + pop);
-    build_indirect(b);
-    return true;
-}
-
-/*
- * JCXZ/JECXZ and LOOP leave the flags alone, and so does the host's JRCXZ.  LOOPE and LOOPNE ask
- * ZF as well.
- */
-bool rule_loop(struct build *b, const struct insn *in)
-{
-    enum { LOOPNE = 0xe0, LOOPE = 0xe1, LOOP = 0xe2, JCXZ = 0xe3 };
-    struct emit *e = &b->e;
-    const uint64_t taken = truncate_rip(in, b->next_rip + in->imm);
-    struct label zero, z_fails = {0};
-    bool conditional = in->opcode == LOOPE || in->opcode == LOOPNE;
-
-    if (in->addr_size == 8)
-        return false;
-    if (build_needs_poll(b, taken))
-        build_poll(b);
-    if (in->opcode == JCXZ) {
-        emit_movzx_rr(e, TC, in->addr_size, HOST_ECX);
-    } else {
-        emit_lea(e, W32, TC, BASE(HOST_ECX, -1));
-        emit_mov_rr(e, in->addr_size, HOST_ECX, TC);
-        emit_movzx_rr(e, TC, in->addr_size, HOST_ECX);
-    }
-    zero = emit_jrcxz(e);
-    if (in->opcode == JCXZ) {
-        struct label to_next = emit_jmp_short(e);
-
-        emit_bind(e, zero);
-        build_exit(b, 0, taken);
-        emit_bind(e, to_next);
-        build_exit(b, 1, b->next_rip);
-    } else {
-        if (conditional)
-            z_fails = emit_jcc(e, in->opcode == LOOPE ? 5 /* NZ */ : 4 /* Z */);
-        build_exit(b, 0, taken);
-        emit_bind(e, zero);
-        if (conditional)
-            emit_bind(e, z_fails);
-        build_exit(b, 1, b->next_rip);
-    }
-    b->ended = true;
-    return true;
-}
-
-/* ---- the rest ---- */
 
 bool rule_call(struct build *b, const struct insn *in)
 {

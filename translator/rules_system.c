@@ -9,13 +9,13 @@
 
 #include "translator/build.h"
 
-/* TC = the guest's EFLAGS as PUSHF shows them (RF and VM read as zero: neither can be set here).
- * Flags stay.  Clobbers T3. */
+/* rt.value = the guest's EFLAGS as PUSHF shows them (RF and VM read as zero: neither can be set
+ * here).  Flags stay.  Clobbers TC. */
 static void load_eflags(struct emit *e)
 {
     static const uint8_t movzx_ecx_ah[] = {0x0f, 0xb6, 0xcc};
 
-    emit_mov_rr(e, W64, T3, RAX);
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(scratch)), RAX);
     emit_lahf(e);
     emit_setcc(e, 0 /* O */, RAX);
     emit_bytes(e, movzx_ecx_ah, sizeof(movzx_ecx_ah)); /* SF ZF 0 AF 0 PF 1 CF */
@@ -24,16 +24,16 @@ static void load_eflags(struct emit *e)
     emit_lea(e, W32, TC, INDEX(TC, RAX, 1, -2)); /* bit 1 is in both */
     emit_mov_rm(e, W32, RAX, BASE(HOST_CPU, AT_CPU(rflags)));
     emit_lea(e, W32, TC, INDEX(TC, RAX, 1, 0));
-    emit_mov_rr(e, W64, RAX, T3);
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(value)), TC);
+    emit_mov_rm(e, W64, RAX, BASE(HOST_CPU, AT_RT(scratch)));
 }
 
 bool rule_pushf(struct build *b, const struct insn *in)
 {
-    if (in->width == 8 || !(b->mode & MODE_PROTECTED) || !b->tr->bmi2)
+    if (!(b->mode & MODE_PROTECTED) || !b->tr->bmi2)
         return false;
     load_eflags(&b->e);
-    emit_mov_rr(&b->e, W32, T3, TC);
-    build_push(b, in->width, T3, 0);
+    build_push_saved(b, in->width);
     return true;
 }
 
@@ -47,36 +47,36 @@ bool rule_popf(struct build *b, const struct insn *in)
     enum { RARE = FLAG_TF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_ID };
     struct emit *e = &b->e;
 
-    if (in->width != 4 || !(b->mode & MODE_PROTECTED) || !(b->mode & MODE_CPL0))
+    if (in->width == 2 || !(b->mode & MODE_PROTECTED) || !(b->mode & MODE_CPL0))
         return false;
-    build_stack_linear(b, HOST_ESP, 0, 4, ACCESS_READ);
-    build_probe(b, 4, ACCESS_READ);
-    emit_mov_rm(e, W32, T3, BUILD_OPERAND);
+    build_stack_linear(b, HOST_SP, 0, in->width, ACCESS_READ);
+    build_probe(b, in->width, ACCESS_READ);
+    emit_mov_rm(e, W32, T0, BUILD_OPERAND);
     /* The interpreter would only load the same flags again: from here on they may be lost. */
     emit_mov_rm(e, W32, T1, BASE(HOST_CPU, AT_CPU(rflags)));
-    emit_mov_rr(e, W32, TC, T3);
+    emit_mov_rr(e, W32, TC, T0);
     emit_xor_rr(e, W32, TC, T1);
     emit_and_ri(e, W32, TC, RARE);
     build_side_exit(b, emit_jcc(e, 5 /* NZ */));
     emit_movzx_rm(e, TC, W8, BASE(HOST_CPU, AT_CPU(intr)));
     emit_shl_ri(e, W32, TC, 9);
-    emit_and_rr(e, W32, TC, T3); /* IF, if an interrupt waits for it */
+    emit_and_rr(e, W32, TC, T0); /* IF, if an interrupt waits for it */
     build_side_exit(b, emit_jcc(e, 5 /* NZ */));
     emit_and_ri(e, W32, T1, ~(uint32_t)FLAG_IF);
-    emit_mov_rr(e, W32, TC, T3);
+    emit_mov_rr(e, W32, TC, T0);
     emit_and_ri(e, W32, TC, FLAG_IF);
     emit_or_rr(e, W32, T1, TC);
     emit_mov_mr(e, W32, BASE(HOST_CPU, AT_CPU(rflags)), T1);
-    emit_mov_rr(e, W64, T1, RAX);
-    emit_mov_rr(e, W32, RAX, T3);
-    emit_mov_rr(e, W32, TC, T3);
+    emit_mov_rr(e, W64, T2, RAX);
+    emit_mov_rr(e, W32, RAX, T0);
+    emit_mov_rr(e, W32, TC, T0);
     emit_shr_ri(e, W32, RAX, 11);
     emit_and_ri(e, W32, RAX, 1);
     emit_bytes(e, mov_ah_cl, sizeof(mov_ah_cl));
     emit_add_ri(e, W8, RAX, 0x7f);
     emit_sahf(e);
-    emit_mov_rr(e, W64, RAX, T1);
-    build_move_esp(b, 4);
+    emit_mov_rr(e, W64, RAX, T2);
+    build_move_sp(b, (int32_t)in->width);
     build_exit(b, 0, b->next_rip);
     b->ended = true;
     return true;
@@ -112,9 +112,9 @@ bool rule_cli(struct build *b, const struct insn *in)
 }
 
 /*
- * With an interrupt waiting, the interpreter does it.  Without, the shadow over the next instruction
- * is kept by having that instruction in the same block: interrupts are looked for between blocks.
- * (STI; HLT must not be torn apart: the wake-up would be lost.)
+ * With an interrupt waiting, the interpreter does it.  Without, the shadow over the next
+ * instruction is kept by having that instruction in the same block: interrupts are looked for
+ * between blocks. (STI; HLT must not be torn apart: the wake-up would be lost.)
  */
 bool rule_sti(struct build *b, const struct insn *in)
 {

@@ -51,7 +51,7 @@ static void flags_offer(struct cpu *cpu)
 static bool must_interpret(const struct cpu *cpu)
 {
     return (cpu->rflags & (FLAG_TF | FLAG_RF)) || (cpu->dr[7] & 0xff) || cpu->align_check ||
-           cpu->shadow != 0 || (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+           cpu->shadow != 0;
 }
 
 static bool must_return(const struct cpu *cpu)
@@ -117,23 +117,45 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu)
             return NULL;
         key.cs_base = cpu->seg[CS].base;
     }
-    key.linear = (uint32_t)(key.cs_base + cpu->rip);
+    key.linear = key.cs_base + cpu->rip;
+    if (!cpu_is_code64(cpu))
+        key.linear = (uint32_t)key.linear;
+    else if ((uint64_t)((int64_t)(key.linear << 16) >> 16) != key.linear)
+        return NULL; /* not canonical */
     if (!fetch_address(cpu, key.linear, &key.phys))
         return NULL;
     block = cache_find(tr->cache, &key);
-    if (block != NULL)
-        return cpu->mode & MODE_CS_FLAT || inside_limit(cpu, block) ? block : NULL;
-    if (!is_hot(tr, key.phys)) {
-        tr->counters.cold++;
-        return NULL;
-    }
-    fpu_leave(cpu);
-    block = build_block(tr, cpu, &key);
     if (block == NULL) {
-        tr->counters.untranslatable++;
-        return NULL;
+        if (!is_hot(tr, key.phys)) {
+            tr->counters.cold++;
+            return NULL;
+        }
+        fpu_leave(cpu);
+        block = build_block(tr, cpu, &key);
+        if (block == NULL) {
+            tr->counters.untranslatable++;
+            return NULL;
+        }
     }
-    return cpu->mode & MODE_CS_FLAT || inside_limit(cpu, block) ? block : NULL;
+    if (!(cpu->mode & MODE_CS_FLAT) && !inside_limit(cpu, block))
+        return NULL;
+    tables_fill_code(cpu, key.linear, block->page_id);
+    return block;
+}
+
+static uint64_t leave(const struct translator *tr)
+{
+    return tr->glue[0].leave; /* the same code whatever the contract */
+}
+
+/* Go on at a host address, under the contract of the current mode. */
+static uint64_t resume(struct translator *tr, struct cpu *cpu, uint64_t host)
+{
+    if (!cpu->fpu_live)
+        fpu_load(cpu);
+    flags_offer(cpu);
+    rt_of(cpu)->resume = host;
+    return glue_of(tr, cpu->mode)->reload;
 }
 
 /* Where generated code goes on, all state being in struct cpu. */
@@ -142,14 +164,25 @@ static uint64_t go_on(struct translator *tr, struct cpu *cpu)
     struct block *block;
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
-        return tr->glue.leave;
+        return leave(tr);
+    block = find_block(tr, cpu);
+    return block != NULL ? resume(tr, cpu, block->host) : leave(tr);
+}
+
+/* The same after an indirect jump: remember where it led. */
+static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
+{
+    struct block *block;
+
+    if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
+        return leave(tr);
     block = find_block(tr, cpu);
     if (block == NULL)
-        return tr->glue.leave;
-    if (!cpu->fpu_live)
-        fpu_load(cpu);
-    flags_offer(cpu);
-    return block->host;
+        return leave(tr);
+    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT))
+        rt_of(cpu)->jumps[block->key.linear & (RT_ENTRIES - 1)] =
+            (struct jump_entry){-(block->key.linear + 1), block->checked_host};
+    return resume(tr, cpu, block->host);
 }
 
 /* ---- asked by generated code ---- */
@@ -167,7 +200,9 @@ static struct block *record_block(const uint8_t *record, unsigned *number)
 
 static uint64_t block_rip(const struct block *block, unsigned index)
 {
-    return (uint32_t)(block->key.linear - block->key.cs_base + block->sites[index].guest);
+    const uint64_t rip = block->key.linear - block->key.cs_base + block->sites[index].guest;
+
+    return (block->key.mode & MODE_CODE_MASK) == MODE_CODE64 ? rip : (uint32_t)rip;
 }
 
 /* Interpret instruction `index` of the block, then resume behind it if all is as it was. */
@@ -185,19 +220,18 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
         cpu->icount -= count - index;
     if (page->host == NULL || decode(page->host + at, PAGE_SIZE - at,
                                      cpu->mode & MODE_CODE32 ? CODE32 : CODE16, &in) != DECODE_OK)
-        return tr->glue.leave; /* the bytes are gone: fetch again */
+        return leave(tr); /* the bytes are gone: fetch again */
     if (!interp_execute(cpu, &in, interp_handler(cpu, &in)))
         return go_on(tr, cpu);
     cpu->code_written = false; /* the listener has dropped the blocks */
-    if (block->dead || cpu->mode != block->key.mode || (insn_row(&in)->traits & ENDS) ||
-        cpu->rip != block_rip(block, index + 1) || must_return(cpu) || must_interpret(cpu))
+    if (insn_row(&in)->traits & ENDS)
+        return go_on_indirect(tr, cpu);
+    if (block->dead || cpu->mode != block->key.mode || cpu->rip != block_rip(block, index + 1) ||
+        must_return(cpu) || must_interpret(cpu))
         return go_on(tr, cpu);
     if (tr->options.counted)
         cpu->icount += count - index - 1;
-    if (!cpu->fpu_live)
-        fpu_load(cpu);
-    flags_offer(cpu);
-    return block->host + block->sites[index + 1].host;
+    return resume(tr, cpu, block->host + block->sites[index + 1].host);
 }
 
 uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
@@ -249,7 +283,7 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
     cpu->rip = block_rip(block, index);
     if (tr->options.counted)
         cpu->icount -= block->insn_count - index;
-    return tr->glue.leave;
+    return leave(tr);
 }
 
 uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
@@ -264,58 +298,38 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     flags_collect(cpu);
     cpu->rip = exit->target;
     if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
-        return tr->glue.leave;
+        return leave(tr);
     to = find_block(tr, cpu);
     if (to == NULL)
-        return tr->glue.leave;
-    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT)) {
-        uint32_t id = 0;
+        return leave(tr);
+    /* Making room for `to` may have reused the memory of `from`. */
+    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
+        cache_counters(tr->cache)->evictions == evictions)
+        cache_link(tr->cache, exit, to);
+    return resume(tr, cpu, to->host);
+}
 
-        if (exit->id != NULL) {
-            id = cache_page_id(tr->cache, to->key.linear, to->key.phys, to->key.mode);
-            tables_fill_code(cpu, to->key.linear, id);
-        }
-        /* Making room for `to` may have reused the memory of `from`. */
-        if (cache_counters(tr->cache)->evictions == evictions)
-            cache_link(tr->cache, exit, to, id); /* does nothing when one of them has died */
-    }
-    if (to->dead)
-        return tr->glue.leave;
-    if (!cpu->fpu_live)
-        fpu_load(cpu);
-    flags_offer(cpu);
-    return to->host;
+uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned index;
+    const struct block *block = record_block(record, &index);
+
+    tr->counters.rechecks++;
+    flags_collect(cpu);
+    cpu->rip = block_rip(block, 0);
+    return go_on(tr, cpu);
 }
 
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
 {
     struct translator *tr = translator_of(cpu);
-    struct rt *rt = rt_of(cpu);
-    struct block *to;
-    uint64_t key;
-    uint32_t id;
 
     (void)unused;
     tr->counters.indirect_misses++;
     flags_collect(cpu);
-    cpu->rip = rt->t0;
-    if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
-        return tr->glue.leave;
-    to = find_block(tr, cpu);
-    if (to == NULL)
-        return tr->glue.leave;
-    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT)) {
-        id = cache_page_id(tr->cache, to->key.linear, to->key.phys, to->key.mode);
-        tables_fill_code(cpu, to->key.linear, id);
-        if (to->dead)
-            return tr->glue.leave;
-        key = to->key.linear + ((uint64_t)id << 32);
-        rt->jumps[to->key.linear & (RT_ENTRIES - 1)] = (struct jump_entry){-(key + 1), to->host};
-    }
-    if (!cpu->fpu_live)
-        fpu_load(cpu);
-    flags_offer(cpu);
-    return to->host;
+    cpu->rip = rt_of(cpu)->t0;
+    return go_on_indirect(tr, cpu);
 }
 
 /* ---- the run loop ---- */
@@ -378,7 +392,7 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             fpu_load(cpu);
         flags_offer(cpu);
         tr->counters.enters++;
-        tr->glue.enter(cpu, block->host);
+        glue_of(tr, cpu->mode)->enter(cpu, block->host);
     }
     hostsignal_detach();
     fpu_leave(cpu);
@@ -431,7 +445,7 @@ static void on_drop(void *ctx, const struct block *block)
     struct translator *tr = ctx;
 
     if (tr->cpu != NULL)
-        tables_drop_block(tr->cpu, block);
+        tables_drop_block(tr->cpu, block, tr->glue[0].indirect);
 }
 
 static void on_kick(struct cpu *cpu)
@@ -457,7 +471,7 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     if (tr->cache == NULL)
         goto fail;
     cache_reserve(tr->cache, &e);
-    if (!glue_emit(&tr->glue, &e))
+    if (!glue_emit(&tr->glue[0], &contract32, &e) || !glue_emit(&tr->glue[1], &contract64, &e))
         goto fail;
     cache_reserve_end(tr->cache, &e);
     cache_on_drop(tr->cache, on_drop, tr);
@@ -488,6 +502,7 @@ int translator_attach(struct translator *tr, struct cpu *cpu)
         return -EBUSY;
     tr->cpu = cpu;
     cpu->translator_state = tr;
+    tables_drop_block(cpu, NULL, tr->glue[0].indirect);
     cpu->kick = on_kick;
     cpu->tlb.on_flush = on_flush;
     cpu->tlb.on_flush_ctx = tr;
@@ -498,7 +513,7 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
 {
     if (tr->cpu != cpu)
         return;
-    tables_drop_block(cpu, NULL);
+    tables_drop_block(cpu, NULL, tr->glue[0].indirect);
     tr->cpu = NULL;
     cpu->translator_state = NULL;
     cpu->kick = NULL;
@@ -525,6 +540,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"exits: direct jump to resolve", r->resolves},
         {"exits: jump cache miss", r->indirect_misses},
         {"exits: instruction to interpret", r->slow},
+        {"exits: page mapped elsewhere", r->rechecks},
         {"exits: host fault", r->host_faults},
         {"exits: kicked at a poll", r->stops},
         {"cold visits interpreted", r->cold},

@@ -14,11 +14,13 @@
 /* Permanent pieces of generated code (translator/glue.c); host addresses. */
 struct glue {
     void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
-    uint64_t leave;                                /* state is in struct cpu: return from enter() */
+    uint64_t reload;   /* load the contract's registers, go on at rt.resume */
+    uint64_t leave;    /* state is in struct cpu: return from enter() */
     uint64_t slow;     /* CALL; then u64 block, u16 instruction: interpret it, go on */
     uint64_t step;     /* CALL; then the same: fetch it anew and interpret it */
     uint64_t stop;     /* CALL; then the same: leave before the instruction */
     uint64_t resolve;  /* CALL; then u64 block, u16 exit: find and link the exit's target */
+    uint64_t recheck;  /* CALL; then u64 block, u16 0: its page may be mapped elsewhere now */
     uint64_t indirect; /* JMP with T0 = offset in CS: find the block */
     uint64_t fault;    /* entered by the host-fault handler; rt.fault_block, rt.fault_insn */
 };
@@ -26,7 +28,7 @@ struct glue {
 enum { GLUE_RECORD_BYTES = 10 };
 
 struct run_counters {
-    uint64_t enters, slow, host_faults, stops, resolves, indirect_misses;
+    uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
     uint64_t steps, cold, untranslatable, code_stores;
 };
 
@@ -34,23 +36,29 @@ struct translator {
     struct physmem *mem;
     struct translator_options options;
     struct cache *cache;
-    struct glue glue;
+    struct glue glue[2]; /* by contract: 16/32-bit, 64-bit */
     struct run_counters counters;
     struct cpu *cpu; /* the attached CPU */
     bool bmi2;
     uint8_t heat[1 << 14]; /* how often an untranslated address was met */
 };
 
-/* Called by glue; each returns the host address to go on at (often glue.leave). */
+/* Called by glue.  Each answers with glue.leave, or with glue.reload after setting rt.resume. */
 uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_step(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused);
 uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused);
 
 /* Emit the glue into e; false when it does not fit. */
-bool glue_emit(struct glue *glue, struct emit *e);
+bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *e);
+
+static inline const struct glue *glue_of(const struct translator *tr, uint32_t mode)
+{
+    return &tr->glue[(mode & MODE_CODE_MASK) == MODE_CODE64];
+}
 
 /* translator/tables.c: the per-CPU tables of struct rt. */
 void tables_flush(struct cpu *cpu, bool keep_global);
@@ -60,7 +68,8 @@ void tables_fill(struct cpu *cpu, linaddr_t linear);
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id);
 /* No inline stores to the page of host memory that starts at `host`. */
 void tables_drop_writes(struct cpu *cpu, const uint8_t *host);
-void tables_drop_block(struct cpu *cpu, const struct block *block);
+/* The block is gone (NULL: all are).  empty: what an empty jump cache entry jumps to. */
+void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empty);
 
 /* translator/hostsignal.c: host faults inside generated code become side exits. */
 void hostsignal_attach(struct translator *tr);

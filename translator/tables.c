@@ -5,6 +5,7 @@
  */
 #include "translator/runtime.h"
 
+#include "cpu/mmu.h"
 #include "cpu/physmem.h"
 
 static void log_entry(struct rt *rt, enum tlb_view view, uint32_t index, uint32_t kind)
@@ -13,7 +14,7 @@ static void log_entry(struct rt *rt, enum tlb_view view, uint32_t index, uint32_
 }
 
 /* Every index is logged once for each table, when it stops being empty: the log cannot overflow. */
-_Static_assert(sizeof(((struct rt *)0)->log) / sizeof(uint32_t) >= 2 * VIEW_COUNT * RT_ENTRIES,
+_Static_assert(sizeof(((struct rt *)0)->log) / sizeof(uint32_t) >= 2 * TLB_VIEWS * RT_ENTRIES,
                "room for every entry");
 
 /* An index is shared by data entry and code id; when a page of the other kind moves in, both go. */
@@ -40,7 +41,7 @@ void tables_flush(struct cpu *cpu, bool keep_global)
 
     for (uint32_t i = 0; i < rt->log_count; i++) {
         const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
-        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 1;
+        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 3;
 
         if (keep_global && rt->global[view][index]) {
             rt->log[kept++] = rt->log[i];
@@ -62,7 +63,7 @@ void tables_flush_page(struct cpu *cpu, linaddr_t linear)
 
     /* The log keeps the index: what is cleared twice stays clear, and a refill is not logged again
      * because `addend` and the ids below remember that it is in the log. */
-    for (unsigned view = 0; view < VIEW_COUNT; view++) {
+    for (unsigned view = 0; view < TLB_VIEWS; view++) {
         rt->neg_read[view][index] = 0;
         rt->neg_write[view][index] = 0;
         if (rt->code_id[view][index] != 0)
@@ -73,7 +74,7 @@ void tables_flush_page(struct cpu *cpu, linaddr_t linear)
 void tables_fill(struct cpu *cpu, linaddr_t linear)
 {
     struct rt *rt = rt_of(cpu);
-    const enum tlb_view view = cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+    const enum tlb_view view = mmu_view(cpu);
     const uint64_t page = linear & PAGE_MASK;
     const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
     const struct tlb_entry *entry = &cpu->tlb.entries[view][slot];
@@ -94,7 +95,7 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
 {
     struct rt *rt = rt_of(cpu);
-    const enum tlb_view view = cpu->mode & MODE_USER ? VIEW_USER : VIEW_SUPERVISOR;
+    const enum tlb_view view = mmu_view(cpu);
     const uint32_t index = entry_index(linear);
     const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
@@ -103,7 +104,7 @@ void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
                    cpu->tlb.global[view][slot]);
     if (rt->code_id[view][index] == 0)
         log_entry(rt, view, index, RT_LOG_CODE);
-    rt->code_id[view][index] = (uint64_t)id << 32;
+    rt->code_id[view][index] = id;
 }
 
 void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
@@ -112,7 +113,7 @@ void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
 
     for (uint32_t i = 0; i < rt->log_count; i++) {
         const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
-        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 1;
+        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 3;
         uint64_t page;
 
         if ((rt->log[i] & RT_LOG_CODE) || rt->neg_write[view][index] == 0)
@@ -123,18 +124,18 @@ void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
     }
 }
 
-void tables_drop_block(struct cpu *cpu, const struct block *block)
+void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empty)
 {
     struct rt *rt = rt_of(cpu);
 
     if (block != NULL) {
         struct jump_entry *entry = &rt->jumps[block->key.linear & (RT_ENTRIES - 1)];
 
-        if (entry->host == block->host)
-            *entry = (struct jump_entry){0};
+        if (entry->host == block->checked_host)
+            *entry = (struct jump_entry){0, empty};
         return;
     }
     for (uint32_t i = 0; i < RT_ENTRIES; i++)
-        rt->jumps[i] = (struct jump_entry){0};
+        rt->jumps[i] = (struct jump_entry){0, empty};
     tables_flush(cpu, false);
 }

@@ -1,0 +1,288 @@
+/*
+ * translator/rules_flow.c -- the stack and near control transfers.
+ *
+ *   push pop leave
+ *   jcc jmp call_near ret loop
+ *
+ * Nothing here touches the flags.  A push or pop changes ESP only after its memory was found good.
+ */
+#include "translator/build.h"
+
+/* ---- stack ---- */
+
+void build_move_sp(struct build *b, int32_t delta)
+{
+    struct emit *e = &b->e;
+
+    if (b->code64) {
+        emit_lea(e, W64, HOST_SP, BASE(HOST_SP, delta));
+    } else if (b->mode & MODE_STACK32) {
+        emit_lea(e, W32, HOST_SP, BASE(HOST_SP, delta));
+    } else {
+        emit_lea(e, W32, TC, BASE(HOST_SP, delta));
+        emit_mov_rr(e, W16, HOST_SP, TC);
+    }
+}
+
+static void push_begin(struct build *b, unsigned width)
+{
+    build_stack_linear(b, HOST_SP, -(int32_t)width, width, ACCESS_WRITE);
+    build_probe(b, width, ACCESS_WRITE);
+}
+
+void build_push_saved(struct build *b, unsigned width)
+{
+    push_begin(b, width);
+    emit_mov_rm(&b->e, W64, T2, BASE(HOST_CPU, AT_RT(value)));
+    emit_mov_mr(&b->e, width, BUILD_OPERAND, T2);
+    build_move_sp(b, -(int32_t)width);
+}
+
+void build_push_number(struct build *b, unsigned width, uint64_t value)
+{
+    struct emit *e = &b->e;
+
+    push_begin(b, width);
+    if (width == 8 && (int64_t)value != (int32_t)value) {
+        emit_mov_ri(e, T2, value);
+        emit_mov_mr(e, W64, BUILD_OPERAND, T2);
+    } else {
+        emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);
+    }
+    build_move_sp(b, -(int32_t)width);
+}
+
+bool rule_push(struct build *b, const struct insn *in)
+{
+    struct emit *e = &b->e;
+    const unsigned width = in->width;
+
+    switch (in->ops[0].kind) {
+    case OPERAND_GPR:
+        push_begin(b, width);
+        emit_mov_mr(e, width, BUILD_OPERAND, build_gpr_read(b, in->ops[0].reg, T2));
+        build_move_sp(b, -(int32_t)width);
+        return true;
+    case OPERAND_IMM:
+        build_push_number(b, width, in->imm);
+        return true;
+    case OPERAND_MEM:
+        build_memory(b, in, width, ACCESS_READ);
+        emit_movzx_rm(e, T2, width, BUILD_OPERAND);
+        emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(value)), T2);
+        build_push_saved(b, width);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool rule_pop(struct build *b, const struct insn *in)
+{
+    struct emit *e = &b->e;
+    const unsigned width = in->width;
+
+    if (in->ops[0].kind != OPERAND_GPR)
+        return false;
+    build_stack_linear(b, HOST_SP, 0, width, ACCESS_READ);
+    build_probe(b, width, ACCESS_READ);
+    emit_mov_rm(e, width, T2, BUILD_OPERAND);
+    build_move_sp(b, (int32_t)width);
+    build_gpr_write(b, in->ops[0].reg, width, T2); /* POP ESP: the value wins */
+    return true;
+}
+
+bool rule_leave(struct build *b, const struct insn *in)
+{
+    struct emit *e = &b->e;
+    const unsigned width = in->width;
+
+    if (b->code64 ? width != 8 : width != 4 || !(b->mode & MODE_STACK32))
+        return false;
+    build_stack_linear(b, RBP, 0, width, ACCESS_READ);
+    build_probe(b, width, ACCESS_READ);
+    emit_lea(e, width, HOST_SP, BASE(RBP, width));
+    emit_mov_rm(e, width, RBP, BUILD_OPERAND);
+    return true;
+}
+
+/* ---- control flow ---- */
+
+/* 16-bit operand size truncates EIP, 32-bit code wraps at 4 GiB. */
+static uint64_t truncate_rip(const struct insn *in, uint64_t rip)
+{
+    return in->width == 2 ? rip & 0xffff : in->code_size == CODE64 ? rip : (uint32_t)rip;
+}
+
+static bool is_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+bool rule_jcc(struct build *b, const struct insn *in)
+{
+    const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
+
+    if (!is_canonical(target))
+        return false;
+    build_branch(b, in->opcode & 15, target, b->next_rip);
+    return true;
+}
+
+/* T0 = the near target that operand 0 names, from a register or memory. */
+static void load_target(struct build *b, const struct insn *in)
+{
+    struct emit *e = &b->e;
+    uint8_t from;
+
+    if (in->ops[0].kind == OPERAND_MEM) {
+        build_memory(b, in, in->width, ACCESS_READ);
+        emit_movzx_rm(e, T0, in->width, BUILD_OPERAND);
+        return;
+    }
+    from = build_gpr_read(b, in->ops[0].reg, T0);
+    if (in->width == 8)
+        emit_mov_rr(e, W64, T0, from);
+    else
+        emit_movzx_rr(e, T0, in->width, from);
+}
+
+/* A target beyond the CS limit, or in 64-bit code a non-canonical one, faults before anything has
+ * changed.  Without the jump cache, which knows good targets only, 64-bit ones are interpreted. */
+static bool may_go_indirect(const struct build *b)
+{
+    return (b->mode & MODE_CS_FLAT) && !(b->code64 && b->tr->options.no_chain);
+}
+
+bool rule_jmp(struct build *b, const struct insn *in)
+{
+    if (in->ops[0].kind == OPERAND_REL) {
+        const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
+
+        if (!is_canonical(target))
+            return false;
+        if (build_needs_poll(b, target))
+            build_poll(b);
+        build_exit(b, 0, target);
+        b->ended = true;
+        return true;
+    }
+    if (!may_go_indirect(b))
+        return false;
+    load_target(b, in);
+    if (b->code64) {
+        build_lookup(b);
+        build_go(b);
+    } else {
+        build_indirect(b);
+    }
+    return true;
+}
+
+static bool call_direct(struct build *b, const struct insn *in)
+{
+    const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
+
+    if (!is_canonical(target))
+        return false;
+    if (build_needs_poll(b, target))
+        build_poll(b);
+    build_push_number(b, in->width, b->next_rip);
+    build_exit(b, 0, target);
+    b->ended = true;
+    return true;
+}
+
+bool rule_call_near(struct build *b, const struct insn *in)
+{
+    const struct mem target = BASE(HOST_CPU, AT_RT(target)), value = BASE(HOST_CPU, AT_RT(value));
+    struct emit *e = &b->e;
+
+    if (!(b->mode & MODE_CS_FLAT))
+        return false;
+    if (in->ops[0].kind == OPERAND_REL)
+        return call_direct(b, in);
+    if (!may_go_indirect(b))
+        return false;
+    load_target(b, in);
+    if (b->code64) {
+        build_lookup(b);
+        emit_mov_rm(e, W64, T2, BUILD_JUMP_HOST);
+        emit_mov_mr(e, W64, target, T2);
+        build_push_number(b, in->width, b->next_rip);
+        emit_jmp_m(e, target);
+        b->ended = true;
+    } else {
+        emit_mov_mr(e, W64, value, T0);
+        build_push_number(b, in->width, b->next_rip);
+        emit_mov_rm(e, W64, T0, value);
+        build_indirect(b);
+    }
+    return true;
+}
+
+bool rule_ret(struct build *b, const struct insn *in)
+{
+    const unsigned width = in->width;
+    const int32_t pop = in->ops[0].kind == OPERAND_IMM ? (int32_t)(in->imm & 0xffff) : 0;
+
+    if (!may_go_indirect(b))
+        return false;
+    build_stack_linear(b, HOST_SP, 0, width, ACCESS_READ);
+    build_probe(b, width, ACCESS_READ);
+    emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
+    if (b->code64) {
+        build_lookup(b);
+        build_move_sp(b, (int32_t)width + pop);
+        build_go(b);
+    } else {
+        build_move_sp(b, (int32_t)width + pop);
+        build_indirect(b);
+    }
+    return true;
+}
+
+/*
+ * JCXZ/JECXZ/JRCXZ and LOOP leave the flags alone, and so does the host's JRCXZ.  LOOPE and LOOPNE
+ * ask ZF as well.
+ */
+bool rule_loop(struct build *b, const struct insn *in)
+{
+    enum { LOOPNE = 0xe0, LOOPE = 0xe1, JCXZ = 0xe3 };
+    struct emit *e = &b->e;
+    const uint64_t taken = truncate_rip(in, b->next_rip + in->imm);
+    const bool conditional = in->opcode == LOOPE || in->opcode == LOOPNE;
+    struct label zero, z_fails = {0};
+
+    if (!is_canonical(taken))
+        return false;
+    if (build_needs_poll(b, taken))
+        build_poll(b);
+    if (in->opcode != JCXZ) {
+        emit_lea(e, W64, TC, BASE(HOST_RCX, -1));
+        emit_mov_rr(e, in->addr_size, HOST_RCX, TC);
+    }
+    if (in->addr_size == 8)
+        emit_mov_rr(e, W64, TC, HOST_RCX);
+    else
+        emit_movzx_rr(e, TC, in->addr_size, HOST_RCX);
+    zero = emit_jrcxz(e);
+    if (in->opcode == JCXZ) {
+        const struct label to_next = emit_jmp_short(e);
+
+        emit_bind(e, zero);
+        build_exit(b, 0, taken);
+        emit_bind(e, to_next);
+        build_exit(b, 1, b->next_rip);
+    } else {
+        if (conditional)
+            z_fails = emit_jcc(e, in->opcode == LOOPE ? 5 /* NZ */ : 4 /* Z */);
+        build_exit(b, 0, taken);
+        emit_bind(e, zero);
+        if (conditional)
+            emit_bind(e, z_fails);
+        build_exit(b, 1, b->next_rip);
+    }
+    b->ended = true;
+    return true;
+}
