@@ -9,7 +9,8 @@
  * Speculation: code that Ringer makes is as open to the host's side channels as the host's own is,
  * and nothing that a guest kernel does about it (page-table isolation, retpolines, buffer clears)
  * would help: the guest's two privilege levels are one to the host.  So `max` says that
- * it needs none of it, which spares the guest their price.
+ * it needs none of it, which spares the guest their price.  (bhi-ctrl is for kernels that do not
+ * believe BHI_NO: a bit that they set once replaces a loop that they run in each system call.)
  */
 #include "cpu/cpuid.h"
 
@@ -111,6 +112,7 @@ static const struct feature ringer_supports[] = {
     {"serialize",      CPUID_7_EDX,        14, LATER, 0,      SERIALIZE, NULL},
     {"spec-ctrl",      CPUID_7_EDX,        26, SOFT,  M_MAX,  NO_INSN,  "msr"},
     {"arch-capabilities", CPUID_7_EDX,     29, SOFT,  M_MAX,  NO_INSN,  "msr"},
+    {"bhi-ctrl",       CPUID_72_EDX,       4,  SOFT,  M_MAX,  NO_INSN,  "spec-ctrl"},
     {"xsaveopt",       CPUID_D1_EAX,       0,  SOFT,  M_MAX,  XSAVEOPT_, "xsave"},
     {"xsavec",         CPUID_D1_EAX,       1,  SOFT,  M_MAX,  XSAVEC_,  "xsave"},
     {"xgetbv1",        CPUID_D1_EAX,       2,  SOFT,  M_MAX,  NO_INSN,  "xsave"},
@@ -271,6 +273,7 @@ static void derive(struct cpu_model *model)
     model->arch_capabilities = shown(model, "arch-capabilities");
     model->x2apic = shown(model, "x2apic");
     model->tsc_deadline = shown(model, "tsc-deadline");
+    model->bhi_ctrl = shown(model, "bhi-ctrl");
     model->xgetbv1 = shown(model, "xgetbv1");
     model->hypervisor = shown(model, "hypervisor");
     /* AMD repeats most of leaf 1's EDX in 0x80000001. [AMD64 APM 3 E.4.2] */
@@ -562,9 +565,12 @@ static struct cpuid_leaf leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32
     case 6:
         return (struct cpuid_leaf){.eax = 1u << 2}; /* ARAT: the APIC timer never stops */
     case 7:
+        if (subleaf == 2)
+            return (struct cpuid_leaf){.edx = model->words[CPUID_72_EDX]};
         if (subleaf != 0)
             return (struct cpuid_leaf){0};
-        return (struct cpuid_leaf){.ebx = model->words[CPUID_7_EBX],
+        return (struct cpuid_leaf){.eax = model->words[CPUID_72_EDX] != 0 ? 2 : 0,
+                                   .ebx = model->words[CPUID_7_EBX],
                                    .ecx = model->words[CPUID_7_ECX],
                                    .edx = model->words[CPUID_7_EDX]};
     case 0xb:

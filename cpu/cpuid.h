@@ -18,8 +18,8 @@ struct cpuid_leaf {
 
 /* The feature words that models differ in: which leaf, which register. */
 enum cpuid_word {
-    CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX,
-    CPUID_80000001_EDX, CPUID_80000001_ECX, CPUID_80000007_EDX, CPUID_WORD_COUNT
+    CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_72_EDX,
+    CPUID_D1_EAX, CPUID_80000001_EDX, CPUID_80000001_ECX, CPUID_80000007_EDX, CPUID_WORD_COUNT
 };
 
 /* Input clock of the local APIC's timer, before its divider.  Leaves 0x15 and 0x40000010 tell the
@@ -31,7 +31,7 @@ struct cpu_model {
     bool has[INSN_FEATURE_COUNT]; /* instruction features that decode; others #UD */
     bool long_mode, nx, pae, pse, pse36, pge, vme, pcid, page1gb, apic, mtrr, pat, tsc;
     bool de, mce, mca, smep, smap, umip, tsc_adjust, spec_ctrl, arch_capabilities, x2apic;
-    bool hypervisor, tsc_deadline, xgetbv1;
+    bool hypervisor, tsc_deadline, xgetbv1, bhi_ctrl;
     uint32_t words[CPUID_WORD_COUNT]; /* as CPUID shows them, state-dependent bits aside */
     uint32_t max_leaf, max_extended_leaf; /* 0 when there are no extended leaves */
     unsigned phys_bits;

@@ -30,6 +30,7 @@ enum {
 #define APIC_BASE_RESET  0xfee00000ull
 #define BIOS_SIGN_ANSWER (1ull << 32) /* microcode revision 1 */
 #define SPEC_CTRL_ALL    7ull         /* IBRS, STIBP, SSBD */
+#define SPEC_CTRL_BHI    (1ull << 10) /* BHI_DIS_S */
 /* RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO,
  * FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO: cpuid.c says why. */
 #define ARCH_CAPABILITIES                                                                       \
@@ -448,7 +449,8 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
     case IA32_APIC_BASE:
         return apic_base_write(cpu, value);
     case IA32_SPEC_CTRL:
-        if (!cpu->model->spec_ctrl || (value & ~SPEC_CTRL_ALL) != 0)
+        if (!cpu->model->spec_ctrl ||
+            (value & ~(SPEC_CTRL_ALL | (cpu->model->bhi_ctrl ? SPEC_CTRL_BHI : 0))) != 0)
             return fault_gp(cpu, 0);
         cpu->spec_ctrl = value;
         return true;
