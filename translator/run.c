@@ -218,8 +218,8 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     cpu->rip = block_rip(block, index);
     if (tr->options.counted)
         cpu->icount -= count - index;
-    if (page->host == NULL || decode(page->host + at, PAGE_SIZE - at,
-                                     cpu->mode & MODE_CODE32 ? CODE32 : CODE16, &in) != DECODE_OK)
+    if (page->host == NULL ||
+        decode(page->host + at, PAGE_SIZE - at, code_size_of(cpu->mode), &in) != DECODE_OK)
         return leave(tr); /* the bytes are gone: fetch again */
     if (!interp_execute(cpu, &in, interp_handler(cpu, &in)))
         return go_on(tr, cpu);
