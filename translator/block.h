@@ -3,7 +3,8 @@
  *
  * A block is the translation of the guest instructions from one address to the first control
  * transfer, page end or BLOCK_MAX_INSNS.  It is keyed by where the bytes are (physical), where the
- * guest thinks they are (linear, CS base) and the mode bits; it never crosses a page.
+ * guest thinks they are (linear, CS base) and the mode bits.  An instruction that crosses a page is
+ * a block of its own, all others stay inside one.
  */
 #ifndef RINGER_TRANSLATOR_BLOCK_H
 #define RINGER_TRANSLATOR_BLOCK_H
@@ -63,7 +64,10 @@ struct block {
     uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
     uint32_t host_bytes;            /* from checked_host */
     uint32_t page_id;
-    uint16_t guest_bytes;
+    uint16_t guest_bytes;         /* in the page of key.phys */
+    uint16_t next_bytes;          /* of its one instruction, in the next page */
+    physaddr_t next_phys;         /* where that page is, when next_bytes is not 0 */
+    struct block *next_page_next; /* other blocks that end in that page */
     uint8_t insn_count;
     bool dead; /* invalidated: unreachable, but may still be running */
 };

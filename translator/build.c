@@ -12,7 +12,10 @@ struct decoded {
     bool call[BLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
     uint32_t live[BLOCK_MAX_INSNS + 1];   /* flags that matter before each instruction */
     unsigned count;
-    bool step; /* the one instruction is fetched anew each time */
+    bool step;                         /* the one instruction is fetched anew each time */
+    uint8_t crossing[INSN_MAX_LENGTH]; /* bytes of the one instruction when it crosses the page */
+    unsigned next_bytes;               /* how many of them are in the next page */
+    physaddr_t next_phys;
 };
 
 /* The instructions from `bytes` to the first that ends a block, at most `room` bytes. */
@@ -24,6 +27,7 @@ static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned r
 
     d->count = 0;
     d->step = false;
+    d->next_bytes = 0;
     while (d->count < BLOCK_MAX_INSNS && at < room) {
         struct insn *in = &d->insn[d->count];
 
@@ -39,7 +43,34 @@ static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned r
     d->offset[d->count] = (uint16_t)at;
 }
 
-/* One instruction that the page does not hold whole, or that is none. */
+/* The first instruction begins in the last `room` bytes of its page: take it with the bytes that
+ * the next linear page has now.  False when there are none to be had. */
+static bool decode_crossing(struct cpu *cpu, const struct block_key *key, const uint8_t *bytes,
+                            unsigned room, struct decoded *d)
+{
+    linaddr_t next = (key->linear | ~PAGE_MASK) + 1;
+    uint8_t *host;
+
+    if (room >= INSN_MAX_LENGTH || !(key->mode & MODE_CS_FLAT))
+        return false;
+    if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
+        next = (uint32_t)next;
+    if (!mmu_fill(cpu, next, ACCESS_EXEC, mmu_view(cpu), &host, &d->next_phys) || host == NULL)
+        return false;
+    for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
+        d->crossing[i] = i < room ? bytes[i] : host[i - room];
+    if (decode(d->crossing, INSN_MAX_LENGTH, code_size_of(key->mode), &d->insn[0]) != DECODE_OK ||
+        d->insn[0].length <= room)
+        return false;
+    d->next_bytes = d->insn[0].length - room;
+    d->offset[0] = 0;
+    d->offset[1] = d->insn[0].length;
+    d->call[0] = interp_handler(cpu, &d->insn[0]) != insn_run_table[d->insn[0].row];
+    d->count = 1;
+    return true;
+}
+
+/* One instruction that cannot be had whole, or that is none. */
 static void describe_step(struct decoded *d, unsigned room)
 {
     const unsigned bytes = room < INSN_MAX_LENGTH ? room : INSN_MAX_LENGTH;
@@ -108,6 +139,21 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     build_call_slow(b);
 }
 
+/* Ids of the block's page and of the one behind it, both from after the last renumbering. */
+static void find_page_ids(struct translator *tr, const struct block_key *key,
+                          const struct decoded *d, uint32_t *page_id, uint32_t *next_id)
+{
+    uint64_t resets;
+
+    do {
+        resets = cache_counters(tr->cache)->id_resets;
+        *page_id = cache_page_id(tr->cache, key->linear, key->phys, key->mode);
+        *next_id = d->next_bytes == 0 ? 0
+                                      : cache_page_id(tr->cache, (key->linear | ~PAGE_MASK) + 1,
+                                                      d->next_phys, key->mode);
+    } while (cache_counters(tr->cache)->id_resets != resets);
+}
+
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key)
 {
     const struct phys_page *page = physmem_page(tr->mem, key->phys);
@@ -117,16 +163,20 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     struct block_site sites[BLOCK_MAX_INSNS + 1];
     const uint8_t *bytes;
     uint8_t *start;
-    uint32_t page_id;
+    uint32_t page_id, next_id;
 
     if (page->host == NULL)
         return NULL;
     bytes = page->host + in_page;
     decode_block(cpu, bytes, PAGE_SIZE - in_page, key->mode, &d);
-    if (d.count == 0)
-        describe_step(&d, PAGE_SIZE - in_page);
+    if (d.count == 0) {
+        if (decode_crossing(cpu, key, bytes, PAGE_SIZE - in_page, &d))
+            bytes = d.crossing;
+        else
+            describe_step(&d, PAGE_SIZE - in_page);
+    }
     find_live_flags(&d, tr->options.no_flags);
-    page_id = cache_page_id(tr->cache, key->linear, key->phys, key->mode);
+    find_page_ids(tr, key, &d, &page_id, &next_id);
 
     b.tr = tr;
     b.cpu = cpu;
@@ -145,6 +195,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     build_checked_entry(&b);
     start = b.e.at;
 
+    if (d.next_bytes != 0)
+        build_check_next_page(&b, next_id);
     count_insns(&b, &d);
     for (unsigned i = 0; i < d.count; i++) {
         sites[i] = (struct block_site){d.offset[i], (uint16_t)(b.e.at - start)};
@@ -159,7 +211,9 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
             translate_insn(&b, &d.insn[i], d.call[i]);
     }
     sites[d.count] = (struct block_site){d.offset[d.count], (uint16_t)(b.e.at - start)};
-    b.block->guest_bytes = d.offset[d.count];
+    b.block->guest_bytes = (uint16_t)(d.offset[d.count] - d.next_bytes);
+    b.block->next_bytes = (uint16_t)d.next_bytes;
+    b.block->next_phys = d.next_phys;
     b.block->insn_count = (uint8_t)d.count;
     if (!b.ended) {
         if (insn_row(&d.insn[d.count - 1])->traits & ENDS)

@@ -114,6 +114,8 @@ void build_go(struct build *b);
     INDEX(HOST_CPU, T1, 8, AT_RT(jumps) + (int32_t)offsetof(struct jump_entry, host))
 /* The block's entry from other pages: still mapped here, in this mode? */
 void build_checked_entry(struct build *b);
+/* Step the instruction unless the next page is still the one that holds its other bytes. */
+void build_check_next_page(struct build *b, uint32_t id);
 /* Emit side exits and stubs; after the last instruction. */
 void build_finish(struct build *b);
 

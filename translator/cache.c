@@ -51,6 +51,7 @@ struct cache {
     unsigned region_count, current;
     struct block *hash[1 << HASH_BITS];
     struct block *pages[1 << PAGE_HASH_BITS];
+    struct block *next_pages[1 << PAGE_HASH_BITS]; /* blocks that end in the page */
     struct page_id ids[1 << ID_HASH_BITS];
     uint32_t next_id;
     struct cache_counters counters;
@@ -210,6 +211,13 @@ void cache_invalidate(struct cache *cache, struct block *block)
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         unlink_exit(cache, &block->exits[i]);
     physmem_code_release(cache->mem, block->key.phys, block->guest_bytes);
+    if (block->next_bytes != 0) {
+        for (at = &cache->next_pages[page_hash(block->next_phys)]; *at != block;
+             at = &(*at)->next_page_next)
+            ;
+        *at = block->next_page_next;
+        physmem_code_release(cache->mem, block->next_phys, block->next_bytes);
+    }
     if (cache->drop != NULL)
         cache->drop(cache->drop_ctx, block);
 }
@@ -224,6 +232,11 @@ void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
         for (struct block *b = cache->pages[page_hash(page)]; b != NULL; b = next) {
             next = b->page_next;
             if (b->key.phys < end && b->key.phys + b->guest_bytes > gpa)
+                cache_invalidate(cache, b);
+        }
+        for (struct block *b = cache->next_pages[page_hash(page)]; b != NULL; b = next) {
+            next = b->next_page_next;
+            if (b->next_phys < end && b->next_phys + b->next_bytes > gpa)
                 cache_invalidate(cache, b);
         }
     }
@@ -299,6 +312,13 @@ void cache_commit(struct cache *cache, struct block *block, const struct emit *e
     block->page_next = cache->pages[page];
     cache->pages[page] = block;
     physmem_code_mark(cache->mem, block->key.phys, block->guest_bytes);
+    if (block->next_bytes != 0) {
+        const uint32_t next = page_hash(block->next_phys);
+
+        block->next_page_next = cache->next_pages[next];
+        cache->next_pages[next] = block;
+        physmem_code_mark(cache->mem, block->next_phys, block->next_bytes);
+    }
     cache->counters.translations++;
     cache->counters.guest_insns += block->insn_count;
     cache->counters.guest_bytes += block->guest_bytes;

@@ -72,7 +72,7 @@ struct rt {
     uint64_t neg_write[TLB_VIEWS][RT_ENTRIES];
     uint64_t addend[TLB_VIEWS][RT_ENTRIES];
     uint32_t code_id[TLB_VIEWS][RT_ENTRIES]; /* of the code page mapped here; 0: unknown */
-    uint8_t global[TLB_VIEWS][RT_ENTRIES]; /* data entry and code id are of a global page */
+    uint8_t global[TLB_VIEWS][RT_ENTRIES];   /* data entry and code id are of a global page */
     struct jump_entry jumps[RT_ENTRIES];
 
     uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */
@@ -86,7 +86,8 @@ struct rt {
     struct block *fault_block; /* set by the host-fault handler */
     uint32_t fault_insn;
     uint32_t log_count;
-    uint32_t log[2 * TLB_VIEWS * RT_ENTRIES]; /* view << 16 | index of each entry in use; see RT_LOG_CODE */
+    uint32_t log[2 * TLB_VIEWS *
+                 RT_ENTRIES]; /* view << 16 | index of each entry in use; see RT_LOG_CODE */
 };
 enum { RT_LOG_CODE = 1 << 30 };
 /* A code_id that matches nothing but is not empty: the index is in the log. */

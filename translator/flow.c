@@ -84,6 +84,19 @@ void build_checked_entry(struct build *b)
     b->block->host = emit_here(e);
 }
 
+void build_check_next_page(struct build *b, uint32_t id)
+{
+    struct emit *e = &b->e;
+    struct label ok;
+
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, (b->block->key.linear | ~PAGE_MASK) + 1)));
+    emit_lea(e, W32, TC, BASE(TC, -(int32_t)id));
+    ok = emit_jrcxz(e);
+    emit_call_to(e, b->glue->step);
+    record(b, 0);
+    emit_bind(e, ok);
+}
+
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
 void build_exit(struct build *b, unsigned exit, uint64_t target)
 {

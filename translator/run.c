@@ -19,7 +19,7 @@
 #include "translator/runtime.h"
 
 enum {
-    DEFAULT_CACHE_BYTES = 64 << 20,
+    DEFAULT_CACHE_BYTES = 128 << 20,
     HOT = 2,       /* an address is translated at its HOT-th visit; before, it is interpreted */
     COLD_RUN = 32, /* instructions interpreted at the most on a cold visit */
 };
@@ -205,6 +205,25 @@ static uint64_t block_rip(const struct block *block, unsigned index)
     return (block->key.mode & MODE_CODE_MASK) == MODE_CODE64 ? rip : (uint32_t)rip;
 }
 
+/* Fetch and interpret what is at CS:rip, whatever it is. */
+static uint64_t step_one(struct translator *tr, struct cpu *cpu)
+{
+    tr->counters.steps++;
+    (void)interp_step(cpu);
+    cpu->code_written = false;
+    return go_on(tr, cpu);
+}
+
+/* Remember which code page is mapped behind a block that crosses into it. */
+static void note_next_page(struct translator *tr, struct cpu *cpu, const struct block *block)
+{
+    const linaddr_t next = (block->key.linear | ~PAGE_MASK) + 1;
+    physaddr_t phys;
+
+    if (block->next_bytes != 0 && fetch_address(cpu, next, &phys))
+        tables_fill_code(cpu, next, cache_page_id(tr->cache, next, phys, block->key.mode));
+}
+
 /* Interpret instruction `index` of the block, then resume behind it if all is as it was. */
 static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct block *block,
                               unsigned index)
@@ -220,7 +239,8 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
         cpu->icount -= count - index;
     if (page->host == NULL ||
         decode(page->host + at, PAGE_SIZE - at, code_size_of(cpu->mode), &in) != DECODE_OK)
-        return leave(tr); /* the bytes are gone: fetch again */
+        return step_one(tr, cpu);
+    tr->interpreted[in.row]++;
     if (!interp_execute(cpu, &in, interp_handler(cpu, &in)))
         return go_on(tr, cpu);
     cpu->code_written = false; /* the listener has dropped the blocks */
@@ -253,14 +273,12 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
     unsigned index;
     struct block *block = record_block(record, &index);
 
-    tr->counters.steps++;
     flags_collect(cpu);
     cpu->rip = block_rip(block, index);
-    if (tr->options.counted)
+    if (tr->options.counted && block->next_bytes == 0)
         cpu->icount--; /* the block has counted it, and so will the interpreter */
-    (void)interp_step(cpu);
-    cpu->code_written = false;
-    return go_on(tr, cpu);
+    note_next_page(tr, cpu, block);
+    return step_one(tr, cpu);
 }
 
 uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
@@ -465,6 +483,9 @@ struct translator *translator_create(struct physmem *mem, const struct translato
         tr->options = *options;
     if (tr->options.log == NULL)
         tr->options.log = stderr;
+    tr->interpreted = calloc(insn_row_count, sizeof(uint64_t));
+    if (tr->interpreted == NULL)
+        goto fail;
     tr->bmi2 = __builtin_cpu_supports("bmi2");
     tr->cache =
         cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES);
@@ -493,6 +514,7 @@ void translator_destroy(struct translator *tr)
     physmem_remove_code_listener(tr->mem, tr);
     physmem_remove_map_listener(tr->mem, tr);
     cache_destroy(tr->cache);
+    free(tr->interpreted);
     free(tr);
 }
 
@@ -518,6 +540,30 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     cpu->translator_state = NULL;
     cpu->kick = NULL;
     cpu->tlb.on_flush = NULL;
+}
+
+/* The forms that generated code left to the interpreter most often. */
+static void print_interpreted(const struct translator *tr, FILE *out)
+{
+    enum { TOP = 20 };
+    uint64_t below = UINT64_MAX;
+
+    for (unsigned rank = 0; rank < TOP; rank++) {
+        uint64_t best = 0;
+
+        for (size_t row = 0; row < insn_row_count; row++) {
+            if (tr->interpreted[row] > best && tr->interpreted[row] < below)
+                best = tr->interpreted[row];
+        }
+        if (best == 0)
+            break;
+        for (size_t row = 0; row < insn_row_count; row++) {
+            if (tr->interpreted[row] == best)
+                fprintf(out, "interpreted: %-12s rule %-9s %llu\n", insn_rows[row].mnemonic,
+                        rule_names[row], (unsigned long long)best);
+        }
+        below = best;
+    }
 }
 
 void translator_print_stats(const struct translator *tr, FILE *out)
@@ -555,4 +601,5 @@ void translator_print_stats(const struct translator *tr, FILE *out)
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         fprintf(out, "%-34s %llu\n", rows[i].name, (unsigned long long)rows[i].value);
+    print_interpreted(tr, out);
 }

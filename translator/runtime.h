@@ -38,7 +38,8 @@ struct translator {
     struct cache *cache;
     struct glue glue[2]; /* by contract: 16/32-bit, 64-bit */
     struct run_counters counters;
-    struct cpu *cpu; /* the attached CPU */
+    struct cpu *cpu;       /* the attached CPU */
+    uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
     bool bmi2;
     uint8_t heat[1 << 14]; /* how often an untranslated address was met */
 };
