@@ -5,6 +5,8 @@
  *
  *   test_guests IMAGE...
  *
+ * GUEST_STATS=1 in the environment prints the translator's counters after each run.
+ *
  * The surroundings of the program (ports, addresses) are described in tests/guests/common.inc.
  */
 #include <setjmp.h>
@@ -343,6 +345,8 @@ static void run_program(void **state)
     cpu_update_mode(g.cpu);
     guest_run(&g);
 
+    if (g.tr != NULL && getenv("GUEST_STATS") != NULL)
+        translator_print_stats(g.tr, stdout);
     if (g.text_length != 0)
         print_message("%s\n", g.text);
     if (barks != 0)
