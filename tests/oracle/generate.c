@@ -420,11 +420,19 @@ static uint16_t code_selector(const struct test_case *t)
     return selector == SEL_CODE64 && t->mode != CODE64 ? SEL_DATA : selector;
 }
 
+/* Changing it now would send the memory operand anywhere. */
+static bool is_address(const struct test_case *t, unsigned reg)
+{
+    return t->in.has_mem && (t->in.base == reg || t->in.index == reg);
+}
+
 /* A value for operand `i` where it is. */
 static void set_operand(struct test_case *t, unsigned i, uint64_t memory_offset, uint64_t value)
 {
     const struct operand *op = &t->in.ops[i];
 
+    if (op->kind == OPERAND_GPR && is_address(t, op->reg))
+        return;
     if (op->kind == OPERAND_MEM)
         poke(t, memory_offset, value, op->size ? op->size : 8);
     else if (op->kind == OPERAND_GPR && op->size == 2)
@@ -480,12 +488,12 @@ static void prepare_division(struct test_case *t, uint64_t memory_offset)
     if (one_in(3))
         return;
     set_operand(t, 0, memory_offset, one_in(2) ? rnd() : 1 + below(1000));
+    if (is_address(t, RAX) || is_address(t, RDX))
+        return;
     if (size == 1)
         t->state.gpr[RAX] = below(4096);
-    else if (one_in(2))
-        set_pointer(t, RDX, 8, below(4));
     else
-        set_pointer(t, RDX, 8, -(uint64_t)below(4));
+        t->state.gpr[RDX] = one_in(2) ? below(4) : -(uint64_t)below(4);
 }
 
 static void prepare_specials(struct test_case *t, uint32_t aim, uint64_t offset)
