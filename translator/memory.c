@@ -175,7 +175,8 @@ void build_linear(struct build *b, const struct insn *in, unsigned size, enum ac
 {
     flags_save(b);
     build_address(b, in);
-    if (!build_flat(b, in->seg))
+    /* A flat CS may be read like the others, but 32-bit protected mode never lets it be written. */
+    if (!build_flat(b, in->seg) || (in->seg == CS && access == ACCESS_WRITE && !b->code64))
         add_segment(b, in->seg, size, access);
 }
 
