@@ -41,7 +41,7 @@ enum {
     PORT_TEXT = 0xe9,
     PORT_END = 0xf4,
     PORT_EVENT = 0xf5,
-    SECONDS = 10, /* a program takes milliseconds */
+    SECONDS = 60, /* a program takes milliseconds */
 };
 
 struct guest {
