@@ -368,6 +368,37 @@ static void tlb_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum
     cpu->tlb.fill_count++;
 }
 
+/* ---- where large pages are ---- */
+
+static bool large_bit(const uint64_t *map, uint64_t number)
+{
+    return map[number % TLB_LARGE_BITS / 64] >> number % 64 & 1;
+}
+
+static void large_note(struct tlb *tlb, linaddr_t linear, unsigned shift)
+{
+    const uint64_t number = linear >> (shift > 22 ? 30 : 22);
+    uint64_t *map = shift > 22 ? tlb->large_1g : tlb->large_4m;
+
+    map[number % TLB_LARGE_BITS / 64] |= 1ull << number % 64;
+    tlb->large_used = true;
+}
+
+static bool large_near(const struct tlb *tlb, linaddr_t linear)
+{
+    return tlb->large_used &&
+           (large_bit(tlb->large_1g, linear >> 30) || large_bit(tlb->large_4m, linear >> 22));
+}
+
+static void large_forget(struct tlb *tlb)
+{
+    if (!tlb->large_used)
+        return;
+    for (unsigned i = 0; i < TLB_LARGE_BITS / 64; i++)
+        tlb->large_4m[i] = tlb->large_1g[i] = 0;
+    tlb->large_used = false;
+}
+
 bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view,
               uint8_t **host, physaddr_t *phys)
 {
@@ -386,14 +417,8 @@ bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_vi
             (w.entries[w.count - 1].value & PTE_D) && walk_allows(cpu, &w, ACCESS_WRITE, view);
         /* An instruction fetch may fill a page whose data SMAP forbids. */
         rights.data = walk_allows(cpu, &w, ACCESS_READ, view);
-        if (w.shift > PAGE_SHIFT) {
-            const linaddr_t first = linear & ~bits(w.shift - 1, 0);
-
-            if (first < cpu->tlb.large_first)
-                cpu->tlb.large_first = first;
-            if ((first | bits(w.shift - 1, 0)) > cpu->tlb.large_last)
-                cpu->tlb.large_last = first | bits(w.shift - 1, 0);
-        }
+        if (w.shift > PAGE_SHIFT)
+            large_note(&cpu->tlb, linear, w.shift);
     } else {
         *phys = a20_mask(cpu, linear);
     }
@@ -441,8 +466,7 @@ static void tlb_drop(struct cpu *cpu, bool keep_global)
 void mmu_flush_all(struct cpu *cpu)
 {
     tlb_drop(cpu, false);
-    cpu->tlb.large_first = ~0ull;
-    cpu->tlb.large_last = 0;
+    large_forget(&cpu->tlb);
 }
 
 void mmu_flush_nonglobal(struct cpu *cpu)
@@ -459,7 +483,7 @@ void mmu_flush_page(struct cpu *cpu, linaddr_t linear)
 
     /* Of a large page more than one entry may be here, and caches that follow on_flush may know
      * parts that are not. */
-    if (linear >= tlb->large_first && linear <= tlb->large_last) {
+    if (large_near(tlb, linear)) {
         mmu_flush_all(cpu);
         return;
     }

@@ -9,6 +9,7 @@
 #ifndef RINGER_CPU_TLB_H
 #define RINGER_CPU_TLB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -17,6 +18,7 @@ enum {
     TLB_BITS = 9,
     TLB_SIZE = 1 << TLB_BITS,
     TLB_ENTRY_SHIFT = 5,
+    TLB_LARGE_BITS = 4096,
 };
 #define PAGE_MASK   (~(uint64_t)(PAGE_SIZE - 1))
 #define TLB_INVALID ((uint64_t)1) /* any low bit set never equals a page address */
@@ -49,9 +51,11 @@ struct tlb {
     uint8_t global[TLB_VIEWS][TLB_SIZE];  /* entry came from a global page */
     /* One bit for each entry that may have a valid tag, so that a flush touches no other. */
     uint64_t used[TLB_VIEWS][TLB_SIZE / 64];
-    /* Linear range that covers every large page filled since everything was last dropped: INVLPG
-     * in it may mean more than one entry. [SDM 3A 4.10.4.1]  Empty: start > end. */
-    uint64_t large_first, large_last;
+    /* Where large pages were filled since everything was last dropped, by linear address: INVLPG
+     * there may mean more than one entry. [SDM 3A 4.10.4.1]  One bit for each 4 MiB (pages of 2 and
+     * 4 MiB) and for each GiB (those of 1 GiB), modulo the size of the table. */
+    uint64_t large_4m[TLB_LARGE_BITS / 64], large_1g[TLB_LARGE_BITS / 64];
+    bool large_used;
     uint64_t flush_count, fill_count, miss_count;
     /* Called when entries are dropped so that caches keyed by linear address follow. linear counts
      * for TLB_FLUSH_PAGE only. */

@@ -189,6 +189,7 @@ static bool prepare(struct machine *m, struct error *error)
     m->translator = (struct translator_options){
         .cache_bytes = o->cache_bytes,
         .no_chain = o->no_chain,
+        .no_bmi2 = o->no_bmi2,
         .no_flags = o->no_flags,
         .counted = o->counted || o->max_insns != UINT64_MAX,
         .log = m->log,

@@ -530,8 +530,11 @@ static bool take_switch(struct options *o, const char *name, const char *arg, st
             o->no_chain = true;
         else if (!strcmp(sub.key, "no-flags"))
             o->no_flags = true;
+        else if (!strcmp(sub.key, "no-bmi2"))
+            o->no_bmi2 = true;
         else
-            return error_set(e, "-%s %s: known switches are no-chain, no-flags", name, sub.key);
+            return error_set(e, "-%s %s: known switches are no-chain, no-flags, no-bmi2", name,
+                             sub.key);
     }
     return e->text[0] == '\0';
 }

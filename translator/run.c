@@ -486,7 +486,7 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     tr->interpreted = calloc(insn_row_count, sizeof(uint64_t));
     if (tr->interpreted == NULL)
         goto fail;
-    tr->bmi2 = __builtin_cpu_supports("bmi2");
+    tr->bmi2 = __builtin_cpu_supports("bmi2") && !tr->options.no_bmi2;
     tr->cache =
         cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES);
     if (tr->cache == NULL)

@@ -123,9 +123,9 @@ static void machine_shutdown(void *ctx)
 static const struct cpu_ops ops = {
     .io_read = io_read, .io_write = io_write, .tsc = tsc, .shutdown = machine_shutdown};
 
-static void machine_open(struct machine *m, bool translate, bool no_chain)
+static void machine_open(struct machine *m, bool translate,
+                         const struct translator_options *options)
 {
-    const struct translator_options options = {.no_chain = no_chain};
     char message[256];
 
     memset(m, 0, sizeof(*m));
@@ -136,7 +136,7 @@ static void machine_open(struct machine *m, bool translate, bool no_chain)
     m->cpu = cpu_create(m->mem, &m->model, &ops, NULL);
     assert_non_null(m->cpu);
     if (translate) {
-        m->tr = translator_create(m->mem, &options);
+        m->tr = translator_create(m->mem, options);
         assert_non_null(m->tr);
         assert_int_equal(translator_attach(m->tr, m->cpu), 0);
     }
@@ -188,15 +188,18 @@ static void compare(const uint8_t *code, const uint8_t *end)
 {
     struct machine a, b;
 
-    for (unsigned no_chain = 0; no_chain < 2; no_chain++) {
-        machine_open(&a, false, false);
-        machine_open(&b, true, no_chain);
+    static const struct translator_options variants[] = {
+        {0}, {.no_chain = true}, {.no_bmi2 = true}, {.no_bmi2 = true, .no_chain = true}};
+
+    for (unsigned i = 0; i < sizeof(variants) / sizeof(variants[0]); i++) {
+        machine_open(&a, false, NULL);
+        machine_open(&b, true, &variants[i]);
         machine_start(&a, code, (size_t)(end - code));
         machine_start(&b, code, (size_t)(end - code));
         machine_run(&a);
         machine_run(&b);
-        for (unsigned i = 0; i < 8; i++)
-            assert_int_equal(a.cpu->gpr[i], b.cpu->gpr[i]);
+        for (unsigned r = 0; r < 8; r++)
+            assert_int_equal(a.cpu->gpr[r], b.cpu->gpr[r]);
         assert_int_equal(a.cpu->rip, b.cpu->rip);
         assert_int_equal(a.cpu->rflags, b.cpu->rflags);
         assert_memory_equal(physmem_backing(a.mem, 0), physmem_backing(b.mem, 0), MEMORY);
