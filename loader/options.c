@@ -590,7 +590,7 @@ static const struct option_row option_rows[] = {
     {"d",            "ITEMS",  take_log,          "what to log (-d help lists it)"},
     {"D",            "FILE",   take_log_file,     "where to log (standard error)"},
     {"x",            "SWITCH", take_switch,       "turn off a translator feature:"
-                                                  " no-chain, no-flags"},
+                                                  " no-chain, no-flags, no-bmi2"},
     {"nodefaults",   NULL,     take_nodefaults,   "no serial port unless asked for"},
     {"no-user-config", NULL,   take_nothing,      NULL},
     {"no-hpet",      NULL,     take_nothing,      NULL},
