@@ -37,8 +37,8 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     struct rt *rt;
 
     (void)sig;
-    (void)info;
-    if (block == NULL || tr->cpu == NULL)
+    /* A signal that somebody sent (si_code <= 0) is no fault of this code. */
+    if (info->si_code <= 0 || block == NULL || tr->cpu == NULL)
         return false;
     rt = rt_of(tr->cpu);
     rt->fault_block = block;
