@@ -1,11 +1,13 @@
 #!/bin/sh
-# reboot.sh ACCEL: reboot -f ends the process with 0 under -no-reboot, and boots again without it.
+# reboot.sh ACCEL: reboot -f ends the process with 0 under -no-reboot, and boots again without it
+# (the second half only translated, for time's sake).
 . "$(dirname "$0")/common.sh"
 
 start_kernel 686 -accel "$1" -no-reboot
 expect '/ #'
 type 'reboot -f'
 finish 0
+[ "$1" = translate ] || exit 0
 
 start_kernel 686 -accel "$1"
 expect '/ #'
