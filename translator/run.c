@@ -336,7 +336,7 @@ uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record)
     tr->counters.rechecks++;
     flags_collect(cpu);
     cpu->rip = block_rip(block, 0);
-    return go_on(tr, cpu);
+    return go_on_indirect(tr, cpu); /* the jump cache may have led here: correct it */
 }
 
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
