@@ -53,6 +53,13 @@ struct block_site {
     uint16_t host;  /* offset from the block's first host byte */
 };
 
+/* An instruction that the block leaves to its handler, decoded once. */
+struct block_call {
+    insn_run_fn run;
+    struct insn in;
+};
+enum { BLOCK_NO_CALL = 0xffff };
+
 struct block {
     struct block_key key;
     struct block *hash_next;
@@ -60,6 +67,7 @@ struct block {
     struct block_exit *incoming;
     struct block_exit exits[BLOCK_EXITS];
     const struct block_site *sites; /* insn_count + 1; the last is the end */
+    const struct block_call *calls; /* by the number in a record of glue.slow */
     uint64_t host;                  /* where it executes */
     uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
     uint32_t host_bytes;            /* from checked_host */

@@ -136,7 +136,20 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->ended = false;
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         b->block->exits[i] = (struct block_exit){.from = b->block};
+    build_keep(b);
     build_call_slow(b);
+}
+
+/* The kept instructions and their handlers, behind the block's code. */
+static void emit_kept(struct build *b, const struct decoded *d)
+{
+    b->block->calls = (const struct block_call *)b->e.at;
+    for (unsigned i = 0; i < b->kept_count; i++) {
+        const struct insn *in = &d->insn[b->kept[i]];
+        const struct block_call call = {interp_handler(b->cpu, in), *in};
+
+        emit_bytes(&b->e, &call, sizeof(call));
+    }
 }
 
 /* Ids of the block's page and of the one behind it, both from after the last renumbering. */
@@ -187,7 +200,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.view = mmu_mode_view(key->mode);
     b.mode = key->mode;
     b.ended = false;
-    b.jump_count = b.poll_count = 0;
+    b.jump_count = b.poll_count = b.kept_count = 0;
     b.code64 = (key->mode & MODE_CODE_MASK) == MODE_CODE64;
     b.contract = contract_of(key->mode);
     b.glue = glue_of(tr, key->mode);
@@ -202,6 +215,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
         sites[i] = (struct block_site){d.offset[i], (uint16_t)(b.e.at - start)};
         b.index = (uint8_t)i;
         b.last = i + 1 == d.count;
+        b.kept_as[i] = BLOCK_NO_CALL;
         b.bytes = bytes + d.offset[i];
         b.rip = key->linear - key->cs_base + d.offset[i];
         b.next_rip = b.rip + d.insn[i].length;
@@ -216,10 +230,10 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.block->next_phys = d.next_phys;
     b.block->insn_count = (uint8_t)d.count;
     if (!b.ended) {
+        build_exit(&b, 0, b.code64 ? b.next_rip : (uint32_t)b.next_rip);
+        /* What ends a block may have changed what is mapped here. */
         if (insn_row(&d.insn[d.count - 1])->traits & ENDS)
-            emit_jmp_to(&b.e, b.glue->leave); /* not reached: the handler goes elsewhere */
-        else
-            build_exit(&b, 0, b.next_rip);
+            b.block->exits[0].checked = true;
     }
     build_finish(&b);
     b.block->host_bytes = (uint32_t)(emit_here(&b.e) - b.block->checked_host);
@@ -227,6 +241,9 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
         emit_u8(&b.e, 0xcc);
     b.block->sites = (const struct block_site *)b.e.at;
     emit_bytes(&b.e, sites, (d.count + 1u) * sizeof(sites[0]));
+    while ((uintptr_t)b.e.at & 7)
+        emit_u8(&b.e, 0xcc);
+    emit_kept(&b, &d);
     if (b.e.overflow || b.e.at - start > UINT16_MAX)
         return NULL;
     cache_commit(tr->cache, b.block, &b.e);

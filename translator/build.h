@@ -44,6 +44,9 @@ struct build {
     uint64_t rip;         /* its own */
     bool last;            /* no instruction follows in the block */
     bool ended;           /* the rule emitted the block's exits */
+    uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
+    uint8_t kept[BLOCK_MAX_INSNS];     /* the other way */
+    uint16_t kept_count;
     struct side_jump jumps[BUILD_MAX_JUMPS];
     unsigned jump_count;
     struct label polls[2]; /* jumps to the exit that stops before the last instruction */
@@ -98,6 +101,8 @@ void build_poll(struct build *b);
 bool build_needs_poll(const struct build *b, uint64_t target);
 /* End the block: to `taken` on the condition code, else to `not_taken`. Polls when owed. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);
+/* Keep the current instruction decoded: its slow way is taken often. */
+void build_keep(struct build *b);
 /* Interpret the current instruction here, then go on behind. */
 void build_call_slow(struct build *b);
 /* End the block: fetch the current instruction through the page tables and interpret it. */

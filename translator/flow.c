@@ -180,10 +180,19 @@ void build_indirect(struct build *b)
     b->ended = true;
 }
 
+void build_keep(struct build *b)
+{
+    if (b->kept_as[b->index] != BLOCK_NO_CALL)
+        return;
+    b->kept[b->kept_count] = b->index;
+    b->kept_as[b->index] = b->kept_count++;
+}
+
 void build_call_slow(struct build *b)
 {
     emit_call_to(&b->e, b->glue->slow);
     record(b, b->index);
+    emit_bytes(&b->e, &b->kept_as[b->index], sizeof(b->kept_as[0]));
 }
 
 void build_step(struct build *b)

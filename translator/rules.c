@@ -212,6 +212,7 @@ bool rule_fence(struct build *b, const struct insn *in)
 bool rule_call(struct build *b, const struct insn *in)
 {
     (void)in;
+    build_keep(b);
     build_call_slow(b);
     return true;
 }

@@ -224,31 +224,41 @@ static void note_next_page(struct translator *tr, struct cpu *cpu, const struct 
         tables_fill_code(cpu, next, cache_page_id(tr->cache, next, phys, block->key.mode));
 }
 
-/* Interpret instruction `index` of the block, then resume behind it if all is as it was. */
+/*
+ * Interpret instruction `index` of the block, then resume behind it if all is as it was.  call: the
+ * instruction as the block keeps it, or NULL.  The block's bytes and mode are still those it was
+ * made for: it is left as soon as either changes.
+ */
 static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct block *block,
-                              unsigned index)
+                              unsigned index, const struct block_call *call)
 {
-    const struct phys_page *page = physmem_page(tr->mem, block->key.phys);
-    const unsigned at = (block->key.phys & (PAGE_SIZE - 1)) + block->sites[index].guest;
     const unsigned count = block->insn_count;
-    struct insn in;
+    struct block_call decoded;
 
     flags_collect(cpu);
     cpu->rip = block_rip(block, index);
     if (tr->options.counted)
         cpu->icount -= count - index;
-    if (page->host == NULL ||
-        decode(page->host + at, PAGE_SIZE - at, code_size_of(cpu->mode), &in) != DECODE_OK)
-        return step_one(tr, cpu);
-    tr->interpreted[in.row]++;
-    if (!interp_execute(cpu, &in, interp_handler(cpu, &in)))
+    if (call == NULL) {
+        const struct phys_page *page = physmem_page(tr->mem, block->key.phys);
+        const unsigned at = (block->key.phys & (PAGE_SIZE - 1)) + block->sites[index].guest;
+
+        if (page->host == NULL || decode(page->host + at, PAGE_SIZE - at, code_size_of(cpu->mode),
+                                         &decoded.in) != DECODE_OK)
+            return step_one(tr, cpu);
+        decoded.run = interp_handler(cpu, &decoded.in);
+        call = &decoded;
+    }
+    tr->interpreted[call->in.row]++;
+    if (!interp_execute(cpu, &call->in, call->run))
         return go_on(tr, cpu);
     cpu->code_written = false; /* the listener has dropped the blocks */
-    if (insn_row(&in)->traits & ENDS)
-        return go_on_indirect(tr, cpu);
     if (block->dead || cpu->mode != block->key.mode || cpu->rip != block_rip(block, index + 1) ||
         must_return(cpu) || must_interpret(cpu))
-        return go_on(tr, cpu);
+        return insn_row(&call->in)->traits & ENDS ? go_on_indirect(tr, cpu) : go_on(tr, cpu);
+    /* Those that end a block may have moved CS to where it has a limit, or let interrupts in. */
+    if ((insn_row(&call->in)->traits & ENDS) && (!(cpu->mode & MODE_CS_FLAT) || cpu_has_event(cpu)))
+        return go_on_indirect(tr, cpu);
     if (tr->options.counted)
         cpu->icount += count - index - 1;
     return resume(tr, cpu, block->host + block->sites[index + 1].host);
@@ -260,8 +270,11 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
     unsigned index;
     struct block *block = record_block(record, &index);
     const linaddr_t missed = rt_of(cpu)->t0;
-    const uint64_t host = interpret_one(tr, cpu, block, index);
+    uint16_t kept;
+    uint64_t host;
 
+    __builtin_memcpy(&kept, record + GLUE_RECORD_BYTES, sizeof(kept));
+    host = interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
     tr->counters.slow++;
     tables_fill(cpu, missed);
     return host;
@@ -287,7 +300,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
 
     (void)unused;
     tr->counters.host_faults++;
-    return interpret_one(tr, cpu, rt_of(cpu)->fault_block, rt_of(cpu)->fault_insn);
+    return interpret_one(tr, cpu, rt_of(cpu)->fault_block, rt_of(cpu)->fault_insn, NULL);
 }
 
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)

@@ -16,7 +16,8 @@ struct glue {
     void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
     uint64_t reload;   /* load the contract's registers, go on at rt.resume */
     uint64_t leave;    /* state is in struct cpu: return from enter() */
-    uint64_t slow;     /* CALL; then u64 block, u16 instruction: interpret it, go on */
+    uint64_t slow;     /* CALL; then u64 block, u16 instruction, u16 block_call or BLOCK_NO_CALL:
+                          interpret it, go on */
     uint64_t step;     /* CALL; then the same: fetch it anew and interpret it */
     uint64_t stop;     /* CALL; then the same: leave before the instruction */
     uint64_t resolve;  /* CALL; then u64 block, u16 exit: find and link the exit's target */
