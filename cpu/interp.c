@@ -60,13 +60,22 @@ static bool raise_avx(struct cpu *cpu, const struct insn *in)
     return fault_nm(cpu);
 }
 
+/* What a form does on a processor without its feature: some are older instructions behind a prefix
+ * that those ignore, and guests count on it.  [SDM 2B "TZCNT", 2A "LZCNT"] */
+static insn_run_fn older_handler(const struct insn *in)
+{
+    const insn_run_fn run = insn_run_table[in->row];
+
+    return run == run_tzcnt ? run_bsf : run == run_lzcnt ? run_bsr : run_ud;
+}
+
 insn_run_fn interp_handler(const struct cpu *cpu, const struct insn *in)
 {
     const struct insn_row *const row = insn_row(in);
     const uint32_t mode = cpu->mode;
 
     if (row->feature != BASE && !cpu->model->has[row->feature])
-        return run_ud;
+        return older_handler(in);
     if (row->traits & (NO64 | ONLY64)) {
         const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
 

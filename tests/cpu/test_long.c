@@ -803,6 +803,29 @@ static void cmpxchg16b(void **state)
     assert_int_equal(cpu->gpr[RDX], 4);
 }
 
+/* TZCNT and LZCNT are BSF and BSR to processors that do not know them, and kernels write REP BSF.
+ */
+static void bit_scans_without_bmi(void **state)
+{
+    struct machine *m = *state;
+    struct cpu *cpu = m->cpu;
+
+    cpu->gpr[RAX] = 0x50;
+    if (m->model.has[LZCNT]) {
+        RUN(m, "\xf3\x48\x0f\xbd\xd8"); /* lzcnt rbx, rax */
+        assert_int_equal(cpu->gpr[RBX], 57);
+    }
+    m->model.has[BMI1] = m->model.has[LZCNT] = false;
+    RUN(m, "\xf3\x48\x0f\xbd\xd8");
+    assert_int_equal(cpu->gpr[RBX], 6);
+    RUN(m, "\xf3\x48\x0f\xbc\xd8");
+    assert_int_equal(cpu->gpr[RBX], 4);
+    cpu->gpr[RAX] = 0;
+    RUN(m, "\xf3\x48\x0f\xbc\xd8");
+    assert_int_equal(cpu->gpr[RBX], 4);
+    assert_true(cpu->rflags & FLAG_ZF);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -823,6 +846,7 @@ int main(void)
         TEST(entering_long_mode),
         TEST(bases_and_cr8),
         TEST(cmpxchg16b),
+        TEST(bit_scans_without_bmi),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
