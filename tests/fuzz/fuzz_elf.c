@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size + 1);
-    static volatile uint8_t sink;
+    uint8_t sum = 0;
     struct boot_source source;
     struct boot_image image;
     struct error error = {0};
@@ -32,8 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (!boot_image_is_ram(&source, piece->address, piece->size + piece->zero_bytes))
                 abort();
             for (uint64_t at = 0; at < piece->size; at++)
-                sink ^= piece->data[at];
+                sum ^= piece->data[at];
         }
+        __asm__ volatile("" : : "r"(sum)); /* the reads must happen */
         boot_image_free(&image);
     } else if (error.text[0] == '\0') {
         abort();
