@@ -7,6 +7,7 @@
  */
 #include <stddef.h>
 
+#include "cpu/fpu.h"
 #include "translator/runtime.h"
 
 static const uint8_t callee_saved[] = {RBX, RBP, R12, R13, R14, R15};
@@ -51,6 +52,23 @@ static void reload(struct emit *e, const struct contract *contract)
     emit_jmp_m(e, BASE(HOST_CPU, AT_RT(resume)));
 }
 
+/*
+ * Sanitizers put calls into the C code whose callees use vector registers: with them the guest's
+ * x87 and SSE state is put away first, as before any foreign code.
+ */
+#ifdef RINGER_SANITIZED
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
+#endif
+
+static uint64_t call_sanitized(struct cpu *cpu, const uint8_t *record,
+                               uint64_t (*fn)(struct cpu *, const uint8_t *))
+{
+    fpu_leave(cpu);
+    return fn(cpu, record);
+}
+
 /* Spill, fn(cpu, record), and go on where it says: it has set rt.resume and answers with the reload
  * of the contract that holds there.  record: the return address of the CALL that came here, or
  * nothing. */
@@ -63,7 +81,9 @@ static uint64_t stub(struct emit *e, const struct contract *contract,
     if (record)
         emit_pop(e, RSI);
     emit_mov_rr(e, W64, RDI, HOST_CPU);
-    emit_mov_ri(e, RAX, (uint64_t)fn);
+    if (SANITIZED)
+        emit_mov_ri(e, RDX, (uint64_t)fn);
+    emit_mov_ri(e, RAX, SANITIZED ? (uint64_t)call_sanitized : (uint64_t)fn);
     emit_call_r(e, RAX);
     emit_jmp_r(e, RAX);
     return here;
