@@ -61,11 +61,14 @@ static bool raise_avx(struct cpu *cpu, const struct insn *in)
 }
 
 /* What a form does on a processor without its feature: some are older instructions behind a prefix
- * that those ignore, and guests count on it.  [SDM 2B "TZCNT", 2A "LZCNT"] */
-static insn_run_fn older_handler(const struct insn *in)
+ * that those ignore, and guests count on it; PREFETCHW does nothing on all that have 64-bit mode.
+ * [SDM 2B "TZCNT", "PREFETCHW", 2A "LZCNT"] */
+static insn_run_fn older_handler(const struct cpu *cpu, const struct insn *in)
 {
     const insn_run_fn run = insn_run_table[in->row];
 
+    if (run == run_prefetch && cpu->model->long_mode)
+        return run;
     return run == run_tzcnt ? run_bsf : run == run_lzcnt ? run_bsr : run_ud;
 }
 
@@ -75,7 +78,7 @@ insn_run_fn interp_handler(const struct cpu *cpu, const struct insn *in)
     const uint32_t mode = cpu->mode;
 
     if (row->feature != BASE && !cpu->model->has[row->feature])
-        return older_handler(in);
+        return older_handler(cpu, in);
     if (row->traits & (NO64 | ONLY64)) {
         const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
 
