@@ -77,6 +77,7 @@ struct rt {
 
     uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */
     uint64_t resume;           /* host address that the reload glue jumps to */
+    uint32_t down;             /* FLAG_DF of cpu->rflags: string instructions count down */
     uint32_t flag_ax;          /* AH: SF ZF AF PF CF as LAHF gives them; AL: OF */
     uint32_t flag_save;        /* the same, for the probe on hosts without BMI2 */
     uint64_t scratch;          /* RAX while flags are moved */

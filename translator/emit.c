@@ -200,6 +200,11 @@ void emit_movsx_rm(struct emit *e, enum width w, uint8_t dst, enum width src_wid
         op_rm(e, w, src_width == W8 ? OP_0F | 0xbe : OP_0F | 0xbf, dst, src, false);
 }
 
+void emit_movsxd_rr(struct emit *e, uint8_t dst, uint8_t src)
+{
+    op_rr(e, W64, 0x63, dst, src, false);
+}
+
 void emit_lea(struct emit *e, enum width w, uint8_t dst, struct mem src)
 {
     op_rm(e, w, 0x8d, dst, src, false);
@@ -219,6 +224,11 @@ static void vex3(struct emit *e, enum width w, uint8_t map, uint8_t pp, uint8_t 
     emit_u8(e, (uint8_t)((w == W64 ? 0x80 : 0) | (~v & 15) << 3 | pp));
     emit_u8(e, op);
     emit_u8(e, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+}
+
+void emit_sarx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count)
+{
+    vex3(e, w, 2, 2, 0xf7, dst, count, src);
 }
 
 void emit_shrx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count)
@@ -274,6 +284,30 @@ void emit_add_ri(struct emit *e, enum width w, uint8_t reg, int32_t value)
         op_rr(e, w, 0x81, 0, reg, false);
         emit_u32(e, (uint32_t)value);
     }
+}
+
+void emit_cmp_rm(struct emit *e, enum width w, uint8_t reg, struct mem m)
+{
+    op_rm(e, w, w == W8 ? 0x3a : 0x3b, reg, m, w == W8);
+}
+
+void emit_bit_rr(struct emit *e, enum bit_op op, enum width w, uint8_t dst, uint8_t bit)
+{
+    op_rr(e, w, OP_0F | 0x83 | (unsigned)op << 3, bit, dst, false);
+}
+
+void emit_bit_mr(struct emit *e, enum bit_op op, bool lock, enum width w, struct mem m, uint8_t bit)
+{
+    if (lock)
+        emit_u8(e, 0xf0);
+    op_rm(e, w, OP_0F | 0x83 | (unsigned)op << 3, bit, m, false);
+}
+
+void emit_cmpxchg_pair(struct emit *e, bool lock, enum width w, struct mem m)
+{
+    if (lock)
+        emit_u8(e, 0xf0);
+    op_rm(e, w, OP_0F | 0xc7, 1, m, false);
 }
 
 void emit_add_mi(struct emit *e, enum width w, struct mem dst, int32_t value)

@@ -60,9 +60,11 @@ void emit_mov_mi(struct emit *e, enum width w, struct mem dst, int32_t value); /
 void emit_movzx_rr(struct emit *e, uint8_t dst, enum width src_width, uint8_t src);
 void emit_movzx_rm(struct emit *e, uint8_t dst, enum width src_width, struct mem src);
 void emit_movsx_rm(struct emit *e, enum width w, uint8_t dst, enum width src_width, struct mem src);
+void emit_movsxd_rr(struct emit *e, uint8_t dst, uint8_t src);
 void emit_lea(struct emit *e, enum width w, uint8_t dst, struct mem src);
 void emit_not(struct emit *e, enum width w, uint8_t reg);
 /* BMI2 */
+void emit_sarx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);
 void emit_shrx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);
 void emit_rorx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);
 
@@ -75,7 +77,17 @@ void emit_and_ri(struct emit *e, enum width w, uint8_t reg, uint32_t value);
 void emit_and_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
 void emit_or_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
 void emit_xor_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
+void emit_cmp_rm(struct emit *e, enum width w, uint8_t reg, struct mem m);
 void emit_add_mi(struct emit *e, enum width w, struct mem dst, int32_t value);
+
+/* CF = bit `bit` of dst or m, which is then set, cleared or toggled, or not.  In memory the bit
+ * number should be below the width, and lock asks for an atomic one. */
+enum bit_op { BIT_TEST = 4, BIT_SET = 5, BIT_RESET = 6, BIT_COMPLEMENT = 7 };
+void emit_bit_rr(struct emit *e, enum bit_op op, enum width w, uint8_t dst, uint8_t bit);
+void emit_bit_mr(struct emit *e, enum bit_op op, bool lock, enum width w, struct mem m,
+                 uint8_t bit);
+/* CMPXCHG8B (W32) or CMPXCHG16B (W64): changes ZF only. */
+void emit_cmpxchg_pair(struct emit *e, bool lock, enum width w, struct mem m);
 
 void emit_lahf(struct emit *e);
 void emit_sahf(struct emit *e);

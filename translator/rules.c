@@ -7,7 +7,7 @@
  *   nop fence
  *   call     everything else: the block calls the interpreter's handler
  *
- * The others are in rules_flow.c and rules_system.c.
+ * The others are in rules_flow.c, rules_system.c, rules_string.c and rules_kernel.c.
  */
 #include "translator/build.h"
 
@@ -203,6 +203,12 @@ bool rule_nop(struct build *b, const struct insn *in)
     return true; /* hint NOPs do not touch their operand either */
 }
 
+/* 16 registers on the host, where 16- and 32-bit guests have 8. */
+bool rule_vzero(struct build *b, const struct insn *in)
+{
+    return b->code64 && rule_simd(b, in);
+}
+
 bool rule_fence(struct build *b, const struct insn *in)
 {
     emit_bytes(&b->e, b->bytes, in->length);
@@ -215,15 +221,4 @@ bool rule_call(struct build *b, const struct insn *in)
     build_keep(b);
     build_call_slow(b);
     return true;
-}
-
-/* REP forms work in bulk in the interpreter's handler; so far single ones go there as well. */
-bool rule_string(struct build *b, const struct insn *in)
-{
-    return rule_call(b, in);
-}
-
-bool rule_df(struct build *b, const struct insn *in)
-{
-    return rule_call(b, in);
 }

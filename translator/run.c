@@ -42,6 +42,7 @@ static void flags_collect(struct cpu *cpu)
 static void flags_offer(struct cpu *cpu)
 {
     rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
+    rt_of(cpu)->down = cpu->rflags & FLAG_DF;
     cpu->rflags &= ~(uint64_t)FLAGS_OSZAPC; /* so that PUSHF can add */
 }
 
