@@ -190,6 +190,7 @@ static bool prepare(struct machine *m, struct error *error)
         .cache_bytes = o->cache_bytes,
         .no_chain = o->no_chain,
         .no_bmi2 = o->no_bmi2,
+        .no_group = o->no_group,
         .no_flags = o->no_flags,
         .counted = o->counted || o->max_insns != UINT64_MAX,
         .log = m->log,

@@ -532,8 +532,10 @@ static bool take_switch(struct options *o, const char *name, const char *arg, st
             o->no_flags = true;
         else if (!strcmp(sub.key, "no-bmi2"))
             o->no_bmi2 = true;
+        else if (!strcmp(sub.key, "no-group"))
+            o->no_group = true;
         else
-            return error_set(e, "-%s %s: known switches are no-chain, no-flags, no-bmi2", name,
+            return error_set(e, "-%s %s: known switches are no-chain, no-flags, no-bmi2, no-group", name,
                              sub.key);
     }
     return e->text[0] == '\0';
@@ -590,7 +592,7 @@ static const struct option_row option_rows[] = {
     {"d",            "ITEMS",  take_log,          "what to log (-d help lists it)"},
     {"D",            "FILE",   take_log_file,     "where to log (standard error)"},
     {"x",            "SWITCH", take_switch,       "turn off a translator feature:"
-                                                  " no-chain, no-flags, no-bmi2"},
+                                                  " no-chain, no-flags, no-bmi2, no-group"},
     {"nodefaults",   NULL,     take_nodefaults,   "no serial port unless asked for"},
     {"no-user-config", NULL,   take_nothing,      NULL},
     {"no-hpet",      NULL,     take_nothing,      NULL},

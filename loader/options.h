@@ -48,7 +48,7 @@ struct options {
     unsigned ns_per_insn;    /* with counted; 0: the default */
     uint64_t cache_bytes;    /* translation cache, 0: the default */
     uint64_t max_insns;      /* stop after so many, UINT64_MAX: never */
-    bool no_chain, no_flags, no_bmi2; /* -x */
+    bool no_chain, no_flags, no_bmi2, no_group; /* -x */
 
     struct chardev_spec serial[OPTIONS_SERIAL_MAX];
     unsigned serial_count;

@@ -77,7 +77,10 @@ struct block {
     physaddr_t next_phys;         /* where that page is, when next_bytes is not 0 */
     struct block *next_page_next; /* other blocks that end in that page */
     uint8_t insn_count;
-    bool dead; /* invalidated: unreachable, but may still be running */
+    bool grouped;       /* some of its accesses share a probe */
+    uint8_t misses;     /* of the inline TLB, in a grouped block */
+    uint64_t no_resume; /* bit i: instruction i cannot be entered from outside */
+    bool dead;          /* invalidated: unreachable, but may still be running */
 };
 
 /* ---- the cache: memory, look-up, links, eviction (translator/cache.c) ---- */

@@ -1,7 +1,7 @@
 /*
  * translator/build.c -- one block: decode, liveness, rules, side exits.
  */
-#include "translator/build.h"
+#include "translator/rules.h"
 
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
@@ -128,8 +128,10 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const struct emit start = b->e;
     const unsigned jumps = b->jump_count;
 
-    if (!call && rule_table[in->row](b, in))
+    if (!call && rule_table[in->row](b, in)) {
+        group_after(b, in, false);
         return;
+    }
     b->e = start;
     b->jump_count = jumps;
     b->poll_count = 0;
@@ -138,6 +140,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
         b->block->exits[i] = (struct block_exit){.from = b->block};
     build_keep(b);
     build_call_slow(b);
+    group_after(b, in, true);
 }
 
 /* The kept instructions and their handlers, behind the block's code. */
@@ -205,6 +208,11 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.contract = contract_of(key->mode);
     b.glue = glue_of(tr, key->mode);
     b.block->page_id = page_id;
+    b.insns = d.insn;
+    b.insn_calls = d.call;
+    b.insn_count = d.count;
+    b.no_groups = tr->options.no_group || *runtime_no_group(tr, key->phys);
+    group_begin(&b);
     build_checked_entry(&b);
     start = b.e.at;
 
@@ -223,6 +231,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
             build_step(&b);
         else
             translate_insn(&b, &d.insn[i], d.call[i]);
+        if (b.group.base != NO_REG && i + 1 < d.count)
+            b.block->no_resume |= 1ull << (i + 1);
     }
     sites[d.count] = (struct block_site){d.offset[d.count], (uint16_t)(b.e.at - start)};
     b.block->guest_bytes = (uint16_t)(d.offset[d.count] - d.next_bytes);

@@ -28,6 +28,15 @@ struct side_jump {
     uint8_t insn;
 };
 
+/* Accesses that share one probe, see group.c. */
+struct group {
+    uint8_t base; /* guest register; NO_REG: none */
+    bool fresh;   /* its probe has still to be emitted */
+    bool writes;
+    int64_t low, high; /* displacements [low, high) */
+    unsigned left;     /* accesses to come */
+};
+
 struct build {
     struct translator *tr;
     struct cpu *cpu;
@@ -38,12 +47,17 @@ struct build {
     bool code64;
     const struct contract *contract;
     const struct glue *glue;
-    const uint8_t *bytes; /* of the instruction being translated */
-    uint8_t index;        /* its number in the block */
-    uint64_t next_rip;    /* offset in CS of the instruction after it */
-    uint64_t rip;         /* its own */
-    bool last;            /* no instruction follows in the block */
-    bool ended;           /* the rule emitted the block's exits */
+    const struct insn *insns; /* the whole block, and which of them call the interpreter */
+    const bool *insn_calls;
+    unsigned insn_count;
+    struct group group;
+    bool no_groups;
+    const uint8_t *bytes;              /* of the instruction being translated */
+    uint8_t index;                     /* its number in the block */
+    uint64_t next_rip;                 /* offset in CS of the instruction after it */
+    uint64_t rip;                      /* its own */
+    bool last;                         /* no instruction follows in the block */
+    bool ended;                        /* the rule emitted the block's exits */
     uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
     uint8_t kept[BLOCK_MAX_INSNS];     /* the other way */
     uint16_t kept_count;
@@ -56,7 +70,7 @@ struct build {
 typedef bool (*rule_fn)(struct build *b, const struct insn *in);
 extern const rule_fn rule_table[]; /* by row; translator/rules.c */
 extern const char *const rule_names[];
-bool rule_native(struct build *b, const struct insn *in);
+
 bool rule_sti(struct build *b, const struct insn *in);
 
 /* ---- registers and memory operands, translator/memory.c ---- */
@@ -87,8 +101,19 @@ void build_move_sp(struct build *b, int32_t delta);
  */
 void build_push_saved(struct build *b, unsigned width);
 void build_push_number(struct build *b, unsigned width, uint64_t value);
+/* Probe [reg + low, reg + low + size), which is in a flat segment; as build_probe(). */
+void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum access access);
 /* DS, ES, SS, CS have base 0 and no limit here. */
 bool build_flat(const struct build *b, enum seg seg);
+
+/* ---- accesses that share a probe, translator/group.c ---- */
+
+void group_begin(struct build *b);
+/* Will the memory operand be [HOST_GROUP + disp]?  Then group_operand() makes it so. */
+bool group_takes(struct build *b, const struct insn *in);
+void group_operand(struct build *b);
+/* After each instruction; called: it went to the interpreter. */
+void group_after(struct build *b, const struct insn *in, bool called);
 
 /* ---- leaving, translator/flow.c ---- */
 

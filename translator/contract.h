@@ -29,6 +29,7 @@ enum {
     HOST_SP = R8,
     HOST_RCX = R9,
     HOST_SHIFT = R12, /* contract32 only */
+    HOST_GROUP = R10,
     HOST_CPU = R15,
     T0 = R13, /* linear address of the access, then its host address */
     T1 = R14,

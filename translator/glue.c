@@ -20,7 +20,7 @@ const struct contract contract32 = {
 };
 const struct contract contract64 = {
     .host = {RAX, HOST_RCX, RDX, RBX, HOST_SP, RBP, RSI, RDI, NO_REG, NO_REG, NO_REG, NO_REG, R12,
-             R10, NO_REG, NO_REG},
+             NO_REG, NO_REG, NO_REG},
 };
 
 /* Guest registers and flags to struct cpu.  Clobbers RAX, flags. */

@@ -193,6 +193,13 @@ void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned siz
         add_segment(b, SS, size, access);
 }
 
+void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum access access)
+{
+    flags_save(b);
+    emit_lea(&b->e, address_width(b), T0, BASE(reg, low));
+    build_probe(b, size, access);
+}
+
 void build_probe(struct build *b, unsigned size, enum access access)
 {
     struct emit *e = &b->e;

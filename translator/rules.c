@@ -9,7 +9,7 @@
  *
  * The others are in rules_flow.c, rules_system.c, rules_string.c and rules_kernel.c.
  */
-#include "translator/build.h"
+#include "translator/rules.h"
 
 #define INSN(map, op, pp, ext, mnem, o0, o1, o2, o3, reads, writes, traits, feature, run, rewrite) \
     bool rule_##rewrite(struct build *b, const struct insn *in);
@@ -30,8 +30,7 @@ const char *const rule_names[] = {
 #undef INSN
 };
 
-/* Which access the instruction makes to its memory operand. */
-static enum access memory_access(const struct insn *in)
+enum access rules_memory_access(const struct insn *in)
 {
     const uint32_t traits = insn_row(in)->traits;
 
@@ -42,7 +41,7 @@ static enum access memory_access(const struct insn *in)
     return ACCESS_READ;
 }
 
-static unsigned memory_size(const struct insn *in)
+unsigned rules_memory_size(const struct insn *in)
 {
     for (unsigned i = 0; i < INSN_OPERANDS; i++) {
         if (in->ops[i].kind == OPERAND_MEM)
@@ -56,12 +55,12 @@ static bool is_gpr(const struct operand *op)
     return op->kind == OPERAND_GPR || op->kind == OPERAND_GPR8H;
 }
 
-static bool writes_gpr(const struct insn *in, unsigned reg)
+bool rules_writes_gpr(const struct insn *in, unsigned reg)
 {
     const uint32_t traits = insn_row(in)->traits;
     const struct operand *ops = in->ops;
 
-    if (traits & IMPLICIT) /* PCMPxSTRI: the index goes to ECX */
+    if ((traits & IMPLICIT) && reg <= RBX) /* PCMPxSTRI: the index goes to ECX */
         return true;
     return (!(traits & READ0) && is_gpr(&ops[0]) && ops[0].reg == reg) ||
            ((traits & WRITE1) && is_gpr(&ops[1]) && ops[1].reg == reg);
@@ -111,7 +110,8 @@ static bool plan_borrow(const struct insn *in, struct copy_plan *plan)
  * RCX (shift counts, CH), RCX is lent; where it insists on no REX prefix (AH..BH with memory), the
  * host address goes to RCX, the only scratch without.
  */
-static bool plan_copy(const struct build *b, const struct insn *in, struct copy_plan *plan)
+static bool plan_copy(const struct build *b, const struct insn *in, bool grouped,
+                      struct copy_plan *plan)
 {
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         plan->lend_rcx = attempt == 1;
@@ -122,9 +122,13 @@ static bool plan_copy(const struct build *b, const struct insn *in, struct copy_
             plan->map.gpr[i] = b->contract->host[i];
         if (plan->lend_rcx)
             plan->map.gpr[RCX] = RCX;
-        plan->map.mem = plan->address_in_rcx
-                            ? (struct recode_mem){.base = TC, .index = NO_REG}
-                            : (struct recode_mem){.base = T0, .index = T1, .scale = 1};
+        if (plan->address_in_rcx)
+            plan->map.mem = (struct recode_mem){.base = TC, .index = NO_REG};
+        else if (grouped)
+            plan->map.mem =
+                (struct recode_mem){.base = HOST_GROUP, .index = NO_REG, .disp = (int32_t)in->disp};
+        else
+            plan->map.mem = (struct recode_mem){.base = T0, .index = T1, .scale = 1};
         if (!plan_borrow(in, plan))
             continue;
         plan->length = recode(in, &plan->map, plan->code);
@@ -138,30 +142,33 @@ static bool copy(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
     struct copy_plan plan;
+    const bool grouped = group_takes(b, in);
 
-    if (!plan_copy(b, in, &plan))
+    if (!plan_copy(b, in, grouped, &plan))
         return false;
-    if (in->has_mem)
-        build_memory(b, in, memory_size(in), memory_access(in));
+    if (grouped)
+        group_operand(b);
+    else if (in->has_mem)
+        build_memory(b, in, rules_memory_size(in), rules_memory_access(in));
     if (plan.address_in_rcx)
-        emit_lea(e, W64, TC, BUILD_OPERAND);
+        emit_lea(e, W64, TC, grouped ? BASE(HOST_GROUP, in->disp) : BUILD_OPERAND);
     if (plan.lend_rcx)
         emit_mov_rr(e, W64, RCX, HOST_RCX);
     for (unsigned i = 0; i < plan.borrowed_count; i++)
         (void)build_gpr_read(b, plan.borrowed[i], plan.scratch[i]);
     emit_bytes(e, plan.code, plan.length);
     for (unsigned i = 0; i < plan.borrowed_count; i++) {
-        if (writes_gpr(in, plan.borrowed[i]))
+        if (rules_writes_gpr(in, plan.borrowed[i]))
             build_gpr_write(b, plan.borrowed[i], 8, plan.scratch[i]);
     }
-    if (plan.lend_rcx && writes_gpr(in, RCX))
+    if (plan.lend_rcx && rules_writes_gpr(in, RCX))
         emit_mov_rr(e, W64, HOST_RCX, RCX);
     return true;
 }
 
 bool rule_native(struct build *b, const struct insn *in)
 {
-    if (in->has_mem && (memory_size(in) == 0 || memory_size(in) > 64))
+    if (in->has_mem && (rules_memory_size(in) == 0 || rules_memory_size(in) > 64))
         return false;
     return copy(b, in);
 }

@@ -254,8 +254,8 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     if (!interp_execute(cpu, &call->in, call->run))
         return go_on(tr, cpu);
     cpu->code_written = false; /* the listener has dropped the blocks */
-    if (block->dead || cpu->mode != block->key.mode || cpu->rip != block_rip(block, index + 1) ||
-        must_return(cpu) || must_interpret(cpu))
+    if (block->dead || cpu->mode != block->key.mode || block->no_resume >> (index + 1) % 64 & 1 ||
+        cpu->rip != block_rip(block, index + 1) || must_return(cpu) || must_interpret(cpu))
         return insn_row(&call->in)->traits & ENDS ? go_on_indirect(tr, cpu) : go_on(tr, cpu);
     /* Those that end a block may have moved CS to where it has a limit, or let interrupts in. */
     if ((insn_row(&call->in)->traits & ENDS) && (!(cpu->mode & MODE_CS_FLAT) || cpu_has_event(cpu)))
@@ -263,6 +263,20 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     if (tr->options.counted)
         cpu->icount += count - index - 1;
     return resume(tr, cpu, block->host + block->sites[index + 1].host);
+}
+
+/* A group that misses again and again (its range crosses a page, or holds one that may not be
+ * stored to) is worse than none. */
+static void ungroup(struct translator *tr, struct cpu *cpu, struct block *block)
+{
+    enum { MISSES_MAX = 100 };
+
+    if (!block->grouped || block->dead || ++block->misses < MISSES_MAX)
+        return;
+    fpu_leave(cpu); /* releasing code marks may free memory */
+    *runtime_no_group(tr, block->key.phys) = true;
+    tr->counters.ungrouped++;
+    cache_invalidate(tr->cache, block);
 }
 
 uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
@@ -275,8 +289,10 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
     uint64_t host;
 
     __builtin_memcpy(&kept, record + GLUE_RECORD_BYTES, sizeof(kept));
-    host = interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
     tr->counters.slow++;
+    if (kept == BLOCK_NO_CALL)
+        ungroup(tr, cpu, block);
+    host = interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
     tables_fill(cpu, missed);
     return host;
 }
@@ -604,6 +620,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"exits: host fault", r->host_faults},
         {"exits: kicked at a poll", r->stops},
         {"cold visits interpreted", r->cold},
+        {"blocks made again without groups", r->ungrouped},
         {"single steps", r->steps},
         {"untranslatable starts", r->untranslatable},
         {"blocks invalidated", c->invalidated},

@@ -30,7 +30,7 @@ enum { GLUE_RECORD_BYTES = 10 };
 
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
-    uint64_t steps, cold, untranslatable, code_stores;
+    uint64_t ungrouped, steps, cold, untranslatable, code_stores;
 };
 
 struct translator {
@@ -42,8 +42,14 @@ struct translator {
     struct cpu *cpu;       /* the attached CPU */
     uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
     bool bmi2;
-    uint8_t heat[1 << 14]; /* how often an untranslated address was met */
+    uint8_t heat[1 << 14];  /* how often an untranslated address was met */
+    bool no_group[1 << 14]; /* addresses whose blocks do better without groups */
 };
+
+static inline bool *runtime_no_group(struct translator *tr, physaddr_t phys)
+{
+    return &tr->no_group[(phys ^ phys >> 14) & (sizeof(tr->no_group) - 1)];
+}
 
 /* Called by glue.  Each answers with glue.leave, or with glue.reload after setting rt.resume. */
 uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record);

@@ -1,0 +1,22 @@
+/*
+ * translator/rules.h -- what rule files share about an instruction's operands.
+ */
+#ifndef RINGER_TRANSLATOR_RULES_H
+#define RINGER_TRANSLATOR_RULES_H
+
+#include "translator/build.h"
+
+/* Bytes of the memory operand, 0 when it is only an address or there is none. */
+unsigned rules_memory_size(const struct insn *in);
+/* Which access the instruction makes to it. */
+enum access rules_memory_access(const struct insn *in);
+/* Does the instruction, copied, change guest register `reg`?  (IMPLICIT rows: any of RAX..RBX.) */
+bool rules_writes_gpr(const struct insn *in, unsigned reg);
+
+bool rule_native(struct build *b, const struct insn *in);
+bool rule_simd(struct build *b, const struct insn *in);
+bool rule_x87(struct build *b, const struct insn *in);
+bool rule_lea(struct build *b, const struct insn *in);
+bool rule_nop(struct build *b, const struct insn *in);
+
+#endif
