@@ -32,10 +32,12 @@ if [ -z "${RINGER:-}" ]; then
         say "configuring the build in $build"
         cmake -S "$top" -B "$build" -G Ninja -DRINGER_TESTS=OFF > /dev/null
     fi
-    # Silent when there is nothing to do; output only when it takes time or fails.
-    if ! ninja -C "$build" -n ringer | grep -q 'no work to do'; then
+    if [ ! -x "$build/ringer" ]; then
         say "building (a minute or so)"
         cmake --build "$build" --target ringer >&2
+    else # up to date, most of the time
+        cmake --build "$build" --target ringer > "$build/quickstart.log" 2>&1 ||
+            { cat "$build/quickstart.log" >&2; fail "the build failed"; }
     fi
     RINGER=$build/ringer
 fi
