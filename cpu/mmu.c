@@ -263,12 +263,22 @@ static bool entry_set(struct cpu *cpu, struct walk_entry *entry, unsigned size, 
     return true;
 }
 
-/* Walk, check, set A and D.  On failure #PF is recorded. */
+/* Bits 63:47 equal.  The accesses of instructions are checked with their segment; this is for the
+ * CPU's own, whose tables may reach past the last canonical address. */
+static bool is_canonical(const struct cpu *cpu, linaddr_t linear)
+{
+    return !cpu_is_long(cpu) || (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+}
+
+/* Walk, check, set A and D.  On failure #PF is recorded, or #GP(0) for an address that is not
+ * canonical. */
 static bool walk_checked(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view,
                          struct walk *w)
 {
     const unsigned size = mmu_paging_mode(cpu)->entry_bytes;
 
+    if (!is_canonical(cpu, linear))
+        return fault_gp(cpu, 0);
     for (unsigned attempt = 0;; attempt++) {
         const enum walk_result result = walk(cpu, linear, w);
         bool kept = true;
@@ -309,7 +319,7 @@ bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
         *phys = a20_mask(cpu, linear);
         return true;
     }
-    if (walk(cpu, linear, &w) != WALK_OK)
+    if (!is_canonical(cpu, linear) || walk(cpu, linear, &w) != WALK_OK)
         return false;
     *phys = a20_mask(cpu, w.phys);
     return true;

@@ -492,6 +492,18 @@ static void canonical_faults(void **state)
     FAULTS(m, "\xff\x33", VEC_DF, 0); /* push [rbx]: #PF, and no stack for it */
 }
 
+/* A table that reaches into the hole between the halves: its entries there are not the low ones. */
+static void tables_end_at_the_hole(void **state)
+{
+    struct machine *m = *state;
+    struct cpu *cpu = m->cpu;
+
+    cpu->gdtr = (struct dtable){NONCANONICAL - 8, GDT_BYTES - 1};
+    assert_false(segment_load(cpu, ES, K_DATA));
+    assert_int_equal(cpu->fault.vector, VEC_GP);
+    assert_int_equal(cpu->fault.error, 0);
+}
+
 static void no_stack_without_canonical_rsp(void **state)
 {
     struct machine *m = *state;
@@ -840,6 +852,7 @@ int main(void)
         TEST(pcid),
         TEST(global_pages),
         TEST(canonical_faults),
+        TEST(tables_end_at_the_hole),
         TEST(no_stack_without_canonical_rsp),
         TEST(syscall_and_sysret),
         TEST(sysenter_from_both_modes),
