@@ -240,6 +240,8 @@ void cpu_update_breakpoints(struct cpu *cpu)
 
 uint64_t cpu_tsc(struct cpu *cpu)
 {
+    if (cpu->tsc_is_host)
+        return __builtin_ia32_rdtsc() - cpu->tsc_host_start + cpu->tsc_offset;
     fpu_leave(cpu);
     return cpu->ops->tsc(cpu->ops_ctx) + cpu->tsc_offset;
 }

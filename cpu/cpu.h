@@ -195,6 +195,11 @@ struct cpu {
     uint64_t mtrr_fixed[11], mtrr_var[16];
     uint64_t xcr0, xss, spec_ctrl;
 
+    /* Set by the board before the CPU first runs: the counter, without tsc_offset, is the host's
+     * less tsc_host_start, and ops->tsc need not be asked. */
+    uint64_t tsc_host_start;
+    bool tsc_is_host;
+
     /* The PAE page-directory pointers, loaded by MOV CR3. [SDM 3A 4.4.1] */
     uint64_t pdpte[4];
 

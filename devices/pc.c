@@ -135,6 +135,8 @@ static bool processor_create(struct pc *pc, char *message, size_t message_size)
         snprintf(message, message_size, "not enough host memory for the CPU");
         return false;
     }
+    pc->cpu->tsc_is_host = pc->host_tsc;
+    pc->cpu->tsc_host_start = pc->start_tsc;
     if (pc->config.accel != ACCEL_TRANSLATE)
         return true;
     pc->translator = translator_create(pc->mem, pc->config.translator);

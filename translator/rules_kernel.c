@@ -2,6 +2,7 @@
  * translator/rules_kernel.c -- what kernels use a lot and cannot be copied as it is.
  *
  *   mov_from_cr mov_from_seg push_seg swapgs   state that is in struct cpu
+ *   rdtsc                                      RDTSC and RDTSCP, where the host's counter will do
  *   stac clac                                  the same, and the block goes on in another mode
  *   cmpxchg_pair                               with RCX lent
  *   bit                                        BT, BTS, BTR, BTC with a bit number from a register
@@ -83,6 +84,61 @@ bool rule_swapgs(struct build *b, const struct insn *in)
     return true;
 }
 
+/* ---- time ---- */
+
+/* TC = bit `bit` of CR4.  Clobbers T2. */
+static void load_cr4_bit(struct emit *e, unsigned bit)
+{
+    emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(cr4)));
+    emit_rorx(e, W64, TC, TC, (uint8_t)(bit + 1)); /* to bit 63 */
+    emit_mov_ri(e, T2, 63);
+    emit_shrx(e, W64, TC, TC, T2);
+}
+
+/*
+ *     lfence                          ; RDTSCP only
+ *     rdtsc
+ *     rorx  rdx, rdx, 32
+ *     lea   rcx, [rax + rdx]
+ *     ...                             ; + tsc_offset - tsc_host_start
+ *     mov   eax, ecx
+ *     rorx  rdx, rcx, 32
+ *     mov   edx, edx
+ */
+bool rule_rdtsc(struct build *b, const struct insn *in)
+{
+    enum { RDTSC = 0x31 };
+    static const uint8_t lfence[] = {0x0f, 0xae, 0xe8}, rdtsc[] = {0x0f, 0x31};
+    struct emit *e = &b->e;
+    struct label allowed;
+
+    if (!b->cpu->tsc_is_host || !b->tr->bmi2)
+        return false;
+    if (!(b->mode & MODE_CPL0)) {
+        _Static_assert(CR4_TSD == 1u << 2, "the bit below");
+        load_cr4_bit(e, 2);
+        allowed = emit_jrcxz(e);
+        build_side_exit(b, emit_jmp(e));
+        emit_bind(e, allowed);
+    }
+    if (in->opcode != RDTSC)
+        emit_bytes(e, lfence, sizeof(lfence));
+    emit_bytes(e, rdtsc, sizeof(rdtsc));
+    emit_rorx(e, W64, RDX, RDX, 32);
+    emit_lea(e, W64, TC, INDEX(RAX, RDX, 1, 0));
+    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, AT_CPU(tsc_offset)));
+    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 0));
+    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, AT_CPU(tsc_host_start)));
+    emit_not(e, W64, T2);
+    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
+    emit_mov_rr(e, W32, RAX, TC);
+    emit_rorx(e, W64, RDX, TC, 32);
+    emit_mov_rr(e, W32, RDX, RDX);
+    if (in->opcode != RDTSC)
+        emit_mov_rm(e, W32, HOST_RCX, BASE(HOST_CPU, AT_CPU(tsc_aux)));
+    return true;
+}
+
 /* ---- STAC, CLAC ---- */
 
 /*
@@ -118,10 +174,6 @@ static void exit_in_mode(struct build *b, unsigned exit, uint32_t mode)
 /*
  * STAC.  The mode changes if CR4.SMAP is set, which is not in the key: an exit for each case.
  *
- *     mov   rcx, [cr4]
- *     rorx  rcx, rcx, 22              ; SMAP is bit 63
- *     mov   r11d, 63
- *     shrx  rcx, rcx, r11
  *     jrcxz no_smap
  */
 bool rule_stac(struct build *b, const struct insn *in)
@@ -134,11 +186,8 @@ bool rule_stac(struct build *b, const struct insn *in)
         return false;
     write_ac(e, true);
     if (!(b->mode & MODE_SMAP_AC)) {
-        _Static_assert(CR4_SMAP == 1u << 21, "rotated below");
-        emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(cr4)));
-        emit_rorx(e, W64, TC, TC, 22);
-        emit_mov_ri(e, T2, 63);
-        emit_shrx(e, W64, TC, TC, T2);
+        _Static_assert(CR4_SMAP == 1u << 21, "the bit below");
+        load_cr4_bit(e, 21);
         no_smap = emit_jrcxz(e);
         exit_in_mode(b, 1, b->mode | MODE_SMAP_AC);
         emit_bind(e, no_smap);

@@ -186,6 +186,14 @@ PROGRAM(16, stack16,
         "1: pusha\n push %ds\n pop %ax\n add %ax, %bp\n sub $4, %sp\n pusha\n popa\n"
         "popal\n pushal\n loop 1b\n");
 
+/* Time goes on, and is about what the CPU says; no flag changes. */
+PROGRAM(32, time32,
+        "mov $100, %ecx\n xor %edi, %edi\n xor %ebp, %ebp\n"
+        "1: mov %ecx, %ebx\n cmp $50, %ecx\n rdtsc\n adc $0, %ebp\n mov %eax, %esi\n"
+        "cmp $30, %ecx\n mov %edx, 0x20000\n rdtscp\n adc $0, %ebp\n xchg %ecx, %edi\n"
+        "sub %esi, %eax\n sbb 0x20000, %edx\n jc 2f\n or %edx, 0x20004\n mov %ebx, %ecx\n"
+        "loop 1b\n rdtsc\n hlt\n 2: ud2\n");
+
 struct machine {
     struct physmem *mem;
     struct cpu *cpu;
@@ -357,6 +365,27 @@ COMPARE(32, tables32, RUN_HALTED)
 COMPARE(64, tables64, RUN_HALTED)
 COMPARE(16, stack16, RUN_HALTED)
 
+static void test_time32(void **state)
+{
+    struct machine m;
+    uint64_t now, shown;
+
+    (void)state;
+    machine_open(&m, true, false);
+    machine_start(&m, 32, time32, (size_t)(time32_end - time32));
+    m.cpu->tsc_is_host = true;
+    m.cpu->tsc_host_start = 1ull << 40;
+    m.cpu->tsc_offset = 12345;
+    m.cpu->tsc_aux = 77;
+    assert_int_equal(machine_run(&m), RUN_HALTED);
+    now = cpu_tsc(m.cpu);
+    shown = m.cpu->gpr[RDX] << 32 | m.cpu->gpr[RAX];
+    assert_true(shown < now && now - shown < 1ull << 36);
+    assert_int_equal(m.cpu->gpr[RDI], 77);
+    assert_int_equal(m.cpu->gpr[RBP], 49 + 29);
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_tables32),
         cmocka_unit_test(test_tables64),
         cmocka_unit_test(test_stack16),
+        cmocka_unit_test(test_time32),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
