@@ -79,7 +79,8 @@ struct block {
     uint8_t insn_count;
     bool grouped;       /* some of its accesses share a probe */
     uint8_t misses;     /* of the inline TLB, in a grouped block */
-    uint64_t no_resume; /* bit i: instruction i cannot be entered from outside */
+    uint64_t no_resume; /* bit i: instruction i cannot be entered from outside; bit
+                           insn_count % 64: neither can the end (0 always can) */
     bool dead;          /* invalidated: unreachable, but may still be running */
 };
 

@@ -244,6 +244,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
         /* What ends a block may have changed what is mapped here. */
         if (insn_row(&d.insn[d.count - 1])->traits & ENDS)
             b.block->exits[0].checked = true;
+    } else { /* a RET to the next instruction finds no code behind the block's end */
+        b.block->no_resume |= 1ull << d.count % 64;
     }
     build_finish(&b);
     b.block->host_bytes = (uint32_t)(emit_here(&b.e) - b.block->checked_host);

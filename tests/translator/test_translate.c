@@ -90,6 +90,11 @@ PROGRAM(implicit_program, "mov $0x30000, %esi\n mov $0x62636400, %eax\n mov %eax
                           "mov %ebx, %eax\n mov %edi, %ecx\n"
                           "mul %ecx\n add %edx, %ebx\n dec %edi\n jnz 1b\n");
 
+/* The stack crosses a page, so that RET is interpreted; it leads to the next instruction. */
+PROGRAM(ret_to_next_program, "mov $0x21002, %esp\n call 1f\n1: pop %esi\n add $(3f-1b), %esi\n"
+                             "mov $200, %ecx\n2: inc %edx\n push %esi\n inc %ebx\n ret\n"
+                             "3: add %edx, %eax\n dec %ecx\n jnz 2b\n");
+
 struct machine {
     struct physmem *mem;
     struct cpu *cpu;
@@ -226,6 +231,7 @@ COMPARE(patch)
 COMPARE(string)
 COMPARE(crossing)
 COMPARE(implicit)
+COMPARE(ret_to_next)
 
 int main(void)
 {
@@ -235,7 +241,7 @@ int main(void)
         cmocka_unit_test(test_flags),    cmocka_unit_test(test_divide),
         cmocka_unit_test(test_vector),   cmocka_unit_test(test_patch),
         cmocka_unit_test(test_string),   cmocka_unit_test(test_crossing),
-        cmocka_unit_test(test_implicit),
+        cmocka_unit_test(test_implicit),  cmocka_unit_test(test_ret_to_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
