@@ -43,9 +43,8 @@ static void test_memory_sizes(void **state)
         const char *line;
         uint64_t mib;
     } cases[] = {
-        {"", 128},          {"-m 512", 512},       {"-m 512M", 512}, {"-m 1G", 1024},
-        {"-m 1g", 1024},    {"-m size=64", 64},    {"-m 1T", 1 << 20}, {"-m 2048K", 2},
-        {"--m 16", 16},
+        {"", 128},          {"-m 512", 512},    {"-m 512M", 512}, {"-m 1G", 1024}, {"-m 1g", 1024},
+        {"-m size=64", 64}, {"-m 1T", 1 << 20}, {"-m 2048K", 2},  {"--m 16", 16},
     };
     struct options options;
 
@@ -211,10 +210,8 @@ static void test_the_rest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_sizes),
-        cmocka_unit_test(test_errors_name_the_option),
-        cmocka_unit_test(test_serial_ports),
-        cmocka_unit_test(test_acceleration),
+        cmocka_unit_test(test_memory_sizes), cmocka_unit_test(test_errors_name_the_option),
+        cmocka_unit_test(test_serial_ports), cmocka_unit_test(test_acceleration),
         cmocka_unit_test(test_the_rest),
     };
 
