@@ -7,7 +7,7 @@
 #
 # Packages are installed with root's rights (sudo when run by a user).  Everything that is made goes
 # to build/ here and to ${XDG_CACHE_HOME:-~/.cache}/ringer; a second run finds it there.
-# RINGER_KERNEL=686-pae chooses the other kernel; RINGER names another ringer to run.
+# RINGER_KERNEL=686-pae or =amd64 chooses another kernel; RINGER names another ringer to run.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -42,11 +42,15 @@ if [ -z "${RINGER:-}" ]; then
     RINGER=$build/ringer
 fi
 
-guest=$(sh "$top/loader/guest/get.sh" "vmlinuz-$kernel" initrd.gz)
+case $kernel in
+amd64) initrd=initrd-amd64.gz ;;
+*) initrd=initrd.gz ;;
+esac
+guest=$(sh "$top/loader/guest/get.sh" "vmlinuz-$kernel" $initrd)
 
 if [ -z "$command" ]; then
     say "booting Debian's $kernel kernel; poweroff -f ends it, Ctrl-A x quits"
-    exec "$RINGER" -m 512 -kernel "$guest/vmlinuz-$kernel" -initrd "$guest/initrd.gz" \
+    exec "$RINGER" -m 512 -kernel "$guest/vmlinuz-$kernel" -initrd "$guest/$initrd" \
         -append "console=ttyS0" -nographic
 fi
 
@@ -57,7 +61,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 printf '%s\n' "$command" > "$work/command"
 (cd "$work" && echo command | cpio -o -H newc --quiet | gzip -n > command.gz)
-cat "$guest/initrd.gz" "$work/command.gz" > "$work/initrd.gz"
+cat "$guest/$initrd" "$work/command.gz" > "$work/initrd.gz"
 mkfifo "$work/errors"
 cat "$work/errors" >&2 &
 "$RINGER" -m 512 -kernel "$guest/vmlinuz-$kernel" -initrd "$work/initrd.gz" \

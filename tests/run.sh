@@ -28,7 +28,7 @@ build() # DIRECTORY CMAKE-OPTION...
 build tests -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release
 build sanitize -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRINGER_SANITIZE=ON \
     -DRINGER_FUZZ=ON
-sh "$top/loader/guest/get.sh" > /dev/null
+sh "$top/loader/guest/get.sh" vmlinuz-686 vmlinuz-686-pae initrd.gz vmlinuz-amd64 initrd-amd64.gz > /dev/null
 
 status=0
 echo "ringer: tests with sanitizers" >&2

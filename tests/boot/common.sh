@@ -8,7 +8,7 @@ set -eu
 
 RINGER=${RINGER:?the program to test}
 loader=$(cd "$(dirname "$0")/../../loader" && pwd)
-guest=$(sh "$loader/guest/get.sh")
+guest=$(sh "$loader/guest/get.sh" vmlinuz-686 vmlinuz-686-pae initrd.gz vmlinuz-amd64 initrd-amd64.gz)
 work=$(mktemp -d)
 out=$work/out err=$work/err
 pid=
@@ -45,7 +45,11 @@ start_kernel()
 {
     flavour=$1
     shift
-    start -m 512 -kernel "$guest/vmlinuz-$flavour" -initrd "$guest/initrd.gz" \
+    case $flavour in
+    amd64) initrd=initrd-amd64.gz ;;
+    *) initrd=initrd.gz ;;
+    esac
+    start -m 512 -kernel "$guest/vmlinuz-$flavour" -initrd "$guest/$initrd" \
         -append "console=ttyS0" -nographic "$@"
 }
 
