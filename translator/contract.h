@@ -85,6 +85,7 @@ struct rt {
     uint64_t target;           /* where an indirect CALL goes once it has pushed */
     uint64_t value;            /* what a PUSH or CALL carries over its probe */
     uint64_t t0;               /* T0 at the side exit: linear address of the missed access */
+    uint32_t code_mode[TLB_VIEWS]; /* whose code ids are in each view */
     struct block *fault_block; /* set by the host-fault handler */
     uint32_t fault_insn;
     uint32_t log_count;

@@ -92,6 +92,27 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
     rt->addend[view][index] = entry->addend;
 }
 
+/*
+ * The code ids of a view are those of one mode.  A mode that shares the view (another base of DS,
+ * CR0.TS set, CPL 1) would otherwise find the id of a page that it has not entered yet, and through
+ * the jump cache a block that was made for the mode before.
+ */
+static void drop_other_modes(struct cpu *cpu, enum tlb_view view)
+{
+    struct rt *rt = rt_of(cpu);
+
+    if (rt->code_mode[view] == cpu->mode)
+        return;
+    rt->code_mode[view] = cpu->mode;
+    for (uint32_t i = 0; i < rt->log_count; i++) {
+        const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
+
+        if ((rt->log[i] & RT_LOG_CODE) && (rt->log[i] >> RT_INDEX_BITS & 3) == view &&
+            rt->code_id[view][index] != 0)
+            rt->code_id[view][index] = RT_NO_CODE;
+    }
+}
+
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
 {
     struct rt *rt = rt_of(cpu);
@@ -99,6 +120,7 @@ void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
     const uint32_t index = entry_index(linear);
     const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
+    drop_other_modes(cpu, view);
     set_global(rt, view, index,
                cpu->tlb.entries[view][slot].tag_exec == (linear & PAGE_MASK) &&
                    cpu->tlb.global[view][slot]);

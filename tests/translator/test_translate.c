@@ -95,6 +95,19 @@ PROGRAM(ret_to_next_program, "mov $0x21002, %esp\n call 1f\n1: pop %esi\n add $(
                              "mov $200, %ecx\n2: inc %edx\n push %esi\n inc %ebx\n ret\n"
                              "3: add %edx, %eax\n dec %ecx\n jnz 2b\n");
 
+/* Hot code in another page, reached through the jump cache, after DS has got another base. */
+PROGRAM(mode_change_program,
+        "movl $0x0000ffff, 0x31008\n movl $0x00cf9b00, 0x3100c\n movl $0x0000ffff, 0x31010\n"
+        "movl $0x00cf9300, 0x31014\n movl $0x0000ffff, 0x31018\n movl $0x00cf9304, 0x3101c\n"
+        "movw $0x1f, 0x31030\n movl $0x31000, 0x31032\n lgdt 0x31030\n"
+        "movl $0x000100a1, 0x50000\n movw $0xc300, 0x50004\n" /* mov 0x100, %eax; ret */
+        "movl $0x1111, 0x100\n movl $0x2222, 0x40100\n mov $0x50000, %edi\n mov $20, %ebp\n"
+        "1: mov $0x10, %ecx\n mov %ecx, %ds\n mov $4, %esi\n"
+        "2: call *%edi\n add %eax, %ebx\n dec %esi\n jnz 2b\n"
+        "mov $0x18, %ecx\n mov %ecx, %ds\n mov $4, %esi\n"
+        "3: call *%edi\n add %eax, %edx\n dec %esi\n jnz 3b\n"
+        "dec %ebp\n jnz 1b\n");
+
 struct machine {
     struct physmem *mem;
     struct cpu *cpu;
@@ -232,6 +245,7 @@ COMPARE(string)
 COMPARE(crossing)
 COMPARE(implicit)
 COMPARE(ret_to_next)
+COMPARE(mode_change)
 
 int main(void)
 {
@@ -242,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_vector),   cmocka_unit_test(test_patch),
         cmocka_unit_test(test_string),   cmocka_unit_test(test_crossing),
         cmocka_unit_test(test_implicit),  cmocka_unit_test(test_ret_to_next),
+        cmocka_unit_test(test_mode_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
