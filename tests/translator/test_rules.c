@@ -186,6 +186,13 @@ PROGRAM(16, stack16,
         "1: pusha\n push %ds\n pop %ax\n add %ax, %bp\n sub $4, %sp\n pusha\n popa\n"
         "popal\n pushal\n loop 1b\n");
 
+/* Indirect transfers to the next instruction: once in their own way, before in the handler's. */
+PROGRAM(64, next64,
+        "mov $40, %ecx\n 1: lea 2f(%rip), %rax\n jmp *%rax\n 2: inc %ebp\n"
+        "lea 3f(%rip), %rax\n push %rax\n ret\n 3: add %ecx, %ebp\n"
+        "lea 4f(%rip), %rax\n call *%rax\n 4: pop %rbx\n add %ebx, %ebp\n"
+        "dec %ecx\n jnz 1b\n");
+
 /* Time goes on, and is about what the CPU says; no flag changes. */
 PROGRAM(32, time32,
         "mov $100, %ecx\n xor %edi, %edi\n xor %ebp, %ebp\n"
@@ -364,6 +371,7 @@ COMPARE(64, bits64, RUN_SHUTDOWN)
 COMPARE(32, tables32, RUN_HALTED)
 COMPARE(64, tables64, RUN_HALTED)
 COMPARE(16, stack16, RUN_HALTED)
+COMPARE(64, next64, RUN_HALTED)
 
 static void test_time32(void **state)
 {
@@ -413,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_tables64),
         cmocka_unit_test(test_stack16),
         cmocka_unit_test(test_time32),
+        cmocka_unit_test(test_next64),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
