@@ -8,8 +8,17 @@
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
 
+static struct cpu *rt_cpu(struct rt *rt)
+{
+    return (struct cpu *)((char *)rt - offsetof(struct cpu, translator_area));
+}
+
 static void log_entry(struct rt *rt, enum tlb_view view, uint32_t index, uint32_t kind)
 {
+    /* `addend` tells a data entry that is in the log, but is 0 as well for the one page that the
+     * guest has mapped at its host address: that one may come again and again. */
+    if (rt->log_count == sizeof(rt->log) / sizeof(rt->log[0]))
+        tables_flush(rt_cpu(rt), false);
     rt->log[rt->log_count++] = kind | (uint32_t)view << RT_INDEX_BITS | index;
 }
 
