@@ -155,18 +155,26 @@ void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
     }
 }
 
+/* An address with another index: nothing that is looked up here matches, not even the last one of
+ * the address space, which a CALL must not find before its push. */
+static struct jump_entry empty_entry(uint32_t index, uint64_t empty)
+{
+    return (struct jump_entry){-((uint64_t)(index ^ 1) + 1), empty};
+}
+
 void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empty)
 {
     struct rt *rt = rt_of(cpu);
 
     if (block != NULL) {
-        struct jump_entry *entry = &rt->jumps[block->key.linear & (RT_ENTRIES - 1)];
+        const uint32_t index = block->key.linear & (RT_ENTRIES - 1);
+        struct jump_entry *entry = &rt->jumps[index];
 
         if (entry->host == block->checked_host)
-            *entry = (struct jump_entry){0, empty};
+            *entry = empty_entry(index, empty);
         return;
     }
     for (uint32_t i = 0; i < RT_ENTRIES; i++)
-        rt->jumps[i] = (struct jump_entry){0, empty};
+        rt->jumps[i] = empty_entry(i, empty);
     tables_flush(cpu, false);
 }
