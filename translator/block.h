@@ -39,12 +39,19 @@ struct block_key {
 /* A direct jump out of a block.  Unlinked it goes to its stub, which asks the dispatcher. */
 struct block_exit {
     struct block *from;
-    struct block *to;        /* linked target, or NULL */
-    struct block_exit *next; /* other exits linked to the same target */
-    uint8_t *jump;           /* rel32 field to patch, writable alias; NULL: exit not used */
-    bool checked;            /* to another page: enters the target where it checks its page */
-    uint64_t stub;           /* host address for the unlinked state */
-    linaddr_t target;        /* offset in CS */
+    struct block *to;         /* linked target, or NULL */
+    struct block_exit *next;  /* other exits linked to the same target */
+    struct block_exit **link; /* what points here */
+    uint8_t *jump;            /* rel32 field to patch, writable alias; NULL: exit not used */
+    bool checked;             /* to another page: enters the target where it checks its page */
+    uint64_t stub;            /* host address for the unlinked state */
+    linaddr_t target;         /* offset in CS */
+};
+
+/* Membership in a list that can be left without a walk. */
+struct block_node {
+    struct block *block;
+    struct block_node *next, **link; /* link: what points here */
 };
 
 /* Where each guest instruction is. */
@@ -62,8 +69,7 @@ enum { BLOCK_NO_CALL = 0xffff };
 
 struct block {
     struct block_key key;
-    struct block *hash_next;
-    struct block *page_next; /* other blocks of the same physical page */
+    struct block_node by_key, by_page; /* in the cache's tables */
     struct block_exit *incoming;
     struct block_exit exits[BLOCK_EXITS];
     const struct block_site *sites; /* insn_count + 1; the last is the end */
@@ -72,10 +78,10 @@ struct block {
     uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
     uint32_t host_bytes;            /* from checked_host */
     uint32_t page_id;
-    uint16_t guest_bytes;         /* in the page of key.phys */
-    uint16_t next_bytes;          /* of its one instruction, in the next page */
-    physaddr_t next_phys;         /* where that page is, when next_bytes is not 0 */
-    struct block *next_page_next; /* other blocks that end in that page */
+    uint16_t guest_bytes; /* in the page of key.phys */
+    uint16_t next_bytes;  /* of its one instruction, in the next page */
+    physaddr_t next_phys; /* where that page is, when next_bytes is not 0 */
+    struct block_node by_next_page;
     uint8_t insn_count;
     bool grouped;       /* some of its accesses share a probe */
     uint8_t misses;     /* of the inline TLB, in a grouped block */

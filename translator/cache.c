@@ -49,9 +49,9 @@ struct cache {
     uint32_t reserved; /* glue, before the first region */
     struct region regions[REGIONS];
     unsigned region_count, current;
-    struct block *hash[1 << HASH_BITS];
-    struct block *pages[1 << PAGE_HASH_BITS];
-    struct block *next_pages[1 << PAGE_HASH_BITS]; /* blocks that end in the page */
+    struct block_node *hash[1 << HASH_BITS];
+    struct block_node *pages[1 << PAGE_HASH_BITS];
+    struct block_node *next_pages[1 << PAGE_HASH_BITS]; /* blocks that end in the page */
     struct page_id ids[1 << ID_HASH_BITS];
     uint32_t next_id;
     struct cache_counters counters;
@@ -161,17 +161,32 @@ void cache_reserve_end(struct cache *cache, const struct emit *e)
     }
 }
 
+/* ---- lists ---- */
+
+static void node_insert(struct block_node **list, struct block_node *node, struct block *block)
+{
+    *node = (struct block_node){.block = block, .next = *list, .link = list};
+    if (node->next != NULL)
+        node->next->link = &node->next;
+    *list = node;
+}
+
+static void node_remove(struct block_node *node)
+{
+    *node->link = node->next;
+    if (node->next != NULL)
+        node->next->link = node->link;
+}
+
 /* ---- links ---- */
 
 static void unlink_exit(struct cache *cache, struct block_exit *exit)
 {
-    struct block_exit **at;
-
     if (exit->to == NULL)
         return;
-    for (at = &exit->to->incoming; *at != exit; at = &(*at)->next)
-        ;
-    *at = exit->next;
+    *exit->link = exit->next;
+    if (exit->next != NULL)
+        exit->next->link = exit->link;
     exit->to = NULL;
     patch(exit->jump, (uint32_t)(exit->stub - (executable(cache, exit->jump) + 4)));
     cache->counters.unchains++;
@@ -186,6 +201,9 @@ void cache_link(struct cache *cache, struct block_exit *exit, struct block *to)
                                  (executable(cache, exit->jump) + 4)));
     exit->to = to;
     exit->next = to->incoming;
+    exit->link = &to->incoming;
+    if (exit->next != NULL)
+        exit->next->link = &exit->next;
     to->incoming = exit;
     cache->counters.chains++;
 }
@@ -194,28 +212,19 @@ void cache_link(struct cache *cache, struct block_exit *exit, struct block *to)
 
 void cache_invalidate(struct cache *cache, struct block *block)
 {
-    struct block **at;
-
     if (block->dead)
         return;
     block->dead = true;
     cache->counters.invalidated++;
-    for (at = &cache->hash[key_hash(&block->key)]; *at != block; at = &(*at)->hash_next)
-        ;
-    *at = block->hash_next;
-    for (at = &cache->pages[page_hash(block->key.phys)]; *at != block; at = &(*at)->page_next)
-        ;
-    *at = block->page_next;
+    node_remove(&block->by_key);
+    node_remove(&block->by_page);
     while (block->incoming != NULL)
         unlink_exit(cache, block->incoming);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         unlink_exit(cache, &block->exits[i]);
     physmem_code_release(cache->mem, block->key.phys, block->guest_bytes);
     if (block->next_bytes != 0) {
-        for (at = &cache->next_pages[page_hash(block->next_phys)]; *at != block;
-             at = &(*at)->next_page_next)
-            ;
-        *at = block->next_page_next;
+        node_remove(&block->by_next_page);
         physmem_code_release(cache->mem, block->next_phys, block->next_bytes);
     }
     if (cache->drop != NULL)
@@ -227,15 +236,19 @@ void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
     const physaddr_t end = gpa + size;
 
     for (physaddr_t page = gpa & PAGE_MASK; page < end; page += PAGE_SIZE) {
-        struct block *next;
+        struct block_node *next;
 
-        for (struct block *b = cache->pages[page_hash(page)]; b != NULL; b = next) {
-            next = b->page_next;
+        for (struct block_node *n = cache->pages[page_hash(page)]; n != NULL; n = next) {
+            struct block *b = n->block;
+
+            next = n->next;
             if (b->key.phys < end && b->key.phys + b->guest_bytes > gpa)
                 cache_invalidate(cache, b);
         }
-        for (struct block *b = cache->next_pages[page_hash(page)]; b != NULL; b = next) {
-            next = b->next_page_next;
+        for (struct block_node *n = cache->next_pages[page_hash(page)]; n != NULL; n = next) {
+            struct block *b = n->block;
+
+            next = n->next;
             if (b->next_phys < end && b->next_phys + b->next_bytes > gpa)
                 cache_invalidate(cache, b);
         }
@@ -307,16 +320,11 @@ void cache_commit(struct cache *cache, struct block *block, const struct emit *e
 
     r->used = ((uint32_t)(e->at - cache->rw) + 15) & ~15u;
     r->block_count++;
-    block->hash_next = cache->hash[hash];
-    cache->hash[hash] = block;
-    block->page_next = cache->pages[page];
-    cache->pages[page] = block;
+    node_insert(&cache->hash[hash], &block->by_key, block);
+    node_insert(&cache->pages[page], &block->by_page, block);
     physmem_code_mark(cache->mem, block->key.phys, block->guest_bytes);
     if (block->next_bytes != 0) {
-        const uint32_t next = page_hash(block->next_phys);
-
-        block->next_page_next = cache->next_pages[next];
-        cache->next_pages[next] = block;
+        node_insert(&cache->next_pages[page_hash(block->next_phys)], &block->by_next_page, block);
         physmem_code_mark(cache->mem, block->next_phys, block->next_bytes);
     }
     cache->counters.translations++;
@@ -328,7 +336,9 @@ void cache_commit(struct cache *cache, struct block *block, const struct emit *e
 struct block *cache_find(struct cache *cache, const struct block_key *key)
 {
     cache->counters.lookups++;
-    for (struct block *b = cache->hash[key_hash(key)]; b != NULL; b = b->hash_next) {
+    for (struct block_node *n = cache->hash[key_hash(key)]; n != NULL; n = n->next) {
+        struct block *b = n->block;
+
         if (b->key.phys == key->phys && b->key.linear == key->linear &&
             b->key.cs_base == key->cs_base && b->key.mode == key->mode) {
             cache->counters.lookup_hits++;
