@@ -20,9 +20,10 @@
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
 #include "cpu/segment.h"
+#include "tests/translator/machine.h"
 #include "translator/translator.h"
 
-enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000, TABLES_AT = 0x1000 };
+enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000, TABLES_AT = 0x1000, CACHE = 1 << 20 };
 
 #define PROGRAM(bits, name, text)                                                     \
     extern const uint8_t name[], name##_end[];                                        \
@@ -201,68 +202,6 @@ PROGRAM(32, time32,
         "sub %esi, %eax\n sbb 0x20000, %edx\n jc 2f\n or %edx, 0x20004\n mov %ebx, %ecx\n"
         "loop 1b\n rdtsc\n hlt\n 2: ud2\n");
 
-struct machine {
-    struct physmem *mem;
-    struct cpu *cpu;
-    struct cpu_model model;
-    struct translator *tr;
-};
-
-static uint32_t io_read(void *ctx, uint16_t port, unsigned size)
-{
-    (void)ctx;
-    (void)port;
-    (void)size;
-    return ~0u;
-}
-static void io_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
-{
-    (void)ctx;
-    (void)port;
-    (void)size;
-    (void)value;
-}
-static uint64_t tsc(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-static void machine_shutdown(void *ctx)
-{
-    (void)ctx;
-}
-static const struct cpu_ops ops = {
-    .io_read = io_read, .io_write = io_write, .tsc = tsc, .shutdown = machine_shutdown};
-
-static void machine_open(struct machine *m, bool translate, bool no_chain)
-{
-    const struct translator_options options = {.cache_bytes = 1 << 20, .no_chain = no_chain};
-    char message[256];
-
-    memset(m, 0, sizeof(*m));
-    m->mem = physmem_create(MEMORY, 36);
-    assert_non_null(m->mem);
-    assert_int_equal(physmem_map(m->mem, 0, MEMORY, 0, true), 0);
-    assert_true(cpu_model_parse("max", 1000000000, &m->model, message, sizeof(message)));
-    m->cpu = cpu_create(m->mem, &m->model, &ops, NULL);
-    assert_non_null(m->cpu);
-    if (translate) {
-        m->tr = translator_create(m->mem, &options);
-        assert_non_null(m->tr);
-        assert_int_equal(translator_attach(m->tr, m->cpu), 0);
-    }
-}
-
-static void machine_close(struct machine *m)
-{
-    if (m->tr != NULL) {
-        translator_detach(m->tr, m->cpu);
-        translator_destroy(m->tr);
-    }
-    cpu_destroy(m->cpu);
-    physmem_destroy(m->mem);
-}
-
 /* RAM at its own addresses in 4 KiB pages; the last MiB belongs to the user. */
 static void make_page_tables(struct machine *m)
 {
@@ -324,8 +263,10 @@ static void compare(unsigned bits, const uint8_t *code, const uint8_t *end, enum
     struct machine a, b;
 
     for (unsigned no_chain = 0; no_chain < 2; no_chain++) {
-        machine_open(&a, false, false);
-        machine_open(&b, true, no_chain);
+        const struct translator_options options = {.cache_bytes = CACHE, .no_chain = no_chain};
+
+        machine_open(&a, MEMORY, NULL);
+        machine_open(&b, MEMORY, &options);
         machine_start(&a, bits, code, (size_t)(end - code));
         machine_start(&b, bits, code, (size_t)(end - code));
         assert_int_equal(machine_run(&a), expected);
@@ -375,11 +316,12 @@ COMPARE(64, next64, RUN_HALTED)
 
 static void test_time32(void **state)
 {
+    const struct translator_options options = {.cache_bytes = CACHE};
     struct machine m;
     uint64_t now, shown;
 
     (void)state;
-    machine_open(&m, true, false);
+    machine_open(&m, MEMORY, &options);
     machine_start(&m, 32, time32, (size_t)(time32_end - time32));
     m.cpu->tsc_is_host = true;
     m.cpu->tsc_host_start = 1ull << 40;

@@ -16,6 +16,7 @@
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
 #include "cpu/segment.h"
+#include "tests/translator/machine.h"
 #include "translator/translator.h"
 
 enum { MEMORY = 16 << 20, CODE_AT = 0x10000, STACK_AT = 0x20000, DATA_AT = 0x30000 };
@@ -108,68 +109,6 @@ PROGRAM(mode_change_program,
         "3: call *%edi\n add %eax, %edx\n dec %esi\n jnz 3b\n"
         "dec %ebp\n jnz 1b\n");
 
-struct machine {
-    struct physmem *mem;
-    struct cpu *cpu;
-    struct cpu_model model;
-    struct translator *tr;
-};
-
-static uint32_t io_read(void *ctx, uint16_t port, unsigned size)
-{
-    (void)ctx;
-    (void)port;
-    (void)size;
-    return ~0u;
-}
-static void io_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
-{
-    (void)ctx;
-    (void)port;
-    (void)size;
-    (void)value;
-}
-static uint64_t tsc(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-static void machine_shutdown(void *ctx)
-{
-    (void)ctx;
-}
-static const struct cpu_ops ops = {
-    .io_read = io_read, .io_write = io_write, .tsc = tsc, .shutdown = machine_shutdown};
-
-static void machine_open(struct machine *m, bool translate,
-                         const struct translator_options *options)
-{
-    char message[256];
-
-    memset(m, 0, sizeof(*m));
-    m->mem = physmem_create(MEMORY, 36);
-    assert_non_null(m->mem);
-    assert_int_equal(physmem_map(m->mem, 0, MEMORY, 0, true), 0);
-    assert_true(cpu_model_parse("max", 1000000000, &m->model, message, sizeof(message)));
-    m->cpu = cpu_create(m->mem, &m->model, &ops, NULL);
-    assert_non_null(m->cpu);
-    if (translate) {
-        m->tr = translator_create(m->mem, options);
-        assert_non_null(m->tr);
-        assert_int_equal(translator_attach(m->tr, m->cpu), 0);
-    }
-}
-
-static void machine_close(struct machine *m)
-{
-    if (m->tr != NULL) {
-        translator_detach(m->tr, m->cpu);
-        translator_destroy(m->tr);
-    }
-    cpu_destroy(m->cpu);
-    physmem_destroy(m->mem);
-}
-
 static void machine_start(struct machine *m, const uint8_t *code, size_t size)
 {
     struct cpu *cpu = m->cpu;
@@ -210,8 +149,8 @@ static void compare(const uint8_t *code, const uint8_t *end)
         {0}, {.no_chain = true}, {.no_bmi2 = true}, {.no_bmi2 = true, .no_chain = true}};
 
     for (unsigned i = 0; i < sizeof(variants) / sizeof(variants[0]); i++) {
-        machine_open(&a, false, NULL);
-        machine_open(&b, true, &variants[i]);
+        machine_open(&a, MEMORY, NULL);
+        machine_open(&b, MEMORY, &variants[i]);
         machine_start(&a, code, (size_t)(end - code));
         machine_start(&b, code, (size_t)(end - code));
         machine_run(&a);
@@ -250,12 +189,12 @@ COMPARE(mode_change)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loop),     cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_stack),    cmocka_unit_test(test_shift),
-        cmocka_unit_test(test_flags),    cmocka_unit_test(test_divide),
-        cmocka_unit_test(test_vector),   cmocka_unit_test(test_patch),
-        cmocka_unit_test(test_string),   cmocka_unit_test(test_crossing),
-        cmocka_unit_test(test_implicit),  cmocka_unit_test(test_ret_to_next),
+        cmocka_unit_test(test_loop),        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_stack),       cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_flags),       cmocka_unit_test(test_divide),
+        cmocka_unit_test(test_vector),      cmocka_unit_test(test_patch),
+        cmocka_unit_test(test_string),      cmocka_unit_test(test_crossing),
+        cmocka_unit_test(test_implicit),    cmocka_unit_test(test_ret_to_next),
         cmocka_unit_test(test_mode_change),
     };
 
