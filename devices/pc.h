@@ -14,12 +14,22 @@
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
 #include "devices/backend.h"
+#include "devices/block.h"
 #include "devices/clock.h"
 
 struct pc;
 struct translator_options; /* translator/translator.h */
 
 enum pc_accel { ACCEL_TRANSLATE, ACCEL_INTERPRET };
+
+/* A drive that is plugged in.  Its backend outlives the machine. */
+struct pc_drive {
+    struct block_backend *backend; /* NULL: no drive.  A drive without a medium has a backend */
+    bool is_cdrom;                 /* IDE only: an ATAPI CD-ROM, else an ATA disk */
+    const char *serial;            /* at most 20 characters; NULL: one made from the place */
+    const char *model;             /* at most 40; NULL: a name of our own */
+    struct block_geometry geometry; /* disks; all 0: by partition table and size */
+};
 
 struct pc_config {
     uint64_t ram_bytes;
@@ -35,6 +45,8 @@ struct pc_config {
     uint64_t rtc_epoch_s;   /* seconds since 1970 that the RTC shows at power-on */
     bool no_vga;
     struct char_backend *serial[4]; /* COM1..COM4 or NULL */
+    struct pc_drive ide[2][2];      /* primary, secondary; master, slave */
+    struct pc_drive floppy[2];      /* A, B */
     struct char_backend *debugcon;  /* port debugcon_port (0: 0x402), or NULL */
     uint16_t debugcon_port;
     bool debug_exit;        /* isa-debug-exit */
