@@ -1,13 +1,14 @@
 #!/bin/sh
 # boot.sh [RUNS]: the time from starting the program until the guest, a Debian kernel with a busybox
-# initrd, has reached user space and switched itself off: Ringer and qemu-system-i386 -accel tcg by
-# turns, same kernel, same initrd, same options.  Prints each run, both medians and their ratio.
-# RINGER_KERNEL=686-pae takes the other kernel, RINGER another program.
+# initrd, has reached user space and switched itself off: Ringer and qemu-system-x86_64 -accel tcg by
+# turns, same kernel, same initrd, same options; one row for Debian's amd64 kernel, one for its 686.
+# Prints each run, the medians and their ratios.
+# RINGER_KERNEL="686-pae ..." takes other kernels, RINGER another program.
 set -eu
 
 runs=${1:-5}
 top=$(cd "$(dirname "$0")/.." && pwd)
-kernel=${RINGER_KERNEL:-686}
+kernels=${RINGER_KERNEL:-amd64 686}
 
 sh "$top/loader/guest/install.sh" qemu-system-x86 cpio gzip seabios gcc libc6-dev cmake \
     ninja-build pkg-config libcapstone-dev libelf-dev
@@ -16,14 +17,23 @@ if [ -z "${RINGER:-}" ]; then
     cmake --build "$top/build" --target ringer > /dev/null
     RINGER=$top/build/ringer
 fi
-guest=$(sh "$top/loader/guest/get.sh" "vmlinuz-$kernel" initrd.gz)
 
+initrd_of()
+{
+    case $1 in
+    amd64) echo initrd-amd64.gz ;;
+    *) echo initrd.gz ;;
+    esac
+}
+
+for kernel in $kernels; do
+    guest=$(sh "$top/loader/guest/get.sh" "vmlinuz-$kernel" "$(initrd_of "$kernel")")
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 echo true > "$work/command"
 (cd "$work" && echo command | cpio -o -H newc --quiet | gzip -n > command.gz)
-cat "$guest/initrd.gz" "$work/command.gz" > "$work/initrd.gz"
 
 # boot PROGRAM ACCEL: milliseconds of one boot.
 boot()
@@ -49,18 +59,32 @@ boot()
 
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-echo "boot of Debian's $kernel kernel to user space and off, $runs runs each, milliseconds"
-echo "  ringer  qemu"
-run=0
-while [ $run -lt "$runs" ]; do
-    ringer=$(boot "$RINGER" translate)
-    qemu=$(boot qemu-system-i386 tcg)
-    echo "$ringer" >> "$work/ringer"
-    echo "$qemu" >> "$work/qemu"
-    printf '  %6d  %6d\n' "$ringer" "$qemu"
-    run=$((run + 1))
+# row KERNEL: runs by turns; leaves "KERNEL OURS THEIRS RATIO" in $work/table.
+row()
+{
+    kernel=$1
+    cat "$guest/$(initrd_of "$kernel")" "$work/command.gz" > "$work/initrd.gz"
+    : > "$work/ringer"
+    : > "$work/qemu"
+    echo "boot of Debian's $kernel kernel to user space and off, $runs runs each, milliseconds"
+    echo "  ringer  qemu"
+    run=0
+    while [ $run -lt "$runs" ]; do
+        ringer=$(boot "$RINGER" translate)
+        qemu=$(boot qemu-system-x86_64 tcg)
+        echo "$ringer" >> "$work/ringer"
+        echo "$qemu" >> "$work/qemu"
+        printf '  %6d  %6d\n' "$ringer" "$qemu"
+        run=$((run + 1))
+    done
+    ours=$(median "$work/ringer")
+    theirs=$(median "$work/qemu")
+    printf '%-8s  %6d  %6d  %5.2f\n' "$kernel" "$ours" "$theirs" \
+        "$(awk "BEGIN { print $ours / $theirs }")" >> "$work/table"
+}
+
+for kernel in $kernels; do
+    row "$kernel"
 done
-ours=$(median "$work/ringer")
-theirs=$(median "$work/qemu")
-printf 'median: ringer %d ms, qemu %d ms, ratio %s\n' "$ours" "$theirs" \
-    "$(awk "BEGIN { printf \"%.2f\", $ours / $theirs }")"
+echo "medians   ringer    qemu  ratio"
+cat "$work/table"

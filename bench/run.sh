@@ -1,7 +1,7 @@
 #!/bin/sh
 # The benchmarks: sh bench/run.sh NAME [ARGUMENT...] runs bench/NAME.sh.
 #
-#   sh bench/run.sh boot [RUNS]     boot time here and under qemu-system-i386 -accel tcg
+#   sh bench/run.sh boot [RUNS]     boot time here and under qemu-system-x86_64 -accel tcg
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

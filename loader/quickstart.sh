@@ -1,29 +1,39 @@
 #!/bin/sh
 # From a fresh Debian 12 to a root prompt in a guest kernel:
 #
-#   sh loader/quickstart.sh                 install what is needed, build, get a guest, boot it
-#   sh loader/quickstart.sh -- COMMAND      run one shell command in the guest; its output and its
+#   sh loader/quickstart.sh [--i386]        install what is needed, build, get a guest, boot it
+#   sh loader/quickstart.sh [--i386] -- COMMAND
+#                                           run one shell command in the guest; its output and its
 #                                           exit status are those of this script
 #
+# The guest is Debian's amd64 kernel; with --i386 it is the 686 kernel of Debian's i386.
 # Packages are installed with root's rights (sudo when run by a user).  Everything that is made goes
 # to build/ here and to ${XDG_CACHE_HOME:-~/.cache}/ringer; a second run finds it there.
-# RINGER_KERNEL=686-pae or =amd64 chooses another kernel; RINGER names another ringer to run.
+# RINGER_KERNEL=686-pae chooses the other i386 kernel; RINGER names another ringer to run.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=$top/build
-kernel=${RINGER_KERNEL:-686}
+kernel=${RINGER_KERNEL:-amd64}
+usage="usage: sh loader/quickstart.sh [--i386] [-- COMMAND]"
 
 say() { echo "ringer: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
+if [ "${1:-}" = --i386 ]; then
+    kernel=${RINGER_KERNEL:-686}
+    shift
+fi
 command=
 if [ $# -gt 0 ]; then
-    [ "$1" = -- ] || fail "usage: sh loader/quickstart.sh [-- COMMAND]"
+    [ "$1" = -- ] && [ $# -gt 1 ] || fail "$usage"
     shift
-    [ $# -gt 0 ] || fail "usage: sh loader/quickstart.sh -- COMMAND"
     command=$*
 fi
+case $kernel in
+amd64 | 686 | 686-pae) ;;
+*) fail "RINGER_KERNEL=$kernel: known are amd64, 686, 686-pae" ;;
+esac
 
 if [ -z "${RINGER:-}" ]; then
     sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config \
