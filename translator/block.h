@@ -123,6 +123,8 @@ void cache_link(struct cache *cache, struct block_exit *exit, struct block *to);
 void cache_invalidate(struct cache *cache, struct block *block);
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size);
 void cache_flush(struct cache *cache);
+/* Drop every block that has code at the linear address, wherever that is mapped. */
+void cache_invalidate_linear(struct cache *cache, linaddr_t linear);
 
 /* Number that stands for "this physical page, at this linear page, in this mode"; never 0. */
 uint32_t cache_page_id(struct cache *cache, linaddr_t linear, physaddr_t phys, uint32_t mode);

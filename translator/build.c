@@ -3,6 +3,7 @@
  */
 #include "translator/rules.h"
 
+#include "cpu/debugger.h"
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
 
@@ -41,6 +42,20 @@ static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned r
             break;
     }
     d->offset[d->count] = (uint16_t)at;
+}
+
+/* A debugger's breakpoint is nowhere but at the start of a block (and that one is interpreted). */
+static void cut_at_breakpoint(const struct debugger *debugger, const struct block_key *key,
+                              struct decoded *d)
+{
+    for (unsigned i = 1; i < d->count; i++) {
+        linaddr_t linear = key->linear + d->offset[i];
+
+        if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
+            linear = (uint32_t)linear;
+        if (debugger_breaks_in(debugger, linear, 1))
+            d->count = i;
+    }
 }
 
 /* The first instruction begins in the last `room` bytes of its page: take it with the bytes that
@@ -191,6 +206,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
         else
             describe_step(&d, PAGE_SIZE - in_page);
     }
+    if (cpu->debugger != NULL)
+        cut_at_breakpoint(cpu->debugger, key, &d);
     find_live_flags(&d, tr->options.no_flags);
     find_page_ids(tr, key, &d, &page_id, &next_id);
 

@@ -276,6 +276,18 @@ void cache_flush(struct cache *cache)
     }
 }
 
+void cache_invalidate_linear(struct cache *cache, linaddr_t linear)
+{
+    for (unsigned i = 0; i < cache->region_count; i++) {
+        for (uint32_t k = 0; k < cache->regions[i].block_count; k++) {
+            struct block *b = &cache->regions[i].blocks[k];
+
+            if (linear - b->key.linear < b->guest_bytes)
+                cache_invalidate(cache, b);
+        }
+    }
+}
+
 void cache_on_drop(struct cache *cache, void (*drop)(void *ctx, const struct block *block),
                    void *ctx)
 {

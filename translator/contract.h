@@ -1,15 +1,18 @@
 /*
  * translator/contract.h -- the register contracts of generated code, and the tables it reads.
  *
- *   host        16- and 32-bit guest code         64-bit guest code
- *   RAX RDX RBX RBP RSI RDI   the guest register of the same name
- *   R8          ESP                               RSP: the host's RSP stays a host stack for
- * signals R9          ECX                               RCX: the host's is scratch, because JRCXZ
- * is the only branch that asks a register and no flag R12         the constant 12 (for SHRX) R12
- *   R10         -                                 R13
- *   (memory)                                      R8..R11, R14, R15: in cpu->gpr, fetched and
- * stored by the instructions that name them RCX R11 R13 R14  scratch inside one guest instruction
- *   R15         struct cpu *
+ *   host             16- and 32-bit guest code    64-bit guest code
+ *   RAX RDX RBX RBP  the guest register of the same name
+ *   RSI RDI
+ *   R8               ESP                          RSP (the host's stays a host stack, for signals)
+ *   R9               ECX                          RCX (the host's is scratch: JRCXZ is the only
+ *                                                 branch that asks a register and no flag)
+ *   R12              the constant 12, for SHRX    R12
+ *   in cpu->gpr                                   R8..R11, R13..R15: fetched and stored by the
+ *                                                 instructions that name them
+ *   R10              HOST_GROUP, inside a block
+ *   RCX R11 R13 R14  scratch inside one guest instruction
+ *   R15              struct cpu *
  *   RFLAGS      the guest's OF SF ZF AF PF CF; IF IOPL TF NT DF ... are in cpu->rflags only
  *   x87 MMX SSE AVX  the guest's (cpu->fpu_live)
  *

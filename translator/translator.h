@@ -37,6 +37,10 @@ void translator_detach(struct translator *tr, struct cpu *cpu);
  */
 enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t max_insns);
 
+/* A debugger has set a breakpoint at `linear` (cpu/debugger.h): code that runs across it is dropped.
+ * While the CPU does not run. */
+void translator_add_breakpoint(struct translator *tr, linaddr_t linear);
+
 /* Counters, one "name value" line each, for -d stats. */
 void translator_print_stats(const struct translator *tr, FILE *out);
 
