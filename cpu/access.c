@@ -9,6 +9,7 @@
  */
 #include "cpu/access.h"
 
+#include "cpu/debugger.h"
 #include "cpu/fpu.h"
 #include "cpu/physmem.h"
 
@@ -169,6 +170,8 @@ static void breakpoints_match(struct cpu *cpu, linaddr_t linear, unsigned size, 
 {
     static const uint8_t length[4] = {1, 2, 8, 4};
 
+    if (cpu->data_breakpoints & DEBUGGER_WATCHES)
+        debugger_note_access(cpu, linear, size, access);
     for (unsigned i = 0; i < 4; i++) {
         const unsigned control = cpu->dr[7] >> (16 + 4 * i) & 15;
         const uint64_t bytes = length[control >> 2];

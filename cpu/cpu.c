@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "cpu/cpuid.h"
+#include "cpu/debugger.h"
 #include "cpu/exception.h"
 #include "cpu/fpu.h"
 #include "cpu/icache.h"
@@ -230,6 +231,8 @@ void cpu_update_breakpoints(struct cpu *cpu)
         if (enabled && (type & 1))
             data |= (uint8_t)(1u << i);
     }
+    if (cpu->debugger != NULL && cpu->debugger->watch_count != 0)
+        data |= DEBUGGER_WATCHES;
     /* A page is looked at again when it is filled, so forget all that were filled before. */
     if (data != 0 || cpu->data_breakpoints != 0)
         mmu_flush_all(cpu);

@@ -17,6 +17,7 @@ typedef uint64_t linaddr_t;
 typedef uint64_t physaddr_t;
 
 struct physmem;
+struct debugger;
 
 /* ---- control registers ---- */
 #define CR0_PE (1u << 0)
@@ -181,7 +182,7 @@ struct cpu {
     bool code_written;       /* a store hit a page marked PHYS_CODE; cleared by the run loops */
     bool double_faulting;    /* a #DF is being delivered */
     bool align_check;        /* CPL 3, CR0.AM and EFLAGS.AC: kept by cpu_update_mode() */
-    uint8_t data_breakpoints; /* bit i: DR7 enables DRi for data; kept by
+    uint8_t data_breakpoints; /* bit i: DR7 enables DRi for data; DEBUGGER_WATCHES; kept by
                                  cpu_update_breakpoints().  Pages with one have no TLB data tags */
     uint8_t dr6_pending;     /* B0..B3 of data breakpoints hit by the running instruction; the
                                 interpreter turns them into #DB after it and clears them */
@@ -211,6 +212,7 @@ struct cpu {
     const struct cpu_model *model;
     struct icache *icache;   /* interpreter's decoded blocks, cpu/icache.h */
     struct fpu_thunks *thunks; /* cpu/thunk.h */
+    struct debugger *debugger; /* breakpoints from outside, cpu/debugger.h; NULL while there are none */
     void (*kick)(struct cpu *cpu); /* translator's way to interrupt generated code, or NULL */
 
     /* x87/MMX/SSE/AVX state in XSAVE (standard) format; the first 512 bytes are FXSAVE64's. While

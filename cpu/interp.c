@@ -10,6 +10,7 @@
 #include "cpu/access.h"
 #include "cpu/cpuid.h"
 #include "cpu/debug.h"
+#include "cpu/debugger.h"
 #include "cpu/exception.h"
 #include "cpu/fpu.h"
 #include "cpu/icache.h"
@@ -251,6 +252,13 @@ static inline struct icache_block *interp_block(struct cpu *cpu)
     return block;
 }
 
+/* Is there a debugger's breakpoint behind the first byte of the block? */
+static inline bool interp_breaks_inside(const struct cpu *cpu, const struct icache_block *block)
+{
+    return __builtin_expect(cpu->debugger != NULL, 0) && block->bytes > 1 &&
+           debugger_breaks_in(cpu->debugger, debugger_pc(cpu) + 1, block->bytes - 1u);
+}
+
 /* Run a block, at most `budget` (> 0) instructions of it; up to a fault or a store to code. */
 static inline void interp_run_block(struct cpu *cpu, const struct icache_block *block,
                                     uint64_t budget)
@@ -307,7 +315,10 @@ enum run_exit interp_run(struct cpu *cpu, uint64_t max_insns)
         }
         if (cpu->halted || cpu->waiting_sipi)
             return RUN_HALTED;
-        if (interp_must_step(cpu) || cpu->icache == NULL || !(block = interp_block(cpu)))
+        if (__builtin_expect(cpu->debugger != NULL, 0) && debugger_stops(cpu))
+            continue; /* kicked */
+        if (interp_must_step(cpu) || cpu->icache == NULL || !(block = interp_block(cpu)) ||
+            interp_breaks_inside(cpu, block))
             interp_step(cpu);
         else
             interp_run_block(cpu, block, max_insns - retired);

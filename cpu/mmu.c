@@ -16,6 +16,7 @@
 
 #include "cpu/access.h"
 #include "cpu/cpuid.h"
+#include "cpu/debugger.h"
 #include "cpu/fpu.h"
 #include "cpu/physmem.h"
 
@@ -331,7 +332,8 @@ static bool breakpoint_on_page(const struct cpu *cpu, linaddr_t linear)
     for (unsigned i = 0; i < 4; i++)
         if ((cpu->data_breakpoints >> i & 1) && ((cpu->dr[i] ^ linear) & PAGE_MASK) == 0)
             return true;
-    return false;
+    return (cpu->data_breakpoints & DEBUGGER_WATCHES) &&
+           debugger_watches_page(cpu->debugger, linear);
 }
 
 /* The entry for a page: as it is when it already maps the page there, else emptied. */

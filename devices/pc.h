@@ -13,6 +13,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
+#include "cpu/debugger.h"
 #include "devices/backend.h"
 #include "devices/block.h"
 #include "devices/clock.h"
@@ -29,6 +30,15 @@ struct pc_drive {
     const char *serial;            /* at most 20 characters; NULL: one made from the place */
     const char *model;             /* at most 40; NULL: a name of our own */
     struct block_geometry geometry; /* disks; all 0: by partition table and size */
+};
+
+/* Something for the firmware to read: a file of fw_cfg, or the item of a key below 0x20.  The board
+ * copies the bytes; what it has under the same name or key is replaced. */
+struct pc_fw_item {
+    const char *file; /* at most 55 characters; NULL: `key` names the item */
+    uint16_t key;
+    const void *data;
+    size_t size;
 };
 
 struct pc_config {
@@ -55,6 +65,11 @@ struct pc_config {
     size_t bios_bytes;
     const uint8_t *vga_bios; /* option ROM, or NULL */
     size_t vga_bios_bytes;
+    const char *boot_order; /* letters, see pc_set_boot_order(); NULL: "cad" */
+    bool boot_menu;         /* the firmware offers its boot menu */
+    bool serial_firmware;   /* the firmware's screen shows on COM1, too */
+    const struct pc_fw_item *fw_items;
+    unsigned fw_item_count;
     bool direct_boot;       /* a kernel is entered directly: the board puts ACPI tables into memory */
     void (*log)(void *ctx, const char *line); /* -d guest_errors, unimp; may be NULL */
     void *log_ctx;
@@ -72,11 +87,65 @@ struct pc *pc_create(const struct pc_config *config, char *message, size_t messa
 void pc_destroy(struct pc *pc);
 /* Power-on reset of everything but RAM's contents and images loaded as ROM. */
 void pc_reset(struct pc *pc);
+/* Where firmware looks for something to boot, from its next start on: at most three of a, b (floppy),
+ * c (hard disk), d (CD-ROM), n to p (network); other letters are nothing. */
+void pc_set_boot_order(struct pc *pc, const char *letters);
 /* Run until something ends it. max_insns: UINT64_MAX for no limit. */
 enum pc_exit pc_run(struct pc *pc, uint64_t max_insns);
 /* Any thread, async-signal-safe. */
 void pc_stop(struct pc *pc);
 int pc_debug_exit_status(const struct pc *pc);
+
+/*
+ * ---- run state ----
+ *
+ * A paused machine executes nothing and its time stands still; pc_run() stays in its loop and serves
+ * watched descriptors, whose callbacks may call what follows.  All of it on the machine's thread, but
+ * for pc_ask().
+ */
+enum pc_pause_reason {
+    PC_PAUSE_START,      /* not started yet (-S) */
+    PC_PAUSE_USER,
+    PC_PAUSE_STEP,       /* the instruction of pc_debug_cont(pc, true) has run */
+    PC_PAUSE_BREAKPOINT, /* address: the instruction that would run next */
+    PC_PAUSE_WATCHPOINT, /* address: the byte; kind: the watchpoint's.  The access has happened */
+    PC_PAUSE_SHUTDOWN,   /* powered off, with -no-shutdown: only a reset leads on */
+};
+struct pc_pause {
+    enum pc_pause_reason reason;
+    linaddr_t address;
+    enum debugger_watch_kind kind;
+};
+/* Nothing when it is paused already.  Also before pc_run(). */
+void pc_pause(struct pc *pc, enum pc_pause_reason reason);
+/* Go on, over a breakpoint that it stopped at.  -EPERM after PC_PAUSE_SHUTDOWN. */
+int pc_cont(struct pc *pc);
+/* Go on as a debugger says: a breakpoint at the next instruction stops again at once.  step: one
+ * instruction, no interrupts, then pause.  A halted CPU waits for its interrupt, and the step is
+ * the way into the handler. */
+int pc_debug_cont(struct pc *pc, bool step);
+bool pc_is_paused(const struct pc *pc);
+const struct pc_pause *pc_pause_state(const struct pc *pc); /* NULL: it runs */
+/* fn is called once the machine has come to rest. One listener; NULL removes it. */
+void pc_on_pause(struct pc *pc, void (*fn)(void *ctx, const struct pc_pause *pause), void *ctx);
+/* Any thread, async-signal-safe: done by the machine's thread soon. */
+enum pc_ask {
+    PC_ASK_PAUSE = 1,
+    PC_ASK_CONT = 2,
+    PC_ASK_RESET = 4,     /* pc_run() returns PC_RESET */
+    PC_ASK_POWERDOWN = 8, /* the power button */
+    PC_ASK_NMI = 16,
+};
+void pc_ask(struct pc *pc, unsigned what);
+
+/* Breakpoints and watchpoints (cpu/debugger.h): 0, -ENOSPC, -ENOENT.  While the machine is paused. */
+int pc_add_breakpoint(struct pc *pc, linaddr_t linear);
+int pc_remove_breakpoint(struct pc *pc, linaddr_t linear);
+int pc_add_watchpoint(struct pc *pc, linaddr_t linear, uint64_t size_bytes,
+                      enum debugger_watch_kind kind);
+int pc_remove_watchpoint(struct pc *pc, linaddr_t linear, uint64_t size_bytes,
+                         enum debugger_watch_kind kind);
+void pc_clear_breakpoints(struct pc *pc);
 
 /* Host events: while the machine runs, `ready` is called on the machine's thread when fd is
  * readable.  Input is looked at only while want_input(ctx) says so (NULL: always). */

@@ -150,6 +150,11 @@ void pc_events_arm_timer(struct pc *pc)
     timer_set(pc, deadline_ns);
 }
 
+void pc_events_disarm_timer(struct pc *pc)
+{
+    timer_set(pc, UINT64_MAX);
+}
+
 /* ---- watched descriptors ---- */
 
 static bool watch_wanted(const struct pc_watch *watch)
@@ -217,6 +222,8 @@ static void watch_service(struct pc *pc, unsigned index)
 {
     struct pc_watch *watch = &pc->watches[index];
 
+    if (!watch->used)
+        return; /* one that was served before it has ended it */
     if (!is_readable(watch->fd)) {
         watch->deferred = false;
         watch_rearm(pc, index);

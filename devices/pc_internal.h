@@ -6,6 +6,7 @@
  *   pc_irq.c     interrupt lines, APIC messages, what the CPU asks of the board
  *   pc_boot.c    what firmware is told, and what it would have done before a direct boot
  *   pc_run.c     the run loop and time
+ *   pc_control.c stop, go on, step, breakpoints
  *   pc_events.c  host events: watched descriptors, the waker thread
  */
 #ifndef RINGER_DEVICES_PC_INTERNAL_H
@@ -161,6 +162,16 @@ struct pc {
     bool in_cpu;          /* device code runs below interp_run or translator_run */
     int stop;             /* atomic: pc_stop() was called */
 
+    /* run state */
+    bool paused, step;
+    bool pause_told;      /* the listener knows of the pause */
+    struct pc_pause pause;
+    uint64_t paused_ns, paused_tsc; /* virtual time; the host's counter */
+    unsigned asked;       /* atomic: enum pc_ask */
+    struct debugger debugger;
+    void (*on_pause)(void *ctx, const struct pc_pause *pause);
+    void *on_pause_ctx;
+
     /* host events */
     struct pc_watch watches[PC_WATCH_MAX];
     int wake_fd;          /* eventfd: ends a sleep */
@@ -199,10 +210,17 @@ void pc_time_start(struct pc *pc);
 void pc_deadline_changed(void *ctx);
 void pc_request(struct pc *pc, enum pc_exit reason);
 
+/* pc_control.c: called by pc_run() */
+void pc_control_asked(struct pc *pc); /* do what pc_ask() has noted */
+void pc_control_step(struct pc *pc);  /* one instruction or event, then pause */
+void pc_control_look(struct pc *pc);  /* pause if a breakpoint or watchpoint was hit */
+void pc_control_tell(struct pc *pc);  /* tell the listener of a pause, once */
+
 /* pc_events.c */
 int pc_events_create(struct pc *pc);
 void pc_events_destroy(struct pc *pc);
 void pc_events_arm_timer(struct pc *pc);   /* the waker kicks the CPU at the next deadline */
+void pc_events_disarm_timer(struct pc *pc);
 void pc_events_service(struct pc *pc);     /* call what is readable and wanted */
 /* Sleep until the deadline (UINT64_MAX: none), a wanted descriptor, or pc_stop(). */
 void pc_events_sleep(struct pc *pc, uint64_t deadline_ns);

@@ -36,14 +36,14 @@ uint64_t pc_now_ns(void *ctx)
     const struct pc *pc = ctx;
 
     if (!pc->config.counted_time)
-        return host_ns() - pc->start_ns;
+        return pc->paused ? pc->paused_ns : host_ns() - pc->start_ns;
     return clock_scale(pc->cpu->icount, ns_per_insn_x1000(pc), 1000) + pc->skipped_ns;
 }
 
 uint64_t pc_tsc(struct pc *pc)
 {
     if (pc->host_tsc)
-        return __rdtsc() - pc->start_tsc;
+        return (pc->paused ? pc->paused_tsc : __rdtsc()) - pc->start_tsc;
     return clock_scale(pc_now_ns(pc), pc->config.model.tsc_hz, NS_PER_SECOND);
 }
 
@@ -164,8 +164,10 @@ enum pc_exit pc_run(struct pc *pc, uint64_t max_insns)
     for (;;) {
         __atomic_exchange_n(&cpu->exit_request, 0, __ATOMIC_ACQ_REL);
         if (look || !pc->config.follower) {
-            clock_run(pc->clock);
+            if (!pc->paused)
+                clock_run(pc->clock);
             pc_events_service(pc);
+            pc_control_asked(pc);
         }
         look = false;
         if (pc->exit_pending) {
@@ -174,15 +176,27 @@ enum pc_exit pc_run(struct pc *pc, uint64_t max_insns)
         }
         if (__atomic_exchange_n(&pc->stop, 0, __ATOMIC_ACQ_REL) != 0)
             return PC_STOPPED;
+        if (pc->paused) {
+            pc_control_tell(pc);
+            if (pc->paused)
+                pc_events_sleep(pc, UINT64_MAX);
+            look = true;
+            continue;
+        }
         if (cpu_is_idle(cpu)) {
             idle(pc);
             look = true;
+            continue;
+        }
+        if (pc->step) {
+            pc_control_step(pc);
             continue;
         }
         if (cpu_run(pc, max_insns == UINT64_MAX ? max_insns : max_insns - (cpu->icount - start)) ==
                 RUN_SHUTDOWN &&
             !pc->exit_pending)
             pc_request(pc, PC_RESET);
+        pc_control_look(pc);
         /* Timers that are due by now belong to the next call: a follower sees them there too. */
         if (max_insns != UINT64_MAX && cpu->icount - start >= max_insns && !pc->exit_pending)
             return PC_BUDGET;
