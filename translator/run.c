@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cpu/debugger.h"
 #include "cpu/fpu.h"
 #include "cpu/interp.h"
 #include "cpu/mmu.h"
@@ -123,6 +124,8 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu)
         key.linear = (uint32_t)key.linear;
     else if ((uint64_t)((int64_t)(key.linear << 16) >> 16) != key.linear)
         return NULL; /* not canonical */
+    if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, key.linear, 1))
+        return NULL; /* the run loop stops there */
     if (!fetch_address(cpu, key.linear, &key.phys))
         return NULL;
     block = cache_find(tr->cache, &key);
@@ -391,6 +394,8 @@ static void run_cold(struct cpu *cpu, uint64_t budget)
         if (!interp_step(cpu) || cpu->rip - before > INSN_MAX_LENGTH || must_return(cpu) ||
             cpu_has_event(cpu))
             break;
+        if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, debugger_pc(cpu), 1))
+            break;
     }
     cpu->code_written = false;
 }
@@ -425,6 +430,8 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             result = RUN_HALTED;
             break;
         }
+        if (cpu->debugger != NULL && debugger_stops(cpu))
+            continue; /* kicked */
         if (must_interpret(cpu)) {
             tr->counters.steps++;
             (void)interp_step(cpu);
@@ -533,6 +540,11 @@ struct translator *translator_create(struct physmem *mem, const struct translato
 fail:
     translator_destroy(tr);
     return NULL;
+}
+
+void translator_add_breakpoint(struct translator *tr, linaddr_t linear)
+{
+    cache_invalidate_linear(tr->cache, linear);
 }
 
 void translator_destroy(struct translator *tr)
