@@ -156,8 +156,6 @@ static void cmos_fill(struct pc *pc)
         {0x17, extended_kib, 2}, /* from 1 MiB, KiB */
         {0x30, extended_kib, 2},
         {0x34, high_blocks, 2},         /* from 16 MiB, 64 KiB */
-        {0x38, 0x30, 1},                /* boot order: floppy signature check, third: none */
-        {0x3D, 0x32, 1},                /* boot order: first hard disk, then CD-ROM */
         {0x5B, pc->ram_above >> 16, 3}, /* from 4 GiB, 64 KiB */
         {0x5F, 0, 1},                   /* processors besides the first */
     };
@@ -169,6 +167,50 @@ static void cmos_fill(struct pc *pc)
     }
 }
 
+/* A letter as the CMOS has it. */
+static uint8_t boot_device(char letter)
+{
+    switch (letter) {
+    case 'a':
+    case 'b':
+        return 1;
+    case 'c':
+        return 2;
+    case 'd':
+        return 3;
+    case 'n':
+    case 'o':
+    case 'p':
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+void pc_set_boot_order(struct pc *pc, const char *letters)
+{
+    uint8_t order[3] = {0};
+
+    for (unsigned i = 0; i < sizeof(order) && letters[i] != '\0'; i++)
+        order[i] = boot_device(letters[i]);
+    /* Bit 0 of 0x38: floppies need no boot signature. */
+    mc146818_set_ram(pc->rtc, 0x38, (uint8_t)(order[2] << 4));
+    mc146818_set_ram(pc->rtc, 0x3D, (uint8_t)(order[1] << 4 | order[0]));
+}
+
+static int items_publish(struct pc *pc)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < pc->config.fw_item_count && error == 0; i++) {
+        const struct pc_fw_item *item = &pc->config.fw_items[i];
+
+        error = item->file != NULL ? fw_cfg_add_file(pc->fw_cfg, item->file, item->data, item->size)
+                                   : fw_cfg_add(pc->fw_cfg, item->key, item->data, item->size);
+    }
+    return error;
+}
+
 int pc_boot_firmware(struct pc *pc)
 {
     /* Which of S0..S5 exist: bit 7; no S3, no S4. */
@@ -177,14 +219,15 @@ int pc_boot_firmware(struct pc *pc)
     int error = fw_cfg_add64(fw, FW_CFG_RAM_SIZE, pc->config.ram_bytes);
 
     cmos_fill(pc);
+    pc_set_boot_order(pc, pc->config.boot_order != NULL ? pc->config.boot_order : "cad");
     if (error == 0)
-        error = fw_cfg_add16(fw, FW_CFG_NOGRAPHIC, pc->config.no_vga);
+        error = fw_cfg_add16(fw, FW_CFG_NOGRAPHIC, pc->config.no_vga || pc->config.serial_firmware);
     if (error == 0)
         error = fw_cfg_add16(fw, FW_CFG_NB_CPUS, 1);
     if (error == 0)
         error = fw_cfg_add16(fw, FW_CFG_MAX_CPUS, 1);
     if (error == 0)
-        error = fw_cfg_add16(fw, FW_CFG_BOOT_MENU, 0);
+        error = fw_cfg_add16(fw, FW_CFG_BOOT_MENU, pc->config.boot_menu);
     if (error == 0)
         error = fw_cfg_add32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
     if (error == 0)
@@ -193,7 +236,9 @@ int pc_boot_firmware(struct pc *pc)
         error = fw_cfg_add_file(fw, "bootorder", "", 1);
     if (error == 0)
         error = memory_map_publish(pc);
-    return error != 0 ? error : tables_publish(pc);
+    if (error == 0)
+        error = tables_publish(pc);
+    return error != 0 ? error : items_publish(pc);
 }
 
 /* ---- direct boot ---- */

@@ -7,41 +7,13 @@
  *   memory: GDT_AT flat GDT; BOOT_PARAMS_AT the "zero page"; CMDLINE_AT the command line;
  *           code32_start the protected-mode code; the initrd as high as the kernel lets it be.
  *
- * The kernel's own real-mode code is not run: we do what it would have done.
+ * The kernel's own real-mode code is not run: we do what it would have done.  Where that code has
+ * to decide something, see setup_boot.h.
  */
 #include "loader/bzimage.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Setup header fields, offsets in the file and in boot_params alike. [boot.rst "The Real-Mode
- * Kernel Header"] */
-enum {
-    HDR_SETUP_SECTS = 0x1f1,
-    HDR_SYSSIZE = 0x1f4,
-    HDR_VID_MODE = 0x1fa,
-    HDR_BOOT_FLAG = 0x1fe,
-    HDR_JUMP = 0x200, /* EB xx: xx also says where the header ends */
-    HDR_MAGIC = 0x202,
-    HDR_VERSION = 0x206,
-    HDR_TYPE_OF_LOADER = 0x210,
-    HDR_LOADFLAGS = 0x211,
-    HDR_CODE32_START = 0x214,
-    HDR_RAMDISK_IMAGE = 0x218,
-    HDR_RAMDISK_SIZE = 0x21c,
-    HDR_EXT_LOADER_VER = 0x226,
-    HDR_EXT_LOADER_TYPE = 0x227,
-    HDR_CMD_LINE_PTR = 0x228,
-    HDR_INITRD_ADDR_MAX = 0x22c,  /* 2.03 */
-    HDR_KERNEL_ALIGNMENT = 0x230, /* 2.05 */
-    HDR_RELOCATABLE = 0x234,      /* 2.05 */
-    HDR_CMDLINE_SIZE = 0x238,     /* 2.06 */
-    HDR_HARDWARE_SUBARCH = 0x23c, /* 2.07 */
-    HDR_SETUP_DATA = 0x250,       /* 2.09 */
-    HDR_PREF_ADDRESS = 0x258,     /* 2.10 */
-    HDR_INIT_SIZE = 0x260,        /* 2.10 */
-    HDR_END_MAX = 0x290,          /* boot_params has something else from here on */
-};
 
 /* boot_params outside the header. [zero-page.rst] */
 enum {
@@ -64,9 +36,7 @@ enum {
 enum {
     MAGIC_HDRS = 0x53726448, /* "HdrS" */
     BOOT_FLAG = 0xaa55,
-    LOADED_HIGH = 1 << 0,
-    LOADER_UNDEFINED = 0xff,
-    VID_MODE_NORMAL = 0xffff,
+    XLF_KERNEL_64 = 1 << 0,
     SETUP_SECTS_DEFAULT = 4,
     SECTOR = 512,
     CMDLINE_SIZE_OLD = 255,           /* before 2.06 */
@@ -79,25 +49,13 @@ enum {
     VIDEO_MODE_TEXT = 3,
 };
 
-/* The checked header. */
-struct header {
-    uint32_t version;
-    uint64_t setup_bytes;   /* boot sector and setup code: where the protected-mode code begins */
-    uint64_t payload_bytes; /* protected-mode code */
-    uint64_t header_end;    /* first byte after the setup header */
-    uint64_t load_at;       /* code32_start */
-    uint64_t run_end;       /* first byte that the kernel does not use before it reads e820 */
-    uint64_t initrd_max;    /* highest address that the initrd may occupy */
-    uint64_t cmdline_max;   /* characters */
-};
-
 bool bzimage_probe(const struct file *kernel)
 {
     return kernel->size >= HDR_VERSION + 2 && boot_get(kernel->bytes + HDR_MAGIC, 4) == MAGIC_HDRS;
 }
 
 /* Where the kernel will run, and how far it needs RAM there. [boot.rst "init_size"] */
-static void plan_run_area(const uint8_t *bytes, struct header *h)
+static void plan_run_area(const uint8_t *bytes, struct bzimage_header *h)
 {
     const uint32_t align = boot_get(bytes + HDR_KERNEL_ALIGNMENT, 4);
     const uint64_t preferred = boot_get(bytes + HDR_PREF_ADDRESS, 4) |
@@ -117,7 +75,7 @@ static void plan_run_area(const uint8_t *bytes, struct header *h)
         h->run_end = start;
 }
 
-static bool check_header(const struct file *kernel, struct header *h, struct error *error)
+bool bzimage_check(const struct file *kernel, struct bzimage_header *h, struct error *error)
 {
     const uint8_t *bytes = kernel->bytes;
     const char *path = kernel->path;
@@ -147,7 +105,7 @@ static bool check_header(const struct file *kernel, struct header *h, struct err
                          path);
     if (h->header_end > HDR_END_MAX)
         h->header_end = HDR_END_MAX;
-    if (!(bytes[HDR_LOADFLAGS] & LOADED_HIGH))
+    if (!(bytes[HDR_LOADFLAGS] & BZIMAGE_LOADED_HIGH))
         return error_set(error, "%s: a zImage, which loads low; only bzImage kernels are supported",
                          path);
 
@@ -172,6 +130,8 @@ static bool check_header(const struct file *kernel, struct header *h, struct err
     if (h->version >= 0x0207 && boot_get(bytes + HDR_HARDWARE_SUBARCH, 4) != 0)
         return error_set(error, "%s: a kernel for another machine than a PC (subarchitecture %u)",
                          path, boot_get(bytes + HDR_HARDWARE_SUBARCH, 4));
+    h->is_64bit = h->version >= 0x020c && (boot_get(bytes + HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
+    h->has_payload = h->version >= 0x0208 && boot_get(bytes + HDR_PAYLOAD_LENGTH, 4) != 0;
     plan_run_area(bytes, h);
     return true;
 }
@@ -185,16 +145,17 @@ static uint64_t extended_kib(const struct boot_source *source)
     return 0;
 }
 
-static void fill_boot_params(const struct boot_source *source, const struct header *h, uint8_t *bp)
+static void fill_boot_params(const struct boot_source *source, const struct bzimage_header *h,
+                             uint8_t *bp)
 {
     const uint64_t extended = extended_kib(source);
     size_t entries = source->e820_count < BP_E820_MAX ? source->e820_count : BP_E820_MAX;
 
     memcpy(bp + HDR_SETUP_SECTS, source->kernel.bytes + HDR_SETUP_SECTS,
            h->header_end - HDR_SETUP_SECTS);
-    bp[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
+    bp[HDR_TYPE_OF_LOADER] = BZIMAGE_LOADER_UNDEFINED;
     bp[HDR_EXT_LOADER_VER] = bp[HDR_EXT_LOADER_TYPE] = 0;
-    boot_put(bp + HDR_VID_MODE, 2, VID_MODE_NORMAL);
+    boot_put(bp + HDR_VID_MODE, 2, BZIMAGE_VID_MODE_NORMAL);
     boot_put(bp + HDR_CODE32_START, 4, h->load_at);
     boot_put(bp + HDR_CMD_LINE_PTR, 4, CMDLINE_AT);
     if (h->version >= 0x0209)
@@ -220,7 +181,7 @@ static void fill_boot_params(const struct boot_source *source, const struct head
     }
 }
 
-static bool add_initrd(const struct boot_source *source, const struct header *h,
+static bool add_initrd(const struct boot_source *source, const struct bzimage_header *h,
                        struct boot_image *image, uint8_t *bp, struct error *error)
 {
     const struct file *initrd = &source->modules[0].file;
@@ -240,20 +201,28 @@ static bool add_initrd(const struct boot_source *source, const struct header *h,
                           error);
 }
 
+bool bzimage_check_cmdline(const struct bzimage_header *h, const char *cmdline, size_t room,
+                           struct error *error)
+{
+    const size_t size = strlen(cmdline);
+    const uint64_t max = h->cmdline_max < room - 1 ? h->cmdline_max : room - 1;
+
+    return size <= max || error_set(error, "-append: %zu characters, the kernel takes %llu", size,
+                                    (unsigned long long)max);
+}
+
 bool bzimage_load(const struct boot_source *source, struct boot_image *image, struct error *error)
 {
     const struct file *kernel = &source->kernel;
     const size_t cmdline_size = strlen(source->cmdline);
-    struct header h;
+    struct bzimage_header h;
     uint8_t *bp;
 
     *image = (struct boot_image){0};
-    if (!check_header(kernel, &h, error))
+    if (!bzimage_check(kernel, &h, error))
         return false;
-    if (cmdline_size > h.cmdline_max || cmdline_size >= CMDLINE_ROOM)
-        return error_set(error, "-append: %zu characters, the kernel takes %llu", cmdline_size,
-                         (unsigned long long)(h.cmdline_max < CMDLINE_ROOM - 1 ? h.cmdline_max
-                                                                               : CMDLINE_ROOM - 1));
+    if (!bzimage_check_cmdline(&h, source->cmdline, CMDLINE_ROOM, error))
+        return false;
     if (!boot_image_is_ram(source, h.load_at, h.run_end - h.load_at))
         return error_set(error, "%s: the kernel needs %llu MiB of RAM to start (see -m)",
                          kernel->path, (unsigned long long)((h.run_end >> 20) + 1));

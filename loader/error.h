@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 struct error {
-    char text[512];
+    char text[2048];
 };
 
 /* Format the message; control characters from file names become '?'.  The value is false, also for

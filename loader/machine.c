@@ -24,6 +24,8 @@
 #define KERNEL_MAX_BYTES (UINT64_C(256) << 20)
 #define INITRD_MAX_BYTES (UINT64_C(4095) << 20)
 
+#define RAM_BELOW_4G (UINT64_C(3) << 30)
+
 enum { SCREEN_BYTES = 64 << 10, NS_PER_S = 1000000000, TSC_MEASURE_NS = 5000000 };
 enum { COUNTED_TSC_HZ = 1000000000 };
 
@@ -107,10 +109,35 @@ static bool read_files(struct machine *m, struct error *error)
             !read_modules(m, o->initrd, bzimage_probe(&m->source.kernel), error))
             return false;
     }
-    /* A kernel that is entered directly needs no firmware; one that was named is there anyway. */
-    if ((o->kernel == NULL || o->bios != NULL) && !firmware_read_bios(o, &m->bios, error))
+    return true;
+}
+
+/* A kernel that is entered directly needs no firmware; one that was named is there anyway. */
+static bool read_firmware(struct machine *m, struct error *error)
+{
+    const struct options *o = m->options;
+    const bool needed = o->kernel == NULL || m->by_setup;
+
+    if ((needed || o->bios != NULL) && !firmware_read_bios(o, &m->bios, error))
         return false;
-    return o->kernel != NULL || o->no_vga || firmware_read_vga_bios(o, &m->vga_bios, error);
+    return !needed || o->no_vga || firmware_read_vga_bios(o, &m->vga_bios, error);
+}
+
+/* Is the kernel to be started by its own code?  Where that may end with a message on a screen that
+ * nobody sees, the user is told. */
+static bool choose_entry(struct machine *m, struct error *error)
+{
+    const uint64_t ram_bytes = m->options->ram_bytes;
+    char reason[256];
+
+    if (m->options->kernel == NULL ||
+        !setup_boot_wanted(&m->source.kernel, &m->model, reason, sizeof(reason)))
+        return true;
+    if (reason[0] != '\0')
+        fprintf(stderr, "ringer: warning: %s; the kernel's own check decides\n", reason);
+    m->by_setup = true;
+    return setup_boot_make(&m->source, ram_bytes < RAM_BELOW_4G ? ram_bytes : RAM_BELOW_4G,
+                           &m->setup, error);
 }
 
 static bool open_log(struct machine *m, struct error *error)
@@ -176,7 +203,7 @@ static bool prepare(struct machine *m, struct error *error)
 {
     const struct options *o = m->options;
     const uint64_t tsc_hz = o->counted ? COUNTED_TSC_HZ : measure_tsc_hz();
-    char message[256], model[512];
+    char message[1536], model[512];
 
     if (!open_log(m, error) || !read_files(m, error))
         return false;
@@ -186,6 +213,8 @@ static bool prepare(struct machine *m, struct error *error)
         return error_set(error, "-cpu: the argument is too long");
     if (!cpu_model_parse(model, tsc_hz, &m->model, message, sizeof(message)))
         return error_set(error, "-cpu %s: %s", o->cpu_model, message);
+    if (!choose_entry(m, error) || !read_firmware(m, error))
+        return false;
     m->translator = (struct translator_options){
         .cache_bytes = o->cache_bytes,
         .no_chain = o->no_chain,
@@ -213,7 +242,10 @@ static bool prepare(struct machine *m, struct error *error)
         .bios_bytes = m->bios.size,
         .vga_bios = m->vga_bios.bytes,
         .vga_bios_bytes = m->vga_bios.size,
-        .direct_boot = o->kernel != NULL,
+        .direct_boot = o->kernel != NULL && !m->by_setup,
+        .serial_firmware = o->nographic,
+        .fw_items = m->setup.items,
+        .fw_item_count = m->by_setup ? SETUP_ITEMS : 0,
         .log = o->log & (LOG_GUEST_ERRORS | LOG_IO) ? on_log : NULL,
         .log_ctx = m,
     };
@@ -222,7 +254,7 @@ static bool prepare(struct machine *m, struct error *error)
 
 void machine_load(const struct machine *m, struct pc *pc)
 {
-    if (m->options->kernel != NULL)
+    if (m->options->kernel != NULL && !m->by_setup)
         boot_image_apply(&m->image, pc);
 }
 
@@ -236,7 +268,7 @@ struct pc *machine_create_pc(struct machine *m, const struct pc_config *config, 
         (void)error_set(error, "cannot make the machine: %s", message);
         return NULL;
     }
-    if (m->options->kernel != NULL && m->image.count == 0) {
+    if (m->options->kernel != NULL && !m->by_setup && m->image.count == 0) {
         m->source.e820_count = pc_e820(pc, m->source.e820, BOOT_E820_MAX);
         m->source.rsdp = pc_rsdp(pc);
         ok = bzimage_probe(&m->source.kernel) ? bzimage_load(&m->source, &m->image, error)
@@ -370,6 +402,7 @@ static void destroy(struct machine *m)
         chardev_close(m->serial[i]);
     chardev_close(m->debugcon);
     boot_image_free(&m->image);
+    setup_boot_free(&m->setup);
     for (size_t i = 0; i < m->source.module_count; i++)
         file_free(&m->source.modules[i].file);
     free(m->module_texts);

@@ -11,6 +11,7 @@
 #include "loader/boot_image.h"
 #include "loader/chardev.h"
 #include "loader/options.h"
+#include "loader/setup_boot.h"
 #include "translator/translator.h"
 
 /* Everything that one run of the program holds. */
@@ -21,6 +22,8 @@ struct machine {
     struct file bios, vga_bios;
     struct boot_source source; /* with -kernel */
     struct boot_image image;
+    bool by_setup;           /* firmware starts the kernel's own real-mode code */
+    struct setup_boot setup; /* with by_setup */
     char *module_texts; /* -initrd, cut at its commas */
     struct chardev *serial[OPTIONS_SERIAL_MAX];
     struct chardev *debugcon;

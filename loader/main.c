@@ -19,7 +19,7 @@ static int complain(const struct error *error)
 static int print_cpu_models(void)
 {
     struct cpu_model model;
-    char message[256];
+    char message[2048];
 
     if (!cpu_model_parse("?", 1, &model, message, sizeof(message)))
         printf("%s\n", message);
