@@ -52,7 +52,9 @@ refuse '-m: needs an argument' -m
 refuse '-hda: not supported yet' -hda "$work/zeros"
 refuse '-netdev: not supported yet' -netdev user,id=n0
 refuse 'disk images are not supported yet' "$work/zeros"
-refuse '-cpu i8080' -cpu i8080
+refuse "-cpu i8080: unknown CPU model 'i8080'; known: max qemu64 qemu32 pentium3 486" -cpu i8080
+refuse "-cpu max,+warp: unknown CPU feature 'warp'; known: fpu" -cpu max,+warp
+refuse ' invtsc' -cpu max,+warp # the end of the list
 refuse '-smp 4' -smp 4
 refuse '-serial carrier-pigeon' -serial carrier-pigeon
 refuse 'No such file or directory' -serial "file:$work/no/such"
