@@ -6,7 +6,7 @@
  *   0x3C0/1 attribute   0x3C2/CC misc output   0x3C4/5 sequencer   0x3C6..9 DAC
  *   0x3CE/F graphics    0x3B4/5 or 0x3D4/5 CRTC   0x3BA or 0x3DA status 1, feature control
  *   0x1CE index, 0x1CF or 0x1D0 data (words)   Bochs display interface
- *   BAR 0  display memory   BAR 2  +0x400 ports 0x3C0..0x3DF, +0x500 display interface
+ *   BAR 0  display memory   BAR 2  +0 EDID, +0x400 ports 0x3C0..0x3DF, +0x500 display interface
  *
  * Misc output bit 0 chooses the 0x3Dx ports (1) or the 0x3Bx ports (0); the others do not answer.
  */
@@ -22,18 +22,15 @@
 #define PORT_DISPI       0x1CE
 #define PORT_DISPI_COUNT 4
 
-#define MISC_COLOR        0x01
-#define CRTC_PROTECT      0x80 /* in CRTC_V_SYNC_END: registers 0..7 are read-only */
-#define CRTC_LINE_COMPARE 0x10 /* the bit of CRTC_OVERFLOW that is exempt */
-#define ATTR_CONNECTED    0x20
-#define STATUS0_SENSE     0x10
-#define STATUS1_BLANK     0x01
-#define STATUS1_RETRACE   0x08
-#define DAC_WRITE_MODE    0x00
-#define DAC_READ_MODE     0x03
+#define MISC_COLOR       0x01
+#define CRTC_PROTECT     0x80 /* in CRTC_V_SYNC_END: registers 0..7 are read-only */
+#define OVERFLOW_COMPARE 0x10 /* the bit of CRTC_OVERFLOW that is exempt from CRTC_PROTECT */
+#define STATUS0_SENSE    0x10
+#define STATUS1_BLANK    0x01
+#define STATUS1_RETRACE  0x08
+#define DAC_WRITE_MODE   0x00
+#define DAC_READ_MODE    0x03
 
-/* 720x400 at 70 Hz; only how the bits come and go matters. */
-#define FRAME_NS    14268000u
 #define RETRACE_NS  13200000u /* from here to the end of the frame */
 #define LINE_NS     31778u
 #define LINE_END_NS 25422u
@@ -60,18 +57,6 @@ static const uint8_t attr_mask[VGA_ATTR_COUNT] = {
 
 /* ---- Bochs display interface ---- */
 
-static uint32_t dispi_line_bytes(const struct vga *dev, uint32_t width)
-{
-    switch (dev->dispi[DISPI_BPP]) {
-    case 4:
-        return width / 2; /* four planes of width / 8 */
-    case 15:
-        return width * 2;
-    default:
-        return width * (dev->dispi[DISPI_BPP] / 8u);
-    }
-}
-
 static uint16_t clamp(uint32_t value, uint32_t low, uint32_t high)
 {
     return (uint16_t)(value < low ? low : value > high ? high : value);
@@ -92,7 +77,7 @@ static void dispi_fit(struct vga *dev)
     regs[DISPI_XRES] = clamp(regs[DISPI_XRES] & ~7u, 8, DISPI_MAX_XRES);
     regs[DISPI_YRES] = clamp(regs[DISPI_YRES], 1, DISPI_MAX_YRES);
     regs[DISPI_VIRT_WIDTH] = clamp(regs[DISPI_VIRT_WIDTH] & ~7u, regs[DISPI_XRES], DISPI_MAX_XRES);
-    line = dispi_line_bytes(dev, regs[DISPI_VIRT_WIDTH]);
+    line = vga_linear_pitch(dev, regs[DISPI_VIRT_WIDTH]);
     lines = VGA_MEMORY_SIZE / line;
     regs[DISPI_YRES] = clamp(regs[DISPI_YRES], 1, lines);
     regs[DISPI_VIRT_HEIGHT] = clamp(lines, 1, UINT16_MAX);
@@ -113,7 +98,8 @@ static void dispi_enable(struct vga *dev, uint16_t value)
         dispi_fit(dev);
         if (!(value & DISPI_NOCLEARMEM))
             memset(dev->memory, 0,
-                   (size_t)dispi_line_bytes(dev, regs[DISPI_VIRT_WIDTH]) * regs[DISPI_YRES]);
+                   (size_t)vga_linear_pitch(dev, regs[DISPI_VIRT_WIDTH]) * regs[DISPI_YRES]);
+        memset(dev->dirty, 0xFF, sizeof(dev->dirty));
     }
     regs[DISPI_ENABLE] = value;
 }
@@ -135,6 +121,8 @@ static uint16_t dispi_read(const struct vga *dev, unsigned index)
 
 static void dispi_write(struct vga *dev, unsigned index, uint16_t value)
 {
+    if (index != DISPI_BANK)
+        vga_touch_all(dev);
     switch (index) {
     case DISPI_ID:
         if (value >= DISPI_ID_FIRST && value <= DISPI_ID_LAST)
@@ -202,6 +190,8 @@ static void dac_write(struct vga *dev, uint8_t value)
 
     dev->dac_latch[dev->dac_sub++] = value & mask;
     if (dev->dac_sub == 3) {
+        if (memcmp(dev->dac[dev->dac_index], dev->dac_latch, 3) != 0)
+            vga_touch_all(dev);
         memcpy(dev->dac[dev->dac_index], dev->dac_latch, 3);
         dev->dac_sub = 0;
         dev->dac_index++;
@@ -213,7 +203,7 @@ static void dac_write(struct vga *dev, uint8_t value)
 static uint8_t status1_read(struct vga *dev)
 {
     const uint64_t now_ns = clock_now_ns(dev->clock);
-    const uint64_t in_frame = now_ns % FRAME_NS;
+    const uint64_t in_frame = now_ns % VGA_FRAME_NS;
 
     dev->attr_data = false;
     if (in_frame >= RETRACE_NS)
@@ -225,10 +215,15 @@ static void attr_write(struct vga *dev, uint8_t value)
 {
     const unsigned index = dev->attr_index & 0x1F;
 
-    if (!dev->attr_data)
+    if (!dev->attr_data) {
+        if ((dev->attr_index ^ value) & ATTR_CONNECTED)
+            vga_touch_all(dev);
         dev->attr_index = value & (ATTR_CONNECTED | 0x1F);
-    else if (index < VGA_ATTR_COUNT)
+    } else if (index < VGA_ATTR_COUNT) {
+        if (dev->attr[index] != (value & attr_mask[index]))
+            vga_touch_all(dev);
         dev->attr[index] = value & attr_mask[index];
+    }
     dev->attr_data = !dev->attr_data;
 }
 
@@ -239,12 +234,38 @@ static void crtc_write(struct vga *dev, uint8_t value)
     if (index >= VGA_CRTC_COUNT)
         return;
     if (index <= CRTC_OVERFLOW && (dev->crtc[CRTC_V_SYNC_END] & CRTC_PROTECT)) {
-        if (index == CRTC_OVERFLOW)
-            dev->crtc[index] =
-                (dev->crtc[index] & ~CRTC_LINE_COMPARE) | (value & CRTC_LINE_COMPARE);
-        return;
+        if (index != CRTC_OVERFLOW)
+            return;
+        value = (dev->crtc[index] & ~OVERFLOW_COMPARE) | (value & OVERFLOW_COMPARE);
     }
+    if (value == dev->crtc[index])
+        return;
     dev->crtc[index] = value;
+    /* Where the cursor is shows in the cells that are compared anyway. */
+    if (index == CRTC_CURSOR_HIGH || index == CRTC_CURSOR_LOW)
+        vga_touch(dev);
+    else
+        vga_touch_all(dev);
+}
+
+static void seq_write(struct vga *dev, uint8_t value)
+{
+    const unsigned index = dev->seq_index;
+
+    value &= seq_mask[index];
+    if (index != SEQ_MAP_MASK && value != dev->seq[index])
+        vga_touch_all(dev);
+    dev->seq[index] = value;
+}
+
+static void gfx_write(struct vga *dev, uint8_t value)
+{
+    const unsigned index = dev->gfx_index;
+
+    value &= gfx_mask[index];
+    if ((index == GFX_MODE || index == GFX_MISC) && value != dev->gfx[index])
+        vga_touch_all(dev);
+    dev->gfx[index] = value;
 }
 
 /* CRTC and status ports are at 0x3Bx or 0x3Dx; give both as 0x3Dx.  False: not these now. */
@@ -318,9 +339,11 @@ static void vga_port_write(struct vga *dev, uint16_t port, uint8_t value)
         dev->seq_index = value % VGA_SEQ_COUNT;
         break;
     case 0x3C5:
-        dev->seq[dev->seq_index] = value & seq_mask[dev->seq_index];
+        seq_write(dev, value);
         break;
     case 0x3C6:
+        if (value != dev->dac_mask)
+            vga_touch_all(dev);
         dev->dac_mask = value;
         break;
     case 0x3C7:
@@ -340,7 +363,7 @@ static void vga_port_write(struct vga *dev, uint16_t port, uint8_t value)
         dev->gfx_index = value % VGA_GFX_COUNT;
         break;
     case 0x3CF:
-        dev->gfx[dev->gfx_index] = value & gfx_mask[dev->gfx_index];
+        gfx_write(dev, value);
         break;
     case 0x3D4:
         dev->crtc_index = value;
@@ -401,6 +424,8 @@ static uint64_t registers_read(void *ctx, uint64_t offset, unsigned size)
     for (unsigned i = 0; i < size; i++) {
         const uint64_t at = offset + i;
 
+        if (at < VGA_EDID_SIZE)
+            value |= (uint64_t)dev->edid[at] << (8 * i);
         if (at >= REGISTERS_PORTS && at < REGISTERS_PORTS + PORT_COLOR_COUNT)
             value |= (uint64_t)vga_port_read(dev, (uint16_t)(PORT_COLOR + at - REGISTERS_PORTS))
                      << (8 * i);
@@ -447,6 +472,7 @@ void vga_reset(struct vga *dev)
     memset(dev->dispi, 0, sizeof(dev->dispi));
     dev->dispi[DISPI_ID] = DISPI_ID_LAST;
     dev->dispi_index = 0; /* display memory keeps what it holds */
+    vga_stored_all(dev);
 }
 
 static void function_init(struct vga *dev, uint64_t memory, uint64_t rom, uint32_t rom_size)
@@ -471,6 +497,7 @@ struct vga *vga_create(struct bus *bus, struct pci_bus *pci, struct clock *clock
     dev->bus = bus;
     dev->clock = clock;
     dev->memory = map->backing(map->ctx, memory);
+    vga_edid_make(dev->edid);
     function_init(dev, memory, rom, rom_size);
     if (bus_map_io(bus, PORT_MONO, PORT_MONO_COUNT, &mono_ports, dev) != 0)
         goto fail;
@@ -507,5 +534,6 @@ void vga_destroy(struct vga *dev)
     bus_unmap_io(dev->bus, PORT_DISPI, PORT_DISPI_COUNT);
     bus_unmap_io(dev->bus, PORT_COLOR, PORT_COLOR_COUNT);
     bus_unmap_io(dev->bus, PORT_MONO, PORT_MONO_COUNT);
+    vga_screen_destroy(dev->screen);
     free(dev);
 }

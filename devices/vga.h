@@ -9,6 +9,7 @@
 
 #include "devices/bus.h"
 #include "devices/clock.h"
+#include "devices/display.h"
 #include "devices/pci.h"
 
 enum {
@@ -33,5 +34,36 @@ void vga_reset(struct vga *dev);
 void vga_set_text_mode(struct vga *dev);
 /* Text of the screen, see pc_screen_text(). */
 size_t vga_text(const struct vga *dev, char *buffer, size_t size);
+/* The cells of a text mode; text->columns and text->rows are 0 in any other. */
+void vga_text_cells(const struct vga *dev, struct display_text *text);
+
+/* ---- the picture ---- */
+
+/* What the adapter asks of the board. */
+struct vga_board {
+    void *ctx;
+    /* vga_refresh() has something to do; not called again until it was called. */
+    void (*changed)(void *ctx);
+    /* From now on report the CPU's next store to this 4 KiB page of display memory through BAR 0 by
+     * vga_stored(), once. */
+    void (*watch)(void *ctx, uint32_t page);
+};
+
+struct vga_picture {
+    const struct display_surface *surface; /* NULL: not enough host memory */
+    bool resized;                          /* since the last refresh; then rects cover all of it */
+    struct display_rect rects[DISPLAY_RECTS_MAX];
+    size_t rect_count;
+    uint64_t again_ns; /* clock time at which something blinks, UINT64_MAX: never */
+};
+
+void vga_set_board(struct vga *dev, const struct vga_board *board);
+/* A page of display memory was stored to, or may have been. */
+void vga_stored(struct vga *dev, uint32_t page);
+void vga_stored_all(struct vga *dev);
+/* Bring the picture up to date and say what changed. */
+void vga_refresh(struct vga *dev, struct vga_picture *picture);
+/* BAR 0: where display memory is mapped; false when it is not. */
+bool vga_frame_buffer(const struct vga *dev, uint64_t *base);
 
 #endif

@@ -6,7 +6,7 @@
  * The four planes are interleaved: byte `a` of plane p is memory[4 * a + p], so the latches are one
  * 32-bit word.  Three ways to address them:
  *   chained   byte n is memory[n] (256-colour and Bochs banked modes)
- *   odd/even  bytes 2n and 2n + 1 are byte n of an even and the next odd plane (text)
+ *   odd/even  bytes 2n and 2n + 1 are byte n of the even and of the odd planes (text)
  *   planar    byte n of all planes at once, through latches and the write modes
  * Deviation: on the chip chained and odd/even addresses leave gaps in the planes (address bits 1:0
  * are replaced, not removed); it shows only to a program that mixes the ways over the same bytes.
@@ -51,9 +51,10 @@ static bool is_chained(const struct vga *dev)
     return dev->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4;
 }
 
-static unsigned odd_even_plane(const struct vga *dev, uint32_t address)
+/* In a Bochs mode other than the planar one the window shows memory as it is. */
+static bool is_linear(const struct vga *dev)
 {
-    return (dev->gfx[GFX_READ_MAP] & 2u) | (address & 1);
+    return (dev->dispi[DISPI_ENABLE] & DISPI_ENABLED) && dev->dispi[DISPI_BPP] != 4;
 }
 
 static uint8_t *planar(const struct vga *dev, uint32_t address)
@@ -61,6 +62,7 @@ static uint8_t *planar(const struct vga *dev, uint32_t address)
     return dev->memory + 4 * (address & (VGA_MEMORY_SIZE / 4 - 1));
 }
 
+/* A read fills the latches, whatever it returns. */
 static uint8_t byte_read(struct vga *dev, uint64_t offset)
 {
     const uint32_t address = window_address(dev, offset);
@@ -68,10 +70,14 @@ static uint8_t byte_read(struct vga *dev, uint64_t offset)
 
     if (address == WINDOW_MISS)
         return 0xFF;
-    if (is_chained(dev))
-        return dev->memory[address & (VGA_MEMORY_SIZE - 1)];
-    if (dev->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN)
-        return planar(dev, address >> 1)[odd_even_plane(dev, address)];
+    if (is_linear(dev) || is_chained(dev)) {
+        memcpy(&dev->latch, planar(dev, address >> 2), sizeof(dev->latch));
+        return (uint8_t)(dev->latch >> (8 * (address & 3)));
+    }
+    if (dev->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) {
+        memcpy(&dev->latch, planar(dev, address >> 1), sizeof(dev->latch));
+        return (uint8_t)(dev->latch >> (8 * ((dev->gfx[GFX_READ_MAP] & 2u) | (address & 1))));
+    }
     memcpy(&dev->latch, planar(dev, address), sizeof(dev->latch));
     if (!(dev->gfx[GFX_MODE] & GFX_MODE_READ1))
         return (uint8_t)(dev->latch >> (8 * (dev->gfx[GFX_READ_MAP] & 3)));
@@ -124,31 +130,38 @@ static uint32_t planar_value(const struct vga *dev, uint8_t byte)
     return (value & bit_mask) | (dev->latch & ~bit_mask);
 }
 
+/* Every way of writing goes through the write modes; the addressing chooses among the planes. */
 static void byte_write(struct vga *dev, uint64_t offset, uint8_t byte)
 {
-    const uint32_t address = window_address(dev, offset);
-    const uint8_t map_mask = dev->seq[SEQ_MAP_MASK] & 15;
+    uint32_t address = window_address(dev, offset);
+    uint8_t map_mask = dev->seq[SEQ_MAP_MASK] & 15;
     uint32_t old, mask, value;
 
     if (address == WINDOW_MISS)
         return;
-    if (is_chained(dev)) {
-        if (map_mask >> (address & 3) & 1)
-            dev->memory[address & (VGA_MEMORY_SIZE - 1)] = byte;
+    if (is_linear(dev)) {
+        dev->memory[address & (VGA_MEMORY_SIZE - 1)] = byte;
+        vga_mark_dirty(dev, address & (VGA_MEMORY_SIZE - 1));
+        vga_touch(dev);
         return;
     }
-    if (dev->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) {
-        const unsigned plane = odd_even_plane(dev, address);
-
-        if (map_mask >> plane & 1)
-            planar(dev, address >> 1)[plane] = byte;
-        return;
+    if (is_chained(dev)) {
+        map_mask &= (uint8_t)(1u << (address & 3));
+        address >>= 2;
+    } else if (!(dev->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_SEQUENTIAL)) {
+        map_mask &= address & 1 ? 0x0A : 0x05;
+        address >>= 1;
     }
     mask = planes_of(map_mask);
     value = planar_value(dev, byte);
     memcpy(&old, planar(dev, address), sizeof(old));
     value = (value & mask) | (old & ~mask);
+    if (value == old)
+        return;
     memcpy(planar(dev, address), &value, sizeof(value));
+    dev->font_stored |= (map_mask & 4) != 0;
+    vga_mark_dirty(dev, 4 * (address & (VGA_MEMORY_SIZE / 4 - 1)));
+    vga_touch(dev);
 }
 
 static uint64_t window_read(void *ctx, uint64_t offset, unsigned size)

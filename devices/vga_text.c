@@ -83,6 +83,37 @@ size_t vga_text(const struct vga *dev, char *buffer, size_t size)
     return used;
 }
 
+void vga_text_cells(const struct vga *dev, struct display_text *text)
+{
+    const struct vga_geometry geometry = vga_geometry(dev);
+    const uint8_t *crtc = dev->crtc;
+    const unsigned start = (unsigned)crtc[CRTC_START_HIGH] << 8 | crtc[CRTC_START_LOW];
+    const unsigned cursor = (unsigned)crtc[CRTC_CURSOR_HIGH] << 8 | crtc[CRTC_CURSOR_LOW];
+    struct display_cell *cell = text->cells;
+
+    text->columns = text->rows = 0;
+    text->cursor = false;
+    if (geometry.kind != VGA_TEXT)
+        return;
+    text->columns = geometry.columns;
+    text->rows = geometry.height / (geometry.cell_height * geometry.repeat);
+    if (text->rows > DISPLAY_ROWS_MAX)
+        text->rows = DISPLAY_ROWS_MAX;
+    for (unsigned row = 0; row < text->rows; row++) {
+        for (unsigned column = 0; column < text->columns; column++, cell++) {
+            const unsigned at = (start + row * geometry.pitch + column) % VGA_PLANE_SIZE;
+
+            cell->character = dev->memory[VGA_PLANES * at];
+            cell->attribute = dev->memory[VGA_PLANES * at + 1];
+            if (at == cursor && !(crtc[CRTC_CURSOR_START] & CRTC_CURSOR_OFF)) {
+                text->cursor = true;
+                text->cursor_column = column;
+                text->cursor_row = row;
+            }
+        }
+    }
+}
+
 void vga_set_text_mode(struct vga *dev)
 {
     static const uint8_t seq[] = {0x03, 0x00, 0x03, 0x00, 0x02};
@@ -113,4 +144,5 @@ void vga_set_text_mode(struct vga *dev)
         dev->memory[VGA_PLANES * cell] = ' ';
         dev->memory[VGA_PLANES * cell + 1] = ATTRIBUTE_NORMAL;
     }
+    vga_stored_all(dev);
 }
