@@ -83,7 +83,7 @@ static bool options_create(struct pc *pc)
     if (!config->no_vga) {
         pc->vga = vga_create(pc->bus, pc->pci, pc->clock, pc->vga_offset, pc->vga_rom_offset,
                              pc->vga_rom_size);
-        if (pc->vga == NULL)
+        if (pc->vga == NULL || pc_screen_create(pc) != 0)
             return false;
     }
     for (unsigned i = 0; i < SERIAL_COUNT; i++) {
@@ -244,6 +244,7 @@ void pc_destroy(struct pc *pc)
     pc_events_destroy(pc);
     pc_memory_hold(pc); /* nobody will look at the map again */
     pci_destroy(pc->pci);
+    pc_screen_destroy(pc);
     vga_destroy(pc->vga);
     for (unsigned i = 0; i < SERIAL_COUNT; i++)
         serial16550_destroy(pc->serial[i]);
@@ -304,14 +305,4 @@ uint64_t pc_ram_below_4g(const struct pc *pc)
 int pc_debug_exit_status(const struct pc *pc)
 {
     return pc->debug_exit_status;
-}
-
-size_t pc_screen_text(const struct pc *pc, char *buffer, size_t size)
-{
-    return pc->vga != NULL ? vga_text(pc->vga, buffer, size) : 0;
-}
-
-void pc_key(struct pc *pc, const uint8_t *scancodes, size_t count)
-{
-    ps2kbd_key(pc->keyboard, scancodes, count);
 }

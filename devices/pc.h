@@ -17,6 +17,7 @@
 #include "devices/backend.h"
 #include "devices/block.h"
 #include "devices/clock.h"
+#include "devices/display.h"
 
 struct pc;
 struct translator_options; /* translator/translator.h */
@@ -169,10 +170,23 @@ size_t pc_e820(const struct pc *pc, struct pc_e820 *entries, size_t max);
 /* Physical address of the ACPI RSDP that direct_boot placed, 0 without. */
 uint64_t pc_rsdp(const struct pc *pc);
 
+/* ---- the screen, keyboard and mouse: on the machine's thread, or while it does not run ---- */
+
 /* Text of the VGA screen: 80x25 (or what the mode says) characters, rows ended by newline. Returns
  * the number of bytes, 0 when the screen is in a graphics mode. */
 size_t pc_screen_text(const struct pc *pc, char *buffer, size_t size);
+/* The cells of a text mode; false (and no columns) when the screen is in another. */
+bool pc_screen_cells(const struct pc *pc, struct display_text *text);
+/* The picture as it is now; NULL without a VGA or host memory.  Valid until the machine runs. */
+const struct display_surface *pc_screen_surface(struct pc *pc);
+/* From now on tell *client (copied) what the screen shows: at once and after every change.
+ * -ENODEV without a VGA, -ENOSPC when too many look, -ENOMEM. */
+int pc_screen_attach(struct pc *pc, const struct display_client *client);
+void pc_screen_detach(struct pc *pc, const void *ctx); /* the client's */
 /* Set-1 make/break bytes as the keyboard would send them; for tests, sendkey, displays. */
 void pc_key(struct pc *pc, const uint8_t *scancodes, size_t count);
+unsigned pc_keyboard_leds(const struct pc *pc); /* bit 0 scroll, 1 num, 2 caps lock */
+/* Right, up and wheel-towards-the-user are positive; buttons are what is held: PS2MOUSE_LEFT... */
+void pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
 
 #endif

@@ -7,6 +7,7 @@
  *   pc_boot.c    what firmware is told, and what it would have done before a direct boot
  *   pc_run.c     the run loop and time
  *   pc_control.c stop, go on, step, breakpoints
+ *   pc_screen.c  who looks at the screen, and stores to the frame buffer
  *   pc_events.c  host events: watched descriptors, the waker thread
  */
 #ifndef RINGER_DEVICES_PC_INTERNAL_H
@@ -111,6 +112,7 @@ struct pc {
     struct piix3 *isa_bridge;
     struct piix4_pm *pm;
     struct vga *vga;
+    struct pc_screen *screen; /* NULL: no VGA */
     struct fw_cfg *fw_cfg;
     struct lapic *lapic;
     struct ioapic *ioapic;
@@ -202,6 +204,10 @@ struct apic_bus pc_irq_apic_bus(struct pc *pc);
 /* pc_boot.c */
 int pc_boot_firmware(struct pc *pc);     /* fw_cfg and CMOS contents; 0 or -ENOMEM */
 int pc_boot_direct(struct pc *pc);       /* what firmware leaves behind; 0 or -ENOMEM */
+
+/* pc_screen.c */
+int pc_screen_create(struct pc *pc); /* 0 or -ENOMEM */
+void pc_screen_destroy(struct pc *pc);
 
 /* pc_run.c */
 uint64_t pc_now_ns(void *ctx);
