@@ -221,12 +221,31 @@ static bool walk_allows(const struct cpu *cpu, const struct walk *w, enum access
     return access != ACCESS_EXEC || !w->no_execute;
 }
 
-/* [SDM 3A 4.7 "Page-Fault Exceptions"] */
+/* Drop what is cached of one 4 KiB page, in all views. */
+static void tlb_forget_page(struct cpu *cpu, linaddr_t linear)
+{
+    struct tlb *tlb = &cpu->tlb;
+    const linaddr_t tag = linear & PAGE_MASK;
+
+    for (unsigned view = 0; view < TLB_VIEWS; view++) {
+        struct tlb_entry *entry = access_tlb_entry(cpu, view, linear);
+
+        if (entry->tag_read == tag || entry->tag_write == tag || entry->tag_exec == tag)
+            entry->tag_read = entry->tag_write = entry->tag_exec = TLB_INVALID;
+    }
+    tlb->flush_count++;
+    if (tlb->on_flush != NULL)
+        tlb->on_flush(tlb->on_flush_ctx, linear, TLB_FLUSH_PAGE);
+}
+
+/* [SDM 3A 4.7 "Page-Fault Exceptions"].  A page fault drops what is cached of the page, for other
+ * kinds of access, too. [SDM 3A 4.10.4.1] */
 static bool walk_fault(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view,
                        enum walk_result result)
 {
     uint32_t error = 0;
 
+    tlb_forget_page(cpu, linear);
     if (result != WALK_NOT_PRESENT)
         error |= PF_P;
     if (result == WALK_RESERVED)
@@ -491,24 +510,13 @@ void mmu_flush_nonglobal(struct cpu *cpu)
 
 void mmu_flush_page(struct cpu *cpu, linaddr_t linear)
 {
-    struct tlb *tlb = &cpu->tlb;
-
     /* Of a large page more than one entry may be here, and caches that follow on_flush may know
      * parts that are not. */
-    if (large_near(tlb, linear)) {
+    if (large_near(&cpu->tlb, linear)) {
         mmu_flush_all(cpu);
         return;
     }
-    for (unsigned view = 0; view < TLB_VIEWS; view++) {
-        struct tlb_entry *entry = access_tlb_entry(cpu, view, linear);
-        const linaddr_t tag = linear & PAGE_MASK;
-
-        if (entry->tag_read == tag || entry->tag_write == tag || entry->tag_exec == tag)
-            entry->tag_read = entry->tag_write = entry->tag_exec = TLB_INVALID;
-    }
-    tlb->flush_count++;
-    if (tlb->on_flush != NULL)
-        tlb->on_flush(tlb->on_flush_ctx, linear, TLB_FLUSH_PAGE);
+    tlb_forget_page(cpu, linear);
 }
 
 void mmu_drop_user_view(struct cpu *cpu)

@@ -140,8 +140,7 @@ void build_indirect(struct build *b);
 void build_lookup(struct build *b);
 void build_go(struct build *b);
 /* Host address of the entry that build_lookup() found. */
-#define BUILD_JUMP_HOST \
-    INDEX(HOST_CPU, T1, 8, AT_RT(jumps) + (int32_t)offsetof(struct jump_entry, host))
+#define BUILD_JUMP_HOST(b) INDEX(HOST_CPU, T1, 8, AT_JUMP((b)->view, host))
 /* The block's entry from other pages: still mapped here, in this mode? */
 void build_checked_entry(struct build *b);
 /* Step the instruction unless the next page is still the one that holds its other bytes. */

@@ -57,12 +57,21 @@ static inline const struct contract *contract_of(uint32_t mode)
     return (mode & MODE_CODE_MASK) == MODE_CODE64 ? &contract64 : &contract32;
 }
 
-/* Entry of the jump cache: the checked entry of the block at a linear address. An empty entry goes
- * to glue.indirect, whatever address it seems to match. */
+/* Entry of the jump cache: the checked entry of the block at a linear address.  The views share the
+ * table, but each is shifted against the others: an address has its entry elsewhere in each, as the
+ * checked entry of a block looks only at what its own view maps.  An empty entry goes to
+ * glue.indirect, whatever address it seems to match. */
 struct jump_entry {
     uint64_t negated; /* -(linear + 1) */
     uint64_t host;
 };
+
+enum { RT_VIEW_SHIFT = 16, RT_JUMPS = RT_ENTRIES + (TLB_VIEWS - 1) * RT_VIEW_SHIFT };
+
+static inline uint32_t rt_jump_index(enum tlb_view view, linaddr_t linear)
+{
+    return (uint32_t)(linear & (RT_ENTRIES - 1)) + (uint32_t)view * RT_VIEW_SHIFT;
+}
 
 /*
  * Per-CPU run-time tables, in cpu->translator_area.  All-zero is the empty state.
@@ -77,7 +86,7 @@ struct rt {
     uint64_t addend[TLB_VIEWS][RT_ENTRIES];
     uint32_t code_id[TLB_VIEWS][RT_ENTRIES]; /* of the code page mapped here; 0: unknown */
     uint8_t global[TLB_VIEWS][RT_ENTRIES];   /* data entry and code id are of a global page */
-    struct jump_entry jumps[RT_ENTRIES];
+    struct jump_entry jumps[RT_JUMPS];
 
     uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */
     uint64_t resume;           /* host address that the reload glue jumps to */
@@ -109,5 +118,9 @@ static inline struct rt *rt_of(struct cpu *cpu)
 /* Displacements from HOST_CPU. */
 #define AT_CPU(field) ((int32_t)offsetof(struct cpu, field))
 #define AT_RT(field)  ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)))
+/* A field of the jump cache entry whose number without the view's shift is scaled elsewhere. */
+#define AT_JUMP(view, field)                                        \
+    (AT_RT(jumps) + (int32_t)(offsetof(struct jump_entry, field) +  \
+                              (view) * RT_VIEW_SHIFT * sizeof(struct jump_entry)))
 
 #endif

@@ -126,7 +126,7 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
  *     jrcxz miss
  *     movzx r14d, r13w
  *     lea   r14d, [r14 + r14]                 ; 16-byte entries
- *     mov   r11, [r15 + r14*8 + jumps.negated]
+ *     mov   r11, [r15 + r14*8 + jumps.negated]   ; of this view
  *     lea   rcx, [r13 + r11 + 1]
  *     jrcxz hit
  *   miss:
@@ -136,14 +136,13 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
 static struct label lookup(struct build *b)
 {
     struct emit *e = &b->e;
-    const int32_t negated = AT_RT(jumps) + (int32_t)offsetof(struct jump_entry, negated);
     struct label stop, hit;
 
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
     stop = emit_jrcxz(e);
     emit_movzx_rr(e, T1, W16, T0);
     emit_lea(e, W32, T1, INDEX(T1, T1, 1, 0));
-    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, negated));
+    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, AT_JUMP(b->view, negated)));
     emit_lea(e, W64, TC, INDEX(T0, T2, 1, 1));
     hit = emit_jrcxz(e);
     emit_bind(e, stop);
@@ -160,7 +159,7 @@ void build_lookup(struct build *b)
 
 void build_go(struct build *b)
 {
-    emit_jmp_m(&b->e, BUILD_JUMP_HOST);
+    emit_jmp_m(&b->e, BUILD_JUMP_HOST(b));
     b->ended = true;
 }
 

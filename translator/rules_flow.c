@@ -207,7 +207,7 @@ bool rule_call_near(struct build *b, const struct insn *in)
     load_target(b, in);
     if (b->code64) {
         build_lookup(b);
-        emit_mov_rm(e, W64, T2, BUILD_JUMP_HOST);
+        emit_mov_rm(e, W64, T2, BUILD_JUMP_HOST(b));
         emit_mov_mr(e, W64, target, T2);
         build_push_number(b, in->width, b->next_rip);
         emit_jmp_m(e, target);

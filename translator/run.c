@@ -184,7 +184,7 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
     if (block == NULL)
         return leave(tr);
     if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT))
-        rt_of(cpu)->jumps[block->key.linear & (RT_ENTRIES - 1)] =
+        rt_of(cpu)->jumps[rt_jump_index(mmu_view(cpu), block->key.linear)] =
             (struct jump_entry){-(block->key.linear + 1), block->checked_host};
     return resume(tr, cpu, block->host);
 }

@@ -167,14 +167,14 @@ void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empt
     struct rt *rt = rt_of(cpu);
 
     if (block != NULL) {
-        const uint32_t index = block->key.linear & (RT_ENTRIES - 1);
+        const uint32_t index = rt_jump_index(mmu_mode_view(block->key.mode), block->key.linear);
         struct jump_entry *entry = &rt->jumps[index];
 
         if (entry->host == block->checked_host)
             *entry = empty_entry(index, empty);
         return;
     }
-    for (uint32_t i = 0; i < RT_ENTRIES; i++)
+    for (uint32_t i = 0; i < RT_JUMPS; i++)
         rt->jumps[i] = empty_entry(i, empty);
     tables_flush(cpu, false);
 }
