@@ -17,6 +17,8 @@
 #define DEBUG_EXIT_SIZE     2
 #define FERR_PORT           0xF0
 #define FERR_PORT_COUNT     2
+#define FLOPPY_IRQ          6
+#define FLOPPY_DMA          2
 
 static const uint16_t serial_ports[SERIAL_COUNT] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
 
@@ -38,6 +40,8 @@ static bool legacy_create(struct pc *pc)
         .a20 = &pc->a20_kbc,
         .reset = &pc->reset_kbc,
     };
+    struct block_backend *const floppies[I82077_DRIVES] = {pc->config.floppy[0].backend,
+                                                           pc->config.floppy[1].backend};
 
     pc->pic = i8259_create(pc->bus, &pc->pic_intr);
     pc->pit = i8254_create(pc->bus, pc->clock, &pc->isa_irq[0], &pc->speaker);
@@ -51,8 +55,11 @@ static bool legacy_create(struct pc *pc)
                            &kbc_lines);
     pc->dma = i8237_create(pc->bus);
     pc->port92 = port92_create(pc->bus, &pc->a20_port92, &pc->reset_port92);
+    if (pc->dma != NULL)
+        pc->floppy = i82077_create(pc->bus, pc->clock, &pc->isa_irq[FLOPPY_IRQ],
+                                   i8237_channel(pc->dma, FLOPPY_DMA), floppies);
     return pc->pic != NULL && pc->pit != NULL && pc->rtc != NULL && pc->kbc != NULL &&
-           pc->dma != NULL && pc->port92 != NULL &&
+           pc->dma != NULL && pc->port92 != NULL && pc->floppy != NULL &&
            bus_map_io(pc->bus, FERR_PORT, FERR_PORT_COUNT, &pc_ferr_ports, pc) == 0;
 }
 
@@ -217,6 +224,7 @@ void pc_reset(struct pc *pc)
     ps2mouse_reset(pc->mouse);
     i8042_reset(pc->kbc);
     i8237_reset(pc->dma);
+    i82077_reset(pc->floppy);
     port92_reset(pc->port92);
     for (unsigned i = 0; i < SERIAL_COUNT; i++) {
         if (pc->serial[i] != NULL)
@@ -255,6 +263,7 @@ void pc_destroy(struct pc *pc)
     piix3_destroy(pc->isa_bridge);
     i440fx_destroy(pc->host_bridge);
     port92_destroy(pc->port92);
+    i82077_destroy(pc->floppy);
     i8237_destroy(pc->dma);
     i8042_destroy(pc->kbc);
     ps2mouse_destroy(pc->mouse);

@@ -145,13 +145,17 @@ static void cmos_fill(struct pc *pc)
     const uint64_t high_kib = (pc->ram_below - HIGH_START) >> 10;
     const uint64_t high_blocks = pc->ram_below > 16 << 20 ? (pc->ram_below - (16 << 20)) >> 16 : 0;
     const uint64_t extended_kib = high_kib < 0xFFFF ? high_kib : 0xFFFF;
+    const enum i82077_drive_type floppy_a = i82077_drive_type(pc->floppy, 0);
+    const enum i82077_drive_type floppy_b = i82077_drive_type(pc->floppy, 1);
+    const unsigned floppies = (floppy_a != FLOPPY_NONE) + (floppy_b != FLOPPY_NONE);
     const struct {
         uint8_t index;
         uint64_t value;
         unsigned size;
     } fields[] = {
-        {0x10, 0, 1},            /* no floppy drives */
-        {0x14, 0x06, 1},         /* equipment: coprocessor, PS/2 mouse; no floppy */
+        {0x10, (unsigned)floppy_a << 4 | (unsigned)floppy_b, 1},
+        /* equipment: 7..6 floppy drives less one, 2 PS/2 mouse, 1 coprocessor, 0 any floppy */
+        {0x14, 0x06 | (floppies != 0 ? (floppies - 1) << 6 | 1 : 0), 1},
         {0x15, 640, 2},          /* base memory, KiB */
         {0x17, extended_kib, 2}, /* from 1 MiB, KiB */
         {0x30, extended_kib, 2},

@@ -21,6 +21,7 @@
 #include "devices/fw_cfg.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
+#include "devices/i82077.h"
 #include "devices/i8237.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
@@ -123,6 +124,7 @@ struct pc {
     struct ps2kbd *keyboard;
     struct ps2mouse *mouse;
     struct i8237 *dma;
+    struct i82077 *floppy;
     struct port92 *port92;
     struct serial16550 *serial[SERIAL_COUNT];
     struct debugcon *debugcon;
