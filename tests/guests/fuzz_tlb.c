@@ -575,7 +575,7 @@ static void emit_random_cr4(struct script *s)
         cr4 ^= CR4_SMAP;
     if (chance(30))
         cr4 ^= CR4_PGE;
-    if (s->world.pcid == 0 && chance(30))
+    if (s->world.pcid == 0 && chance(50))
         cr4 ^= CR4_PCIDE;
     emit(s, OP_CR4, cr4, 0, 0);
 }
@@ -587,7 +587,7 @@ static void emit_invalidate(struct script *s, unsigned set, unsigned region, uns
     const unsigned pcid = tagged ? chance(90) ? set : below(PCIDS) : 0;
     const uint64_t linear = linear_of(region, page) + (chance(50) ? below(4096) : 0);
 
-    switch (below(12)) {
+    switch (below(13)) {
     default:
         emit(s, OP_INVLPG, linear, 0, 0);
         break;
@@ -601,26 +601,23 @@ static void emit_invalidate(struct script *s, unsigned set, unsigned region, uns
         emit(s, OP_INVPCID, 1, pcid_numbers[pcid], linear);
         break;
     case 8:
+    case 9:
         emit(s, OP_INVPCID, 2 + below(2), 0, 0);
         break;
-    case 9:
+    case 10:
         emit_cr3(s, s->world.set, s->world.pcid, false);
         break;
-    case 10:
+    case 11:
         emit_random_cr3(s);
         break;
-    case 11:
+    case 12:
         emit(s, OP_CR4, s->world.cr4 ^ CR4_PGE, 0, 0);
         break;
     }
 }
 
-static void emit_access(struct script *s, unsigned region, unsigned page)
+static void emit_op(struct script *s, uint64_t op, unsigned region, unsigned page)
 {
-    static const uint8_t ops[] = {OP_READ,       OP_READ,      OP_WRITE,
-                                  OP_ADD,        OP_USER_READ, OP_USER_READ,
-                                  OP_USER_WRITE, OP_EXECUTE,   OP_USER_EXECUTE};
-    const uint64_t op = ops[below(page >= 2 ? sizeof(ops) : sizeof(ops) - 2)];
     const uint64_t linear = linear_of(region, page);
 
     if (is_execute(op))
@@ -629,6 +626,35 @@ static void emit_access(struct script *s, unsigned region, unsigned page)
         emit(s, op, linear + SLOTS_AT + s->count * 4ull, 0x5a000000u + s->count, 0);
     else
         emit(s, op, linear + 8 + below(200) * 4ull, 0, 0);
+}
+
+static uint64_t random_op(unsigned page)
+{
+    static const uint8_t ops[] = {OP_READ,      OP_READ,        OP_WRITE,      OP_ADD,
+                                  OP_USER_READ, OP_USER_READ,   OP_USER_WRITE, OP_EXECUTE,
+                                  OP_EXECUTE,   OP_USER_EXECUTE};
+
+    return ops[below(page >= 2 ? sizeof(ops) : sizeof(ops) - 3)];
+}
+
+static void emit_access(struct script *s, unsigned region, unsigned page)
+{
+    emit_op(s, random_op(page), region, page);
+}
+
+/* Something else changes between two accesses of a kind to a page. */
+static void emit_mode_change(struct script *s)
+{
+    const unsigned region = below(REGIONS);
+    const unsigned page = below(PAGES);
+    const uint64_t op = random_op(page);
+
+    emit_op(s, op, region, page);
+    if (chance(60))
+        emit_random_cr4(s);
+    else
+        emit(s, OP_CR0, s->world.cr0 ^ CR0_WP, 0, 0);
+    emit_op(s, op, region, page);
 }
 
 static void emit_edit(struct script *s)
@@ -640,7 +666,7 @@ static void emit_edit(struct script *s)
     const struct leaf *pte = &s->world.pte[set][region][page];
     const bool high = chance(15) || (!is_table(pde) && chance(50));
 
-    if (chance(50))
+    if (chance(70))
         emit_access(s, region, page);
     if (high)
         emit(s, OP_STORE, pde_at(set, region), random_pde(set, region), 0);
@@ -656,8 +682,8 @@ static void emit_edit(struct script *s)
             emit_cr3(s, set, s->world.cr4 & CR4_PCIDE ? set : 0,
                      (s->world.cr4 & CR4_PCIDE) && chance(80));
         emit_access(s, region, page);
-        if (chance(30))
-            emit_access(s, region, page);
+        if (chance(40))
+            emit_op(s, OP_USER_WRITE - below(2) * (OP_USER_WRITE - OP_WRITE), region, page);
     }
     if (chance(40))
         emit(s, OP_LOAD, high ? pde_at(set, region) : pte_at(set, region, page), 0, 0);
@@ -676,10 +702,8 @@ static void script_make(struct script *s, const struct world *world)
             emit_access(s, below(REGIONS), below(PAGES));
         else if (choice < 90)
             emit_random_cr3(s);
-        else if (choice < 94)
-            emit_random_cr4(s);
-        else if (choice < 97)
-            emit(s, OP_CR0, s->world.cr0 ^ CR0_WP, 0, 0);
+        else if (choice < 96)
+            emit_mode_change(s);
         else
             emit_invalidate(s, below(SETS), below(REGIONS), below(PAGES));
     }
@@ -939,7 +963,7 @@ static struct engine engines[] = {
 enum { ENGINES = sizeof(engines) / sizeof(engines[0]) };
 
 static uint64_t first_seed = 1;
-static unsigned script_count = 25;
+static unsigned script_count = 60;
 
 /* Scripts that follow each other in one machine, like a guest's life. */
 static void run_engine(void **state)
