@@ -109,6 +109,12 @@ struct cpu_ops {
     /* size: 1, 2 or 4 bytes. */
     uint32_t (*io_read)(void *ctx, uint16_t port, unsigned size);
     void (*io_write)(void *ctx, uint16_t port, unsigned size, uint32_t value);
+    /* For string instructions: up to `count` accesses of one port at once, elements in memory order.
+     * Return how many were made; 0: make them singly.  May be NULL. */
+    unsigned (*io_read_block)(void *ctx, uint16_t port, unsigned size, void *buffer,
+                              unsigned count);
+    unsigned (*io_write_block)(void *ctx, uint16_t port, unsigned size, const void *buffer,
+                               unsigned count);
     /* The CPU takes a maskable interrupt: returns its vector 0..255 (INTA cycle), or -1 when the
      * request has gone away. */
     int (*interrupt_acknowledge)(void *ctx);

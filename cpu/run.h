@@ -79,4 +79,13 @@ static inline void run_resume(struct cpu *cpu, const struct insn *in)
     cpu->icount--;
 }
 
+/*
+ * How many of *count ascending elements of `width` bytes at seg:offset lie in one page, one segment
+ * and without wrap-around in plain RAM: *host is their host address; NULL when the next element has
+ * to go through access_read/access_write.  run_string.c
+ */
+FAULT_CHECK bool run_string_window(struct cpu *cpu, const struct insn *in, enum seg seg,
+                                   uint64_t offset, unsigned width, enum access access,
+                                   uint64_t *count, uint8_t **host);
+
 #endif

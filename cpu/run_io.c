@@ -129,8 +129,39 @@ static bool outs_element(struct cpu *cpu, const struct insn *in, unsigned size)
     return true;
 }
 
+/*
+ * Elements at once: ascending, in plain RAM, at a port that offers it.  *done is 0 where the next
+ * one has to go the long way.
+ */
+static bool io_block(struct cpu *cpu, const struct insn *in, bool input, unsigned size,
+                     uint64_t *done)
+{
+    const struct cpu_ops *ops = cpu->ops;
+    const enum gpr reg = input ? RDI : RSI;
+    const uint64_t at = cpu->gpr[reg] & width_mask(in->addr_size);
+    const uint16_t port = (uint16_t)cpu->gpr[RDX];
+    uint64_t count = cpu->gpr[RCX] & width_mask(in->addr_size);
+    uint8_t *host;
+
+    *done = 0;
+    if (count < 2 || cpu->rflags & FLAG_DF || ops->io_read_block == NULL ||
+        ops->io_write_block == NULL)
+        return true;
+    if (!run_string_window(cpu, in, input ? ES : in->seg, at, size,
+                           input ? ACCESS_WRITE : ACCESS_READ, &count, &host))
+        return false;
+    if (host == NULL)
+        return true;
+    fpu_leave(cpu);
+    *done = input ? ops->io_read_block(cpu->ops_ctx, port, size, host, (unsigned)count)
+                  : ops->io_write_block(cpu->ops_ctx, port, size, host, (unsigned)count);
+    gpr_write(cpu, reg, in->addr_size, cpu->gpr[reg] + *done * size);
+    gpr_write(cpu, RCX, in->addr_size, cpu->gpr[RCX] - *done);
+    return true;
+}
+
 /* One element, or with REP a bounded number of them, each committed before the next one starts. */
-static bool io_string(struct cpu *cpu, const struct insn *in,
+static bool io_string(struct cpu *cpu, const struct insn *in, bool input,
                       bool (*element)(struct cpu *, const struct insn *, unsigned))
 {
     const unsigned size = io_size(in);
@@ -145,9 +176,16 @@ static bool io_string(struct cpu *cpu, const struct insn *in,
     if (!io_check(cpu, (uint16_t)cpu->gpr[RDX], size))
         return false;
     for (unsigned i = 0; i < chunk; i++) {
-        if (!element(cpu, in, size))
+        uint64_t done = 0;
+
+        if (!single_step && !io_block(cpu, in, input, size, &done))
             return false;
-        gpr_write(cpu, RCX, in->addr_size, cpu->gpr[RCX] - 1);
+        if (done != 0)
+            i += REP_CHUNK / 8; /* a page's worth is about so much work */
+        else if (!element(cpu, in, size))
+            return false;
+        else
+            gpr_write(cpu, RCX, in->addr_size, cpu->gpr[RCX] - 1);
         if ((cpu->gpr[RCX] & mask) == 0)
             return true;
         if (cpu->exit_request != 0)
@@ -159,10 +197,10 @@ static bool io_string(struct cpu *cpu, const struct insn *in,
 
 bool run_ins(struct cpu *cpu, const struct insn *in)
 {
-    return io_string(cpu, in, ins_element);
+    return io_string(cpu, in, true, ins_element);
 }
 
 bool run_outs(struct cpu *cpu, const struct insn *in)
 {
-    return io_string(cpu, in, outs_element);
+    return io_string(cpu, in, false, outs_element);
 }

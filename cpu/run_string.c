@@ -58,16 +58,9 @@ static bool string_finish(struct cpu *cpu, const struct insn *in)
     return true;
 }
 
-/*
- * How many of *count ascending elements at seg:offset lie in one page, one segment and without
- * wrap-around in plain RAM: *host is their host address; NULL when the next element has to go
- * through access_read/access_write.
- */
-FAULT_CHECK static bool string_window(struct cpu *cpu, const struct insn *in, enum seg seg,
-                                      uint64_t offset, enum access access, uint64_t *count,
-                                      uint8_t **host)
+bool run_string_window(struct cpu *cpu, const struct insn *in, enum seg seg, uint64_t offset,
+                       unsigned width, enum access access, uint64_t *count, uint8_t **host)
 {
-    const unsigned width = in->width;
     const uint64_t to_wrap = width_mask(in->addr_size) - offset; /* bytes after the first */
     uint64_t bytes, end;
     linaddr_t linear;
@@ -150,9 +143,10 @@ FAULT_CHECK static bool string_move(struct cpu *cpu, const struct insn *in, uint
 
     *done = limit;
     if (limit > 1 && !(cpu->rflags & FLAG_DF)) {
-        if (!string_window(cpu, in, in->seg, string_offset(cpu, in, RSI), ACCESS_READ, done,
-                           &src) ||
-            !string_window(cpu, in, ES, string_offset(cpu, in, RDI), ACCESS_WRITE, done, &dst))
+        if (!run_string_window(cpu, in, in->seg, string_offset(cpu, in, RSI), in->width,
+                               ACCESS_READ, done, &src) ||
+            !run_string_window(cpu, in, ES, string_offset(cpu, in, RDI), in->width, ACCESS_WRITE,
+                               done, &dst))
             return false;
         if (src && dst) {
             string_copy(dst, src, in->width, *done);
@@ -185,7 +179,8 @@ FAULT_CHECK static bool string_set(struct cpu *cpu, const struct insn *in, uint6
 
     *done = limit;
     if (limit > 1 && !(cpu->rflags & FLAG_DF)) {
-        if (!string_window(cpu, in, ES, string_offset(cpu, in, RDI), ACCESS_WRITE, done, &dst))
+        if (!run_string_window(cpu, in, ES, string_offset(cpu, in, RDI), in->width, ACCESS_WRITE,
+                               done, &dst))
             return false;
         if (dst) {
             string_fill(dst, cpu->gpr[RAX], in->width, *done);

@@ -67,13 +67,13 @@ struct block_ops {
     void (*tray_moved)(void *ctx, bool open);
 };
 
-/* What the drive tells the image's owner; the drive fills it in when it is created. */
+/* What the image's owner asks of a removable drive, which fills it in when it is created. */
 struct block_drive_ops {
     /* inserted, size_bytes, read_only, can_discard are about to change: the drive finishes or
      * cancels what it has under way. */
     void (*medium_leaving)(void *drive);
-    /* They have changed: another medium, or none.  What an operator does to a drive whose tray is
-     * closed: the tray counts as opened and closed meanwhile, locked or not. */
+    /* They have changed: another medium, or none.  A medium that is put in closes the tray; that it
+     * was open meanwhile, locked or not, goes without saying. */
     void (*medium_changed)(void *drive);
     /* The operator presses the button: the drive opens its tray unless the guest locked it; then
      * the guest is asked.  True when the tray is open on return. */
@@ -94,7 +94,7 @@ struct block_backend {
     bool read_only;
     bool can_discard;
 
-    /* The drive's side. */
+    /* The drive's side; NULL where the medium is fixed. */
     const struct block_drive_ops *drive_ops;
     void *drive;
 };

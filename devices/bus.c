@@ -18,6 +18,7 @@
 
 struct claim {
     const struct io_ops *ops; /* NULL: the slot is free */
+    const struct io_block_ops *block; /* of its first port; NULL: none */
     void *dev;
     uint32_t base, count;
     uint32_t left; /* ports of it that are still mapped */
@@ -163,6 +164,39 @@ void bus_io_write(struct bus *bus, uint16_t port, unsigned size, uint32_t value)
         }
         done += piece;
     }
+}
+
+void bus_set_block(struct bus *bus, uint16_t base, const struct io_block_ops *ops)
+{
+    if (bus->owner[base] != 0)
+        bus->claims[bus->owner[base]].block = ops;
+}
+
+/* The claim that takes blocks of accesses of `size` bytes at `port`, NULL when there is none. */
+static const struct claim *block_claim(const struct bus *bus, uint16_t port, unsigned size)
+{
+    const struct claim *claim = &bus->claims[bus->owner[port]];
+
+    return claim->ops != NULL && claim->block != NULL && port == claim->base &&
+                   piece_size(claim, port, size) == size
+               ? claim
+               : NULL;
+}
+
+unsigned bus_io_read_block(struct bus *bus, uint16_t port, unsigned size, void *buffer,
+                           unsigned count)
+{
+    const struct claim *claim = block_claim(bus, port, size);
+
+    return claim != NULL ? claim->block->read(claim->dev, size, buffer, count) : 0;
+}
+
+unsigned bus_io_write_block(struct bus *bus, uint16_t port, unsigned size, const void *buffer,
+                            unsigned count)
+{
+    const struct claim *claim = block_claim(bus, port, size);
+
+    return claim != NULL ? claim->block->write(claim->dev, size, buffer, count) : 0;
 }
 
 void bus_log_set(struct bus *bus, void (*log)(void *ctx, const char *line), void *ctx)

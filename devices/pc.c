@@ -63,6 +63,25 @@ static bool legacy_create(struct pc *pc)
            bus_map_io(pc->bus, FERR_PORT, FERR_PORT_COUNT, &pc_ferr_ports, pc) == 0;
 }
 
+/* The two channels and what the configuration plugs into them. */
+static struct piix3_ide *ide_create(struct pc *pc)
+{
+    struct ata_drive_config drives[PIIX3_IDE_CHANNELS][2];
+
+    for (unsigned i = 0; i < PIIX3_IDE_CHANNELS * 2; i++) {
+        const struct pc_drive *drive = &pc->config.ide[i / 2][i % 2];
+
+        drives[i / 2][i % 2] = (struct ata_drive_config){
+            .backend = drive->backend,
+            .is_cdrom = drive->is_cdrom,
+            .serial = drive->serial,
+            .model = drive->model,
+            .geometry = drive->geometry,
+        };
+    }
+    return piix3_ide_create(pc->bus, pc->pci, &pc->isa_irq[14], &pc->isa_irq[15], drives);
+}
+
 static bool chipset_create(struct pc *pc)
 {
     const struct lapic_config lapic = pc_irq_lapic(pc);
@@ -76,9 +95,10 @@ static bool chipset_create(struct pc *pc)
         return false;
     pc->host_bridge = i440fx_create(pc->pci, &bridge);
     pc->isa_bridge = piix3_create(pc->pci, pc->pirq_irq, &pc->reset_rc);
+    pc->ide = ide_create(pc);
     pc->pm = piix4_pm_create(pc->bus, pc->pci, pc->clock, &pc->sci, &pc->power_off);
     pc->fw_cfg = fw_cfg_create(pc->bus);
-    return pc->host_bridge != NULL && pc->isa_bridge != NULL && pc->pm != NULL &&
+    return pc->host_bridge != NULL && pc->isa_bridge != NULL && pc->ide != NULL && pc->pm != NULL &&
            pc->fw_cfg != NULL && (!pc->config.model.apic || pc_memory_map_ioapic(pc) == 0);
 }
 
@@ -235,6 +255,7 @@ void pc_reset(struct pc *pc)
     pci_reset(pc->pci);
     i440fx_reset(pc->host_bridge);
     piix3_reset(pc->isa_bridge);
+    piix3_ide_reset(pc->ide);
     piix4_pm_reset(pc->pm);
     if (pc->vga != NULL)
         vga_reset(pc->vga);
@@ -260,6 +281,7 @@ void pc_destroy(struct pc *pc)
     debugcon_destroy(pc->debugcon);
     fw_cfg_destroy(pc->fw_cfg);
     piix4_pm_destroy(pc->pm);
+    piix3_ide_destroy(pc->ide);
     piix3_destroy(pc->isa_bridge);
     i440fx_destroy(pc->host_bridge);
     port92_destroy(pc->port92);

@@ -171,6 +171,48 @@ static void cmos_fill(struct pc *pc)
     }
 }
 
+/* A disk as type 47, "by its own parameters": 9 bytes of them. */
+static void cmos_fill_disk(struct pc *pc, unsigned unit, const struct block_geometry *chs)
+{
+    const uint8_t parameters[9] = {
+        (uint8_t)chs->cylinders,
+        (uint8_t)(chs->cylinders >> 8),
+        (uint8_t)chs->heads,
+        0xFF, /* no write precompensation */
+        0xFF,
+        (uint8_t)(0xC0 | (chs->heads > 8) << 3),
+        (uint8_t)chs->cylinders, /* landing zone */
+        (uint8_t)(chs->cylinders >> 8),
+        (uint8_t)chs->sectors,
+    };
+
+    mc146818_set_ram(pc->rtc, (uint8_t)(0x19 + unit), 47);
+    for (unsigned i = 0; i < sizeof(parameters); i++)
+        mc146818_set_ram(pc->rtc, (uint8_t)(0x1B + 9 * unit + i), parameters[i]);
+}
+
+/* 0x12: kinds of the two disks that the CMOS knows of; 0x39: how the firmware is to translate each
+ * of the four's geometry, two bits a disk. */
+static void cmos_fill_disks(struct pc *pc)
+{
+    uint8_t types = 0, translations = 0;
+
+    for (unsigned i = 0; i < 2 * PIIX3_IDE_CHANNELS; i++) {
+        const struct ata_channel *channel = piix3_ide_channel(pc->ide, i / 2);
+        struct block_geometry chs;
+
+        if (!ata_geometry(channel, i % 2, &chs))
+            continue;
+        translations |= (uint8_t)(ata_translation(channel, i % 2) << (2 * i));
+        if (i >= 2)
+            continue;
+        types |= i == 0 ? 0xF0 : 0x0F;
+        cmos_fill_disk(pc, i, &chs);
+    }
+    mc146818_set_ram(pc->rtc, 0x12, types);
+    mc146818_set_ram(pc->rtc, 0x39, translations);
+}
+
 /* A letter as the CMOS has it. */
 static uint8_t boot_device(char letter)
 {
@@ -223,6 +265,7 @@ int pc_boot_firmware(struct pc *pc)
     int error = fw_cfg_add64(fw, FW_CFG_RAM_SIZE, pc->config.ram_bytes);
 
     cmos_fill(pc);
+    cmos_fill_disks(pc);
     pc_set_boot_order(pc, pc->config.boot_order != NULL ? pc->config.boot_order : "cad");
     if (error == 0)
         error = fw_cfg_add16(fw, FW_CFG_NOGRAPHIC, pc->config.no_vga || pc->config.serial_firmware);
@@ -281,6 +324,7 @@ int pc_boot_direct(struct pc *pc)
     i440fx_shadow_all(pc->host_bridge);
     interrupts_route(pc);
     piix4_pm_map(pc->pm);
+    piix3_ide_map(pc->ide);
     display_map(pc);
     error = tables_build(pc, &tables);
     if (error != 0)

@@ -33,6 +33,7 @@
 #include "devices/pc.h"
 #include "devices/pci.h"
 #include "devices/piix3.h"
+#include "devices/piix3_ide.h"
 #include "devices/piix4_pm.h"
 #include "devices/port92.h"
 #include "devices/ps2kbd.h"
@@ -111,6 +112,7 @@ struct pc {
     struct pci_bus *pci;
     struct i440fx *host_bridge;
     struct piix3 *isa_bridge;
+    struct piix3_ide *ide;
     struct piix4_pm *pm;
     struct vga *vga;
     struct pc_screen *screen; /* NULL: no VGA */

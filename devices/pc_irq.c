@@ -226,6 +226,22 @@ static void cpu_io_write(void *ctx, uint16_t port, unsigned size, uint32_t value
     bus_io_write(pc->bus, port, size, value);
 }
 
+static unsigned cpu_io_read_block(void *ctx, uint16_t port, unsigned size, void *buffer,
+                                  unsigned count)
+{
+    struct pc *pc = ctx;
+
+    return bus_io_read_block(pc->bus, port, size, buffer, count);
+}
+
+static unsigned cpu_io_write_block(void *ctx, uint16_t port, unsigned size, const void *buffer,
+                                   unsigned count)
+{
+    struct pc *pc = ctx;
+
+    return bus_io_write_block(pc->bus, port, size, buffer, count);
+}
+
 static int cpu_interrupt_acknowledge(void *ctx)
 {
     struct pc *pc = ctx;
@@ -284,6 +300,8 @@ static void cpu_ferr(void *ctx)
 const struct cpu_ops pc_cpu_ops = {
     .io_read = cpu_io_read,
     .io_write = cpu_io_write,
+    .io_read_block = cpu_io_read_block,
+    .io_write_block = cpu_io_write_block,
     .interrupt_acknowledge = cpu_interrupt_acknowledge,
     .tsc = cpu_tsc_read,
     .msr_read = cpu_msr_read,

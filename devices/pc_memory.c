@@ -28,6 +28,7 @@
 #define HIGH_START    UINT64_C(0x100000)
 #define BIOS_LOW_MAX  UINT64_C(0x20000) /* how much of the system ROM is seen below 1 MiB */
 #define ROM_MAX       UINT64_C(0x1000000)
+#define PAGE_BYTES    4096u
 #define PAGE_ALIGN(n) (((n) + 0xFFF) & ~UINT64_C(0xFFF))
 
 /* ---- segments ---- */
@@ -270,6 +271,45 @@ static void bus_dma_write(void *ctx, uint64_t base, const void *buffer, size_t s
     physmem_write_bytes(pc->mem, base, buffer, size);
 }
 
+static uint8_t *bus_dma_map(void *ctx, uint64_t base, size_t *size, bool write)
+{
+    struct pc *pc = ctx;
+    const uint8_t wanted = write ? PHYS_RAM | PHYS_WRITE : PHYS_RAM;
+    const uint64_t first = base & ~(uint64_t)(PAGE_BYTES - 1);
+    uint8_t *host = NULL;
+    uint64_t length = 0;
+
+    do {
+        const struct phys_page *page = physmem_page(pc->mem, first + length);
+
+        if (page->host == NULL || (page->flags & wanted) != wanted ||
+            (host != NULL && page->host != host + length))
+            break;
+        if (host == NULL)
+            host = page->host;
+        length += PAGE_BYTES;
+    } while (length < base - first + *size);
+    if (host == NULL)
+        return NULL;
+    length -= base - first;
+    *size = length < *size ? length : *size;
+    return host + (base - first);
+}
+
+static void bus_dma_written(void *ctx, uint64_t base, size_t size)
+{
+    struct pc *pc = ctx;
+
+    while (size != 0) {
+        const size_t room = PAGE_BYTES - base % PAGE_BYTES, piece = size < room ? size : room;
+
+        if (physmem_page(pc->mem, base)->flags & PHYS_CODE)
+            physmem_code_stored(pc->mem, base, piece);
+        base += piece;
+        size -= piece;
+    }
+}
+
 static uint8_t *bus_backing(void *ctx, uint64_t offset)
 {
     struct pc *pc = ctx;
@@ -286,6 +326,8 @@ struct bus_memory pc_memory_bus(struct pc *pc)
         .unmap = bus_unmap,
         .dma_read = bus_dma_read,
         .dma_write = bus_dma_write,
+        .dma_map = bus_dma_map,
+        .dma_written = bus_dma_written,
         .backing = bus_backing,
     };
 }
