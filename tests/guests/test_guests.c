@@ -36,6 +36,9 @@ enum {
     IMAGE_MAX = 0x28000,
     EX_VECTOR = 0x1004,
     EX_EIP = 0x100c,
+    LX_VECTOR = 0x1208, /* long.inc's */
+    LX_RIP = 0x1218,
+    LOG_WIDE = 0x17f8, /* not 0: records of long mode */
     LOG_AT = 0x70000,
     LOG_BYTES = 0x10000,
     PORT_TEXT = 0xe9,
@@ -53,6 +56,7 @@ struct guest {
     size_t text_length;
     bool ended, shutdown_wanted, shut_down;
     uint32_t result;
+    uint8_t tpr;
     int vector; /* of the interrupt that is pending, or -1 */
     pthread_t timer;
     bool timer_running;
@@ -156,6 +160,20 @@ static bool msr_write(void *ctx, uint32_t msr, uint64_t value)
     return false;
 }
 
+static uint8_t tpr_read(void *ctx)
+{
+    const struct guest *g = ctx;
+
+    return g->tpr;
+}
+
+static void tpr_write(void *ctx, uint8_t value)
+{
+    struct guest *g = ctx;
+
+    g->tpr = value;
+}
+
 static void on_shutdown(void *ctx)
 {
     struct guest *g = ctx;
@@ -175,6 +193,8 @@ static const struct cpu_ops ops = {
     .tsc = tsc,
     .msr_read = msr_read,
     .msr_write = msr_write,
+    .tpr_read = tpr_read,
+    .tpr_write = tpr_write,
     .shutdown = on_shutdown,
     .ferr = on_ferr,
 };
@@ -332,12 +352,42 @@ static void fail_log(const uint32_t *a, const uint32_t *b)
              i / 16, a[i & ~15u], a[(i & ~15u) + 2], names[i % 16], a[i], b[i]);
 }
 
+/* The same of long mode's records. */
+static void fail_wide_log(const uint64_t *a, const uint64_t *b)
+{
+    enum { FIELDS = 25 };
+    static const char *const names[FIELDS] = {
+        "vector", "error", "rip", "cs",  "rflags", "cr2", "frame", "rsp", "ss",
+        "rax",    "rcx",   "rdx", "rbx", "-",      "rbp", "rsi",   "rdi", "r8",
+        "r9",     "r10",   "r11", "r12", "r13",    "r14", "r15"};
+    unsigned i = 0, record;
+
+    while (a[i] == b[i])
+        i++;
+    record = i / FIELDS * FIELDS;
+    fail_msg("exception %u (vector %u, rip %#llx): %s was %#llx in the interpreter, is %#llx here",
+             i / FIELDS, (unsigned)a[record], (unsigned long long)a[record + 2], names[i % FIELDS],
+             (unsigned long long)a[i], (unsigned long long)b[i]);
+}
+
+static void compare_logs(struct physmem *mem, const uint8_t *expected)
+{
+    const uint8_t *log = physmem_backing(mem, LOG_AT);
+
+    if (memcmp(expected, log, LOG_BYTES) == 0)
+        return;
+    if (physmem_read(mem, LOG_WIDE, 4) != 0)
+        fail_wide_log((const uint64_t *)(const void *)expected,
+                      (const uint64_t *)(const void *)log);
+    fail_log((const uint32_t *)(const void *)expected, (const uint32_t *)(const void *)log);
+}
+
 static void run_program(void **state)
 {
     const struct test *test = *state;
     struct program *program = test->program;
     struct guest g;
-    const uint8_t *log;
+    bool wide;
     char line[600];
 
     guest_open(&g, test->engine);
@@ -351,11 +401,12 @@ static void run_program(void **state)
         translator_print_stats(g.tr, stdout);
     if (g.text_length != 0)
         print_message("%s\n", g.text);
+    wide = physmem_read(g.mem, LOG_WIDE, 4) != 0;
     if (barks != 0)
         fail_msg("does not end: at %#x:%#x; last exception: vector %u at %#x",
                  g.cpu->seg[CS].selector, (unsigned)g.cpu->rip,
-                 (unsigned)physmem_read(g.mem, EX_VECTOR, 4),
-                 (unsigned)physmem_read(g.mem, EX_EIP, 4));
+                 (unsigned)physmem_read(g.mem, wide ? LX_VECTOR : EX_VECTOR, 4),
+                 (unsigned)physmem_read(g.mem, wide ? LX_RIP : EX_EIP, 4));
     if (!(g.shut_down && g.shutdown_wanted)) {
         if (!g.ended)
             fail_msg("%s at %#x:%#x", g.shut_down ? "shutdown" : "halted", g.cpu->seg[CS].selector,
@@ -365,12 +416,11 @@ static void run_program(void **state)
             fail_msg("failed: %s", line);
         }
     }
-    log = physmem_backing(g.mem, LOG_AT);
     if (!test->engine->translate) {
-        memcpy(program->log, log, LOG_BYTES);
+        memcpy(program->log, physmem_backing(g.mem, LOG_AT), LOG_BYTES);
         program->have_log = true;
-    } else if (program->have_log && memcmp(program->log, log, LOG_BYTES) != 0) {
-        fail_log((const uint32_t *)(const void *)program->log, (const uint32_t *)(const void *)log);
+    } else if (program->have_log) {
+        compare_logs(g.mem, program->log);
     }
     guest_close(&g);
 }
