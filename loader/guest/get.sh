@@ -5,7 +5,9 @@
 #
 #   sh loader/guest/get.sh [FILE ...]          (default: the three of i386)
 #
-# FILE: vmlinuz-686 vmlinuz-686-pae initrd.gz, vmlinuz-amd64 initrd-amd64.gz.
+# FILE: vmlinuz-686 vmlinuz-686-pae initrd.gz, vmlinuz-amd64 initrd-amd64.gz; of Debian's installer
+# installer-ARCH-linux installer-ARCH-initrd.gz (ARCH: amd64, i386).  userland.cpio is a root file
+# system of amd64 programs for an initrd (without an /init), userland/ the same tree unpacked.
 #
 # The packages come from Debian's i386 repository through a private apt configuration, so that the
 # host's own is not touched.  Where that repository cannot be reached, the kernel and the busybox of
@@ -30,45 +32,50 @@ if command -v flock > /dev/null; then
     flock 9
 fi
 
-# A private apt for i386: same mirror and proxies as the host's, nothing else of it.
+# A private apt: same mirror and proxies as the host's, nothing else of it.  apt_setup ARCH makes
+# $apt, its configuration: no package is installed there, so that every dependency is seen.
 apt_setup()
 {
-    [ ! -f "$work/apt.conf" ] || return 0
+    apt=$work/apt-$1.conf
+    [ ! -f "$apt" ] || return 0
     keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     [ -f $keyring ] || return 1
     mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(ORIGIN) $(REPO_URI)' \
         'Created-By: Packages' 2> /dev/null |
         awk '$1 == "bookworm" && $2 == "main" && $3 == "Debian" { print $4; exit }')
-    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
-    : > "$work/state/status"
     [ -n "$mirror" ] || return 1
-    echo "deb [signed-by=$keyring] $mirror bookworm main" > "$work/sources.list"
-    cat > "$work/apt.conf" << CONF
-Dir::Etc::sourcelist "$work/sources.list";
+    dir=$work/apt-$1
+    mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial"
+    : > "$dir/state/status"
+    echo "deb [signed-by=$keyring] $mirror bookworm main" > "$dir/sources.list"
+    cat > "$apt" << CONF
+Dir::Etc::sourcelist "$dir/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
-Dir::State "$work/state";
-Dir::State::status "$work/state/status";
-Dir::Cache "$work/cache";
-APT::Architecture "i386";
-APT::Architectures { "i386"; };
+Dir::State "$dir/state";
+Dir::State::status "$dir/state/status";
+Dir::Cache "$dir/cache";
+APT::Architecture "$1";
+APT::Architectures { "$1"; };
+APT::Install-Recommends "false";
 APT::Sandbox::User "";
+Debug::NoLocking "true";
 Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
-    say "reading Debian's i386 package list"
-    apt-get -q -q -c "$work/apt.conf" update || { rm -f "$work/apt.conf"; return 1; }
+    say "reading Debian's $1 package list"
+    apt-get -q -q -c "$apt" update || { rm -f "$apt"; return 1; }
 }
 
-# fetch PACKAGE: unpacked under $work/PACKAGE.
+# fetch PACKAGE: the i386 package unpacked under $work/PACKAGE.
 fetch()
 {
-    apt_setup || return 1
+    apt_setup i386 || return 1
     say "getting $1 (i386)"
     mkdir -p "$work/debs"
     (cd "$work/debs" && rm -f ./*.deb &&
-        apt-get -q -q -c "$work/apt.conf" download "$1") || return 1
+        apt-get -q -q -c "$apt" download "$1") || return 1
     dpkg-deb -x "$work"/debs/*.deb "$work/$1" || return 1
     rm -f "$work"/debs/*.deb
 }
@@ -95,7 +102,18 @@ installer_find()
 kernel_amd64()
 {
     installer_find amd64
-    mv "$installer/linux" "$guest/vmlinuz-amd64"
+    cp "$installer/linux" "$work/vmlinuz"
+    mv "$work/vmlinuz" "$guest/vmlinuz-amd64"
+}
+
+# installer_file installer-ARCH-NAME
+installer_file()
+{
+    name=${1#installer-}
+    installer_find "${name%%-*}"
+    [ -f "$installer/${name#*-}" ] || fail "$1: not a file of the guest"
+    cp "$installer/${name#*-}" "$work/file"
+    mv "$work/file" "$guest/$1"
 }
 
 # pack FILE: $root as an initrd.
@@ -128,8 +146,8 @@ kernel()
 {
     flavour=$1
     mkdir -p "$work"
-    if apt_setup; then
-        package=$(apt-cache -c "$work/apt.conf" depends "linux-image-$flavour" |
+    if apt_setup i386; then
+        package=$(apt-cache -c "$apt" depends "linux-image-$flavour" |
             awk '$1 == "Depends:" && /linux-image-[0-9]/ { print $2; exit }')
         if [ -n "$package" ] && fetch "$package"; then
             cp "$work/$package"/boot/vmlinuz-* "$work/vmlinuz"
@@ -162,6 +180,61 @@ initrd()
     pack initrd.gz
 }
 
+# A root file system: packages and all they depend on, unpacked but not configured.
+userland_packages="bash coreutils grep sed gawk diffutils findutils procps util-linux mount
+    python3 perl sqlite3 openssl xz-utils zstd gzip bzip2 bc gcc libc6-dev gcc-multilib musl-tools
+    gosu fzf age busybox-static:i386"
+
+userland()
+{
+    apt_setup amd64 || fail "no Debian package source for amd64 programs"
+    apt_amd64=$apt
+    tree=$work/tree
+    # Merged /usr: the directories that packages still ship as /bin and so on are links.
+    mkdir -p "$tree/usr" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/tmp" "$tree/root" "$tree/etc"
+    for dir in bin sbin lib lib32 lib64 libx32; do
+        mkdir "$tree/usr/$dir"
+        ln -s "usr/$dir" "$tree/$dir"
+    done
+    say "getting a root file system of Debian packages (amd64)"
+    amd64=
+    for package in $userland_packages; do
+        case $package in
+        *:i386) fetch "${package%:i386}" || fail "cannot get $package" ;;
+        *) amd64="$amd64 $package" ;;
+        esac
+    done
+    # shellcheck disable=SC2086 # one word a package
+    apt-get -q -q -y -c "$apt_amd64" install --download-only $amd64 > "$work/apt.log" 2>&1 ||
+        { cat "$work/apt.log" >&2; fail "cannot get the packages of the root file system"; }
+    for deb in "$work"/apt-amd64/cache/archives/*.deb; do
+        # Whole files only: nothing is configured, so nothing may be asked to.
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -k --keep-directory-symlink --no-same-owner             -C "$tree" --exclude './usr/share/doc' --exclude './usr/share/man'             --exclude './usr/share/locale' --exclude './usr/share/info' --exclude './var' ||
+            fail "$deb does not unpack"
+    done
+    cp "$work/busybox-static/bin/busybox" "$tree/bin/busybox-i386"
+    # What the packages' configuration would have made.
+    ln -sf mawk "$tree/usr/bin/awk"
+    [ -e "$tree/usr/bin/mawk" ] || ln -sf gawk "$tree/usr/bin/awk"
+    ln -sf bash "$tree/usr/bin/sh"
+    echo 'root:x:0:0:root:/root:/bin/bash' > "$tree/etc/passwd"
+    echo 'root:x:0:' > "$tree/etc/group"
+    # The compiler's other languages and link-time passes, and what only they need.
+    find "$tree/usr/lib/gcc" ! -type d \( -name lto1 -o -name '*san*' \) -exec rm -f {} +
+    rm -rf "$tree/usr/share/bash-completion" "$tree/usr/share/zoneinfo" "$tree/usr/share/perl/5.36.0/pod"
+    echo "$userland_packages" > "$tree/etc/packages"
+    rm -rf "${guest:?}/userland"
+    (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet) > "$work/userland.cpio"
+    mv "$tree" "$guest/userland"
+    mv "$work/userland.cpio" "$guest/userland.cpio"
+}
+
+userland_is_there()
+{
+    [ -s "$guest/userland.cpio" ] && [ -f "$guest/userland/etc/packages" ] &&
+        [ "$(cat "$guest/userland/etc/packages")" = "$userland_packages" ]
+}
+
 [ $# -gt 0 ] || set -- vmlinuz-686 vmlinuz-686-pae initrd.gz
 for file; do
     case $file in
@@ -177,6 +250,10 @@ for file; do
         [ -s "$guest/$file" ] || { mkdir -p "$work"; kernel_amd64; } ;;
     vmlinuz-686 | vmlinuz-686-pae)
         [ -s "$guest/$file" ] || kernel "${file#vmlinuz-}" ;;
+    userland.cpio)
+        userland_is_there || { mkdir -p "$work"; userland; } ;;
+    installer-amd64-* | installer-i386-*)
+        [ -s "$guest/$file" ] || { mkdir -p "$work"; installer_file "$file"; } ;;
     *)
         fail "$file: not a file of the guest" ;;
     esac

@@ -2,12 +2,15 @@
 #
 #   start OPTION...   run ringer with its console on $out, errors on $err
 #   expect TEXT [S]   wait until the console shows TEXT (a fixed string), S seconds at most
-#   type TEXT         type a line;  key OCTAL: type one byte
+#   type TEXT         type a line;  key OCTAL: type one byte;  key_up, key_down: arrow keys
+#   screen_expect TEXT [S]   wait until a VT102 in the console's place would show TEXT
+#   chosen_expect TEXT [S]   wait until something highlighted on it begins with TEXT
 #   finish STATUS [S] wait for the end and check the exit status
 set -eu
 
 RINGER=${RINGER:?the program to test}
-loader=$(cd "$(dirname "$0")/../../loader" && pwd)
+boot=$(cd "$(dirname "$0")" && pwd)
+loader=$(cd "$boot/../../loader" && pwd)
 guest=$(sh "$loader/guest/get.sh" vmlinuz-686 vmlinuz-686-pae initrd.gz vmlinuz-amd64 initrd-amd64.gz)
 work=$(mktemp -d)
 out=$work/out err=$work/err
@@ -36,7 +39,7 @@ start()
     mkfifo "$work/in"
     : > "$out"
     "$RINGER" "$@" < "$work/in" > "$out" 2> "$err" &
-    pid=$!
+    pid=$! started=$(date +%s)
     exec 3> "$work/in"
 }
 
@@ -64,8 +67,28 @@ expect()
     done
 }
 
+# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds.
+wait_for()
+{
+    until_s=$(($(date +%s) + $1)) what=$2
+    shift 2
+    until "$@"; do
+        kill -0 "$pid" 2> /dev/null || fail "ended while waiting for $what"
+        [ "$(date +%s)" -lt "$until_s" ] || fail "still waiting for $what; the screen:
+$(python3 "$boot/screen.py" < "$out")"
+        sleep 0.2
+    done
+}
+
+screen_has() { python3 "$boot/screen.py" < "$out" | grep -F -e "$1" > /dev/null; }
+screen_chose() { python3 "$boot/screen.py" -r < "$out" | grep -e "^$1" > /dev/null; }
+screen_expect() { wait_for "${2:-60}" "\"$1\" on the screen" screen_has "$1"; }
+chosen_expect() { wait_for "${2:-60}" "\"$1\" to be chosen" screen_chose "$1"; }
+
 type() { printf '%s\n' "$*" >&3; }
 key() { printf "\\$1" >&3; }
+key_up() { printf '\033[A' >&3; }
+key_down() { printf '\033[B' >&3; }
 
 finish()
 {
