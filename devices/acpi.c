@@ -1,12 +1,14 @@
 /*
- * devices/acpi.c -- ACPI tables of the board: RSDP, RSDT, FADT, FACS, MADT and a generated DSDT.
- * Source: ACPI specification 6.3, 5.2 "ACPI System Description Tables", 6 "Device Configuration".
+ * devices/acpi.c -- ACPI tables of the board: RSDP, RSDT, FADT, FACS, MADT, HPET and a generated
+ * DSDT. Source: ACPI specification 6.3, 5.2 "ACPI System Description Tables", 6 "Device
+ * Configuration"; IA-PC HPET specification 1.0a, 3.2.4 "The ACPI 2.0 HPET Description Table".
  *
  * The DSDT in outline:
  *   \_SB  CP00.. (processors)
  *         LNKA..LNKD, LNKS (interrupt links: PIIX3's four PIRQ routers, and the fixed SCI)
  *         PCI0  _CRS, _PRT
  *               ISA  PRQ0..PRQ3 over PIRQRC, and the devices that cannot be discovered
+ *         HPET, FWCF
  *   \_S5
  */
 #include "devices/acpi.h"
@@ -17,6 +19,7 @@
 #include <string.h>
 
 #include "devices/aml.h"
+#include "devices/hpet.h"
 #include "devices/ioapic.h"
 #include "devices/lapic.h"
 #include "devices/pci.h"
@@ -27,6 +30,7 @@
 #define HEADER_CHECKSUM 9
 #define FACS_SIZE       64
 #define FADT_SIZE       244
+#define HPET_TABLE_SIZE 56
 #define TABLE_SPACE     4096 /* all tables but the DSDT */
 
 /* ---- tables as bytes ---- */
@@ -161,6 +165,22 @@ static uint32_t madt_put(struct acpi_tables *t, uint32_t at, const struct acpi_c
     p += 6;
     table_close(t, at, (uint32_t)(p - madt));
     return (uint32_t)(p - madt);
+}
+
+/* ---- HPET ---- */
+
+#define HPET_MINIMUM_TICKS 5000 /* shorter periods lose interrupts */
+
+static void hpet_put(struct acpi_tables *t, uint32_t at)
+{
+    uint8_t *hpet = t->data + at;
+
+    header_put(hpet, "HPET", 1);
+    put(hpet + 36, HPET_BLOCK_ID, 4);
+    hpet[41] = 64; /* a generic address: memory, 64 bits wide */
+    put(hpet + 44, HPET_BASE, 8);
+    put(hpet + 53, HPET_MINIMUM_TICKS, 2);
+    table_close(t, at, HPET_TABLE_SIZE);
 }
 
 /* ---- DSDT ---- */
@@ -311,6 +331,7 @@ static const struct isa_device {
     } io[8];
     int irq, dma;
 } isa_devices[] = {
+    {"FDC0", "PNP0700", {{0x3F2, 4}, {0x3F7, 1}}, 6, 2},
     {"RTC_", "PNP0B00", {{0x70, 4}}, 8, -1},
     {"KBD_", "PNP0303", {{0x60, 1}, {0x64, 1}}, 1, -1},
     {"MOU_", "PNP0F13", {{0, 0}}, 12, -1},
@@ -407,6 +428,16 @@ static void dsdt_fw_cfg(struct aml *aml)
     aml_end(aml);
 }
 
+static void dsdt_hpet(struct aml *aml)
+{
+    device_begin(aml, "HPET", "PNP0103");
+    aml_name_integer(aml, "_UID", 0);
+    aml_resources_begin(aml, "_CRS");
+    aml_memory32(aml, HPET_BASE, HPET_SIZE);
+    aml_resources_end(aml);
+    aml_end(aml);
+}
+
 static bool dsdt_build(struct aml *aml, const struct acpi_config *config)
 {
     uint8_t header[HEADER_SIZE] = {0};
@@ -420,6 +451,8 @@ static bool dsdt_build(struct aml *aml, const struct acpi_config *config)
     for (unsigned i = 0; i < LINK_COUNT; i++)
         dsdt_link(aml, i);
     dsdt_link_sci(aml);
+    if (config->hpet)
+        dsdt_hpet(aml);
     dsdt_fw_cfg(aml);
     aml_end(aml);
     aml_name(aml, "\\_S5");
@@ -440,7 +473,7 @@ static uint32_t align(uint32_t offset, uint32_t to)
 int acpi_build(const struct acpi_config *config, struct acpi_tables *t)
 {
     struct aml dsdt;
-    uint32_t dsdt_at, fadt_at, madt_at, madt_size = 0;
+    uint32_t dsdt_at, fadt_at, madt_at, hpet_at, madt_size = 0, hpet_size = 0;
     unsigned table_count = 0;
 
     memset(t, 0, sizeof(*t));
@@ -463,11 +496,18 @@ int acpi_build(const struct acpi_config *config, struct acpi_tables *t)
     madt_at = align(fadt_at + FADT_SIZE, 16);
     if (config->apic)
         madt_size = madt_put(t, madt_at, config);
-    t->rsdt = align(madt_at + madt_size, 16);
+    hpet_at = align(madt_at + madt_size, 16);
+    if (config->hpet) {
+        hpet_size = HPET_TABLE_SIZE;
+        hpet_put(t, hpet_at);
+    }
+    t->rsdt = align(hpet_at + hpet_size, 16);
     header_put(t->data + t->rsdt, "RSDT", 1);
     pointer_put(t, t->rsdt + HEADER_SIZE + 4 * table_count++, fadt_at);
     if (config->apic)
         pointer_put(t, t->rsdt + HEADER_SIZE + 4 * table_count++, madt_at);
+    if (config->hpet)
+        pointer_put(t, t->rsdt + HEADER_SIZE + 4 * table_count++, hpet_at);
     table_close(t, t->rsdt, HEADER_SIZE + 4 * table_count);
     t->size = t->rsdt + HEADER_SIZE + 4 * table_count;
     memcpy(t->rsdp, "RSD PTR ", 8);

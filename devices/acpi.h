@@ -11,6 +11,7 @@
 struct acpi_config {
     unsigned cpu_count;
     bool apic;             /* the CPU has a local APIC and there is an I/O APIC: make a MADT */
+    bool hpet;             /* there are high precision event timers */
     bool serial[4];        /* which serial ports there are */
     uint32_t pci_hole;     /* first address below 4 GiB that is not RAM */
     uint32_t pci_hole_end; /* first address that is no longer for BARs */

@@ -515,8 +515,10 @@ static void ccr_write(void *ctx, uint16_t offset, unsigned size, uint32_t value)
     dev->rate = value & RATE_MASK;
 }
 
-static const struct io_ops ports_ops = {"i82077", 1, ports_read, ports_write};
-static const struct io_ops dir_ops = {"i82077 DIR", 1, dir_read, ccr_write};
+static const struct io_ops ports_ops = {
+    .name = "i82077", .max_size = 1, .read = ports_read, .write = ports_write};
+static const struct io_ops dir_ops = {
+    .name = "i82077 DIR", .max_size = 1, .read = dir_read, .write = ccr_write};
 
 /* ---- life ---- */
 

@@ -98,6 +98,16 @@ static bool chipset_create(struct pc *pc)
     pc->ide = ide_create(pc);
     pc->pm = piix4_pm_create(pc->bus, pc->pci, pc->clock, &pc->sci, &pc->power_off);
     pc->fw_cfg = fw_cfg_create(pc->bus);
+    if (!pc->config.no_hpet) {
+        const struct hpet_lines lines = {.irq0 = &pc->hpet_irq0,
+                                         .irq8 = &pc->hpet_irq8,
+                                         .legacy = &pc->hpet_legacy,
+                                         .pins = pc->hpet_pins};
+
+        pc->hpet = hpet_create(pc->bus, pc->clock, &lines);
+        if (pc->hpet == NULL || pc_memory_map_hpet(pc) != 0)
+            return false;
+    }
     return pc->host_bridge != NULL && pc->isa_bridge != NULL && pc->ide != NULL && pc->pm != NULL &&
            pc->fw_cfg != NULL && (!pc->config.model.apic || pc_memory_map_ioapic(pc) == 0);
 }
@@ -135,6 +145,13 @@ static bool debug_ports_create(struct pc *pc, char *message, size_t message_size
         pc->debugcon = debugcon_create(pc->bus, port, config->debugcon);
         if (pc->debugcon == NULL) {
             snprintf(message, message_size, "debugcon: I/O port 0x%x is taken", port);
+            return false;
+        }
+    }
+    if (config->testdev) {
+        pc->testdev = pc_testdev_create(pc->bus, pc->testdev_irq);
+        if (pc->testdev == NULL) {
+            snprintf(message, message_size, "pc-testdev: its I/O ports are taken");
             return false;
         }
     }
@@ -245,6 +262,10 @@ void pc_reset(struct pc *pc)
     i8042_reset(pc->kbc);
     i8237_reset(pc->dma);
     i82077_reset(pc->floppy);
+    if (pc->hpet != NULL)
+        hpet_reset(pc->hpet);
+    if (pc->testdev != NULL)
+        pc_testdev_reset(pc->testdev);
     port92_reset(pc->port92);
     for (unsigned i = 0; i < SERIAL_COUNT; i++) {
         if (pc->serial[i] != NULL)
@@ -278,6 +299,7 @@ void pc_destroy(struct pc *pc)
     for (unsigned i = 0; i < SERIAL_COUNT; i++)
         serial16550_destroy(pc->serial[i]);
     isa_debug_exit_destroy(pc->debug_exit);
+    pc_testdev_destroy(pc->testdev);
     debugcon_destroy(pc->debugcon);
     fw_cfg_destroy(pc->fw_cfg);
     piix4_pm_destroy(pc->pm);
@@ -293,6 +315,7 @@ void pc_destroy(struct pc *pc)
     mc146818_destroy(pc->rtc);
     i8254_destroy(pc->pit);
     i8259_destroy(pc->pic);
+    hpet_destroy(pc->hpet);
     ioapic_destroy(pc->ioapic);
     lapic_destroy(pc->lapic);
     clock_destroy(pc->clock);
@@ -307,6 +330,11 @@ void pc_destroy(struct pc *pc)
 }
 
 /* ---- what callers ask for ---- */
+
+void pc_power_button(struct pc *pc)
+{
+    piix4_pm_power_button(pc->pm);
+}
 
 struct cpu *pc_cpu(struct pc *pc)
 {

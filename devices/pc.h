@@ -55,6 +55,8 @@ struct pc_config {
     bool follower;
     uint64_t rtc_epoch_s;   /* seconds since 1970 that the RTC shows at power-on */
     bool no_vga;
+    bool no_hpet;           /* neither the timers nor their ACPI table */
+    bool testdev;           /* pc-testdev */
     struct char_backend *serial[4]; /* COM1..COM4 or NULL */
     struct pc_drive ide[2][2];      /* primary, secondary; master, slave */
     struct pc_drive floppy[2];      /* A, B */
@@ -96,6 +98,9 @@ enum pc_exit pc_run(struct pc *pc, uint64_t max_insns);
 /* Any thread, async-signal-safe. */
 void pc_stop(struct pc *pc);
 int pc_debug_exit_status(const struct pc *pc);
+/* Somebody presses the power button: an ACPI event, which a guest that listens takes as a wish to be
+ * shut down.  On the machine's thread. */
+void pc_power_button(struct pc *pc);
 
 /*
  * ---- run state ----

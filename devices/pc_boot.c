@@ -34,6 +34,7 @@ static int tables_build(const struct pc *pc, struct acpi_tables *tables)
     struct acpi_config config = {
         .cpu_count = 1,
         .apic = pc->config.model.apic,
+        .hpet = pc->hpet != NULL,
         .pci_hole = (uint32_t)pc->ram_below,
         .pci_hole_end = PCI_HOLE_END,
     };
@@ -340,6 +341,8 @@ int pc_boot_direct(struct pc *pc)
     physmem_write_bytes(pc->mem, pc->acpi_base, tables.data, tables.size);
     physmem_write_bytes(pc->mem, pc->rsdp, tables.rsdp, sizeof(tables.rsdp));
     acpi_free(&tables);
+    if (pc->config.model.apic)
+        pc_mptable_write(pc, 1);
     return 0;
 }
 

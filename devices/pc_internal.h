@@ -5,6 +5,7 @@
  *   pc_memory.c  who answers at which physical address
  *   pc_irq.c     interrupt lines, APIC messages, what the CPU asks of the board
  *   pc_boot.c    what firmware is told, and what it would have done before a direct boot
+ *   pc_mptable.c the MP table of a direct boot
  *   pc_run.c     the run loop and time
  *   pc_control.c stop, go on, step, breakpoints
  *   pc_screen.c  who looks at the screen, and stores to the frame buffer
@@ -19,6 +20,7 @@
 #include "devices/bus.h"
 #include "devices/debugcon.h"
 #include "devices/fw_cfg.h"
+#include "devices/hpet.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
 #include "devices/i82077.h"
@@ -31,6 +33,7 @@
 #include "devices/line.h"
 #include "devices/mc146818.h"
 #include "devices/pc.h"
+#include "devices/pc_testdev.h"
 #include "devices/pci.h"
 #include "devices/piix3.h"
 #include "devices/piix3_ide.h"
@@ -119,6 +122,7 @@ struct pc {
     struct fw_cfg *fw_cfg;
     struct lapic *lapic;
     struct ioapic *ioapic;
+    struct hpet *hpet; /* NULL: none */
     struct i8259 *pic;
     struct i8254 *pit;
     struct mc146818 *rtc;
@@ -131,17 +135,20 @@ struct pc {
     struct serial16550 *serial[SERIAL_COUNT];
     struct debugcon *debugcon;
     struct isa_debug_exit *debug_exit;
+    struct pc_testdev *testdev;
 
     /* wires */
     struct line isa_irq[ISA_IRQ_COUNT];  /* timer, keyboard, RTC, mouse... */
     struct line pirq_irq[ISA_IRQ_COUNT]; /* as PIIX3 steers PCI interrupts */
     struct line serial_irq[SERIAL_COUNT];
+    struct line hpet_irq0, hpet_irq8, hpet_legacy, hpet_pins[HPET_PIN_COUNT];
+    struct line testdev_irq[TESTDEV_IRQ_COUNT];
     struct line sci, ferr;
     struct line pic_intr, cpu_intr;
     struct line a20_kbc, a20_port92;
     struct line reset_kbc, reset_port92, reset_rc;
     struct line power_off, speaker, nmi_disable;
-    uint32_t irq_sources[ISA_IRQ_COUNT]; /* bit per driver of a shared line */
+    uint32_t irq_sources[IOAPIC_PIN_COUNT]; /* bit per driver of a shared line; 16..: pins */
 
     /* memory map */
     struct pc_region regions[PC_REGION_MAX];
@@ -195,6 +202,7 @@ struct bus_memory pc_memory_bus(struct pc *pc);
 struct i440fx_memory pc_memory_bridge(struct pc *pc);
 void pc_memory_move_lapic(struct pc *pc, uint64_t base_msr);
 int pc_memory_map_ioapic(struct pc *pc);
+int pc_memory_map_hpet(struct pc *pc);
 void pc_memory_hold(struct pc *pc); /* between hold and release the map may be inconsistent */
 void pc_memory_release(struct pc *pc);
 
@@ -212,6 +220,9 @@ int pc_boot_direct(struct pc *pc);       /* what firmware leaves behind; 0 or -E
 /* pc_screen.c */
 int pc_screen_create(struct pc *pc); /* 0 or -ENOMEM */
 void pc_screen_destroy(struct pc *pc);
+
+/* pc_mptable.c */
+void pc_mptable_write(struct pc *pc, unsigned cpu_count);
 
 /* pc_run.c */
 uint64_t pc_now_ns(void *ctx);

@@ -3,31 +3,61 @@
  *
  *   chips, PIIX3, SCI --(OR per ISA IRQ)--> 8259 pair --INT--> LINT0 of the local APIC --> INTR
  *                                      \--> I/O APIC pins (IRQ 0 on pin 2) --messages--^
+ *   HPET --(legacy route: in the place of 8254 and RTC; else pins 16 to 23)--^
  *
  * A line that several drive carries its driver's bit in the upper half of the pin number.
  */
 #include "devices/pc_internal.h"
 
-enum irq_driver { DRIVER_ISA, DRIVER_PIRQ, DRIVER_SCI, DRIVER_FERR, DRIVER_SERIAL };
+enum irq_driver {
+    DRIVER_ISA,
+    DRIVER_PIRQ,
+    DRIVER_SCI,
+    DRIVER_FERR,
+    DRIVER_SERIAL,
+    DRIVER_HPET = 30,
+    DRIVER_TESTDEV = 31,
+};
 #define DRIVER_SHIFT     8
 #define TIMER_PIN        2 /* the I/O APIC's pin for IRQ 0 */
 #define FERR_IRQ         13
+#define RTC_IRQ          8
+#define IRQ_MASK         0xFFu
 #define SERIAL_IRQ(port) ((port) % 2 == 0 ? 4u : 3u)
 
 /* ---- ISA interrupt lines ---- */
 
+/* The interrupt's level, as its drivers have it. */
+static void irq_update(struct pc *pc, unsigned irq)
+{
+    uint32_t sources = pc->irq_sources[irq];
+
+    /* The HPET has taken the place of the 8254 and of the RTC.  [HPET 1.0a 2.3.5] */
+    if (pc->hpet_legacy.level && (irq == 0 || irq == RTC_IRQ))
+        sources &= ~(1u << DRIVER_ISA);
+    if (irq < ISA_IRQ_COUNT)
+        i8259_set_irq(pc->pic, irq, sources != 0);
+    ioapic_set_pin(pc->ioapic, irq == 0 ? TIMER_PIN : irq, sources != 0);
+}
+
 static void irq_changed(void *ctx, unsigned index, bool level)
 {
     struct pc *pc = ctx;
-    const unsigned irq = index & (ISA_IRQ_COUNT - 1), driver = index >> DRIVER_SHIFT;
-    uint32_t *sources = &pc->irq_sources[irq];
+    const unsigned irq = index & IRQ_MASK, driver = index >> DRIVER_SHIFT;
 
     if (level)
-        *sources |= 1u << driver;
+        pc->irq_sources[irq] |= 1u << driver;
     else
-        *sources &= ~(1u << driver);
-    i8259_set_irq(pc->pic, irq, *sources != 0);
-    ioapic_set_pin(pc->ioapic, irq == 0 ? TIMER_PIN : irq, *sources != 0);
+        pc->irq_sources[irq] &= ~(1u << driver);
+    irq_update(pc, irq);
+}
+
+static void hpet_legacy_changed(void *ctx, unsigned index, bool level)
+{
+    (void)index;
+    (void)level;
+    irq_update(ctx, 0);
+    irq_update(ctx, RTC_IRQ);
 }
 
 static void irq_connect(struct pc *pc, struct line *line, unsigned irq, enum irq_driver driver)
@@ -78,6 +108,15 @@ void pc_irq_connect(struct pc *pc)
     }
     for (unsigned i = 0; i < SERIAL_COUNT; i++)
         irq_connect(pc, &pc->serial_irq[i], SERIAL_IRQ(i), DRIVER_SERIAL + i);
+    irq_connect(pc, &pc->hpet_irq0, 0, DRIVER_HPET);
+    irq_connect(pc, &pc->hpet_irq8, RTC_IRQ, DRIVER_HPET);
+    line_connect(&pc->hpet_legacy, hpet_legacy_changed, pc, 0);
+    for (unsigned i = 0; i < HPET_PIN_COUNT; i++)
+        irq_connect(pc, &pc->hpet_pins[i], HPET_FIRST_PIN + i, DRIVER_HPET);
+    for (unsigned i = 0; i < TESTDEV_IRQ_COUNT; i++) {
+        if (i != TIMER_PIN)
+            irq_connect(pc, &pc->testdev_irq[i], i, DRIVER_TESTDEV);
+    }
     irq_connect(pc, &pc->sci, PIIX4_SCI_IRQ, DRIVER_SCI);
     irq_connect(pc, &pc->ferr, FERR_IRQ, DRIVER_FERR);
     line_connect(&pc->pic_intr, lapic_set_lint, pc->lapic, 0);

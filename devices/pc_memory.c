@@ -7,6 +7,7 @@
  * those that differ are unmapped and mapped.
  *
  *   0xFEE00000  local APIC (moves with IA32_APIC_BASE)         PRIORITY_APIC
+ *   0xFED00000  HPET                                           PRIORITY_APIC
  *   0xFEC00000  I/O APIC                                       PRIORITY_APIC
  *   .. 4 GiB    system ROM                                     PRIORITY_ROM
  *   0xC0000..   RAM or ROM as PAM says; 0xA0000 if SMRAM opens PRIORITY_SHADOW
@@ -431,6 +432,15 @@ int pc_memory_map_ioapic(struct pc *pc)
                                               .priority = PRIORITY_APIC,
                                               .ops = &ioapic_mmio,
                                               .dev = pc->ioapic});
+}
+
+int pc_memory_map_hpet(struct pc *pc)
+{
+    return region_add(pc, &(struct pc_region){.base = HPET_BASE,
+                                              .size = HPET_SIZE,
+                                              .priority = PRIORITY_APIC,
+                                              .ops = &hpet_mmio,
+                                              .dev = pc->hpet});
 }
 
 /* ---- life ---- */
