@@ -186,6 +186,8 @@ static uint32_t mode_of_fpu(const struct cpu *cpu)
         mode |= MODE_NO_SSE;
     if (cpu->cr0 & CR0_TS || !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 6) != 6)
         mode |= MODE_NO_AVX;
+    if (mode & MODE_NO_AVX || ~cpu->xcr0 & XCR0_AVX512)
+        mode |= MODE_NO_AVX512;
     return mode;
 }
 

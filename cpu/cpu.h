@@ -155,6 +155,7 @@ enum cpu_mode_bit {
     MODE_PAGING = 1u << 12,
     MODE_NO_AVX = 1u << 13,
     MODE_SMAP_AC = 1u << 14,  /* CR4.SMAP and EFLAGS.AC: the supervisor may touch user pages */
+    MODE_NO_AVX512 = 1u << 15,
 };
 
 /* Interrupt shadow: what is held off until after the next instruction. */

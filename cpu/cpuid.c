@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
+#include "cpu/fpu.h"
 #include "cpu/msr.h"
 
 /* ---- the features ---- */
@@ -107,6 +108,21 @@ static const struct feature ringer_supports[] = {
     {"sha-ni",         CPUID_7_EBX,        29, HOST,  M_MAX,  SHA,      "sse2"},
     {"umip",           CPUID_7_ECX,        2,  SOFT,  M_MAX,  NO_INSN,  NULL},
     {"rdpid",          CPUID_7_ECX,        22, SOFT,  M_MAX,  RDPID_,   "msr"},
+    {"gfni",           CPUID_7_ECX,        8,  LATER, M_MAX,  GFNI,     "sse2"},
+    {"vaes",           CPUID_7_ECX,        9,  LATER, M_MAX,  VAES,     "avx"},
+    {"vpclmulqdq",     CPUID_7_ECX,        10, LATER, M_MAX,  VPCLMUL,  "avx"},
+    {"avx512f",        CPUID_7_EBX,        16, LATER, M_MAX,  AVX512F,  "avx2"},
+    {"avx512dq",       CPUID_7_EBX,        17, LATER, M_MAX,  AVX512DQ, "avx512f"},
+    {"avx512ifma",     CPUID_7_EBX,        21, LATER, M_MAX,  AVX512IFMA, "avx512f"},
+    {"avx512cd",       CPUID_7_EBX,        28, LATER, M_MAX,  AVX512CD, "avx512f"},
+    {"avx512bw",       CPUID_7_EBX,        30, LATER, M_MAX,  AVX512BW, "avx512f"},
+    {"avx512vl",       CPUID_7_EBX,        31, LATER, M_MAX,  AVX512VL, "avx512f"},
+    {"avx512vbmi",     CPUID_7_ECX,        1,  LATER, M_MAX,  AVX512VBMI, "avx512bw"},
+    {"avx512vbmi2",    CPUID_7_ECX,        6,  LATER, M_MAX,  AVX512VBMI2, "avx512bw"},
+    {"avx512vnni",     CPUID_7_ECX,        11, LATER, M_MAX,  AVX512VNNI, "avx512f"},
+    {"avx512bitalg",   CPUID_7_ECX,        12, LATER, M_MAX,  AVX512BITALG, "avx512bw"},
+    {"avx512-vpopcntdq", CPUID_7_ECX,      14, LATER, M_MAX,  AVX512POPCNT, "avx512f"},
+    {"avx512-bf16",    CPUID_71_EAX,       5,  LATER, M_MAX,  AVX512BF16, "avx512bw"},
     {"movdiri",        CPUID_7_ECX,        27, LATER, 0,      MOVDIRI,  NULL},
     {"fsrm",           CPUID_7_EDX,        4,  HOST,  M_MAX,  NO_INSN,  "erms"},
     {"serialize",      CPUID_7_EDX,        14, LATER, 0,      SERIALIZE, NULL},
@@ -157,16 +173,31 @@ enum { MODELS = sizeof models / sizeof models[0] };
 
 /* ---- building a model ---- */
 
-/* Does the host's operating system keep AVX state for its programs?  [SDM 1 14.3] */
-static bool host_keeps_avx(uint32_t leaf_1_ecx)
+/* Which state the host's operating system keeps for its programs.  [SDM 1 14.3] */
+static uint32_t host_xcr0(void)
 {
-    enum { OSXSAVE = 1 << 27, SSE_AND_AVX = 6 };
-    uint32_t low, high;
+    enum { OSXSAVE = 1 << 27 };
+    uint32_t a, b, c, d, low, high;
 
-    if (!(leaf_1_ecx & OSXSAVE))
-        return false;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE))
+        return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & SSE_AND_AVX) == SSE_AND_AVX;
+    return low;
+}
+
+/*
+ * AVX-512 as every server processor has it: with CD, BW, DQ, VL (not so on Xeon Phi), and what
+ * moving its state needs (cpu/fpu.c).
+ */
+static bool host_has_avx512(const uint32_t words[CPUID_WORD_COUNT])
+{
+    enum { F_DQ_CD_BW_VL = (int)(1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31) };
+    enum { XSAVEC_AND_XGETBV1 = 6 };
+    const uint32_t state = XCR0_SSE | XCR0_AVX | XCR0_AVX512;
+
+    return (words[CPUID_7_EBX] & (uint32_t)F_DQ_CD_BW_VL) == (uint32_t)F_DQ_CD_BW_VL &&
+           (words[CPUID_D1_EAX] & XSAVEC_AND_XGETBV1) == XSAVEC_AND_XGETBV1 &&
+           (host_xcr0() & state) == state;
 }
 
 static void host_words(uint32_t words[CPUID_WORD_COUNT])
@@ -176,12 +207,14 @@ static void host_words(uint32_t words[CPUID_WORD_COUNT])
     memset(words, 0, CPUID_WORD_COUNT * sizeof *words);
     if (__get_cpuid(1, &a, &b, &c, &d)) {
         words[CPUID_1_EDX] = d;
-        words[CPUID_1_ECX] = host_keeps_avx(c) ? c : c & ~(1u << 28);
+        words[CPUID_1_ECX] = (host_xcr0() & 6) == 6 ? c : c & ~(1u << 28);
     }
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         words[CPUID_7_EBX] = b;
         words[CPUID_7_ECX] = c;
         words[CPUID_7_EDX] = d;
+        if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+            words[CPUID_71_EAX] = a;
     }
     if (__get_cpuid_count(13, 1, &a, &b, &c, &d))
         words[CPUID_D1_EAX] = a;
@@ -189,6 +222,18 @@ static void host_words(uint32_t words[CPUID_WORD_COUNT])
         words[CPUID_80000001_EDX] = d;
         words[CPUID_80000001_ECX] = c;
     }
+    if (!host_has_avx512(words))
+        words[CPUID_7_EBX] &= ~(1u << 16); /* AVX512F, on which the others build */
+}
+
+/* Where the host's XSAVE puts opmask, ZMM_Hi256, Hi16_ZMM. */
+static void host_xsave_layout(uint16_t at[3])
+{
+    uint32_t a, b, c, d;
+
+    for (unsigned i = 0; i < 3; i++)
+        if (__get_cpuid_count(13, 5 + i, &a, &b, &c, &d))
+            at[i] = (uint16_t)b;
 }
 
 static bool is_available(const struct feature *f, const uint32_t host[CPUID_WORD_COUNT])
@@ -276,6 +321,8 @@ static void derive(struct cpu_model *model)
     model->bhi_ctrl = shown(model, "bhi-ctrl");
     model->xgetbv1 = shown(model, "xgetbv1");
     model->hypervisor = shown(model, "hypervisor");
+    if (model->has[AVX512F])
+        host_xsave_layout(model->xsave_at);
     /* AMD repeats most of leaf 1's EDX in 0x80000001. [AMD64 APM 3 E.4.2] */
     if (model->vendor[0] == 'A')
         model->words[CPUID_80000001_EDX] |= model->words[CPUID_1_EDX] & 0x0183f3ff;
@@ -457,32 +504,69 @@ static struct cpuid_leaf leaf_caches(uint32_t subleaf)
     };
 }
 
-/* XSAVE components: x87, SSE, AVX in standard layout. [SDM 1 13.2] */
+/* XSAVE's components behind the header: subleaf = bit. [SDM 1 13.2] */
+enum { XSAVE_LEGACY_AND_HEADER = 576 };
+
+static struct cpuid_leaf leaf_xsave_component(const struct cpu_model *model, uint32_t bit)
+{
+    switch (bit) {
+    case 2:
+        return model->has[AVX_] ? (struct cpuid_leaf){.eax = FPU_YMM_SIZE, .ebx = FPU_YMM}
+                                : (struct cpuid_leaf){0};
+    case 5:
+    case 6:
+    case 7: {
+        static const uint16_t sizes[] = {FPU_OPMASK_SIZE, FPU_ZMM_HIGH_SIZE, FPU_ZMM16_SIZE};
+
+        if (!model->has[AVX512F])
+            return (struct cpuid_leaf){0};
+        return (struct cpuid_leaf){.eax = sizes[bit - 5], .ebx = model->xsave_at[bit - 5]};
+    }
+    default:
+        return (struct cpuid_leaf){0};
+    }
+}
+
+/* Bytes of an image with these components. */
+static uint32_t xsave_size(const struct cpu_model *model, uint64_t components, bool compacted)
+{
+    uint32_t size = XSAVE_LEGACY_AND_HEADER;
+
+    for (uint32_t bit = 2; bit < 8; bit++) {
+        const struct cpuid_leaf part = leaf_xsave_component(model, bit);
+
+        if (!(components >> bit & 1))
+            continue;
+        if (compacted)
+            size += part.eax;
+        else if (part.ebx + part.eax > size)
+            size = part.ebx + part.eax;
+    }
+    return size;
+}
+
 static struct cpuid_leaf leaf_xsave(const struct cpu *cpu, uint32_t subleaf)
 {
-    enum { LEGACY_AND_HEADER = 576, AVX_SIZE = 256, AVX_OFFSET = 576 };
     const struct cpu_model *model = cpu->model;
+    const uint32_t all = XCR0_X87 | XCR0_SSE | (model->has[AVX_] ? XCR0_AVX : 0) |
+                         (model->has[AVX512F] ? XCR0_AVX512 : 0);
 
     if (!model->has[XSAVE_])
         return (struct cpuid_leaf){0};
     switch (subleaf) {
     case 0:
         return (struct cpuid_leaf){
-            .eax = model->has[AVX_] ? 7 : 3,
-            .ebx = LEGACY_AND_HEADER + (cpu->xcr0 & 4 ? AVX_SIZE : 0),
-            .ecx = LEGACY_AND_HEADER + (model->has[AVX_] ? AVX_SIZE : 0),
+            .eax = all,
+            .ebx = xsave_size(model, cpu->xcr0, false),
+            .ecx = xsave_size(model, all, false),
         };
     case 1:
         return (struct cpuid_leaf){
             .eax = model->words[CPUID_D1_EAX],
-            .ebx = model->has[XSAVEC_] ? LEGACY_AND_HEADER + (cpu->xcr0 & 4 ? AVX_SIZE : 0) : 0,
+            .ebx = model->has[XSAVEC_] ? xsave_size(model, cpu->xcr0, true) : 0,
         };
-    case 2:
-        if (model->has[AVX_])
-            return (struct cpuid_leaf){.eax = AVX_SIZE, .ebx = AVX_OFFSET};
-        return (struct cpuid_leaf){0};
     default:
-        return (struct cpuid_leaf){0};
+        return leaf_xsave_component(model, subleaf);
     }
 }
 
@@ -565,11 +649,15 @@ static struct cpuid_leaf leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32
     case 6:
         return (struct cpuid_leaf){.eax = 1u << 2}; /* ARAT: the APIC timer never stops */
     case 7:
+        if (subleaf == 1)
+            return (struct cpuid_leaf){.eax = model->words[CPUID_71_EAX]};
         if (subleaf == 2)
             return (struct cpuid_leaf){.edx = model->words[CPUID_72_EDX]};
         if (subleaf != 0)
             return (struct cpuid_leaf){0};
-        return (struct cpuid_leaf){.eax = model->words[CPUID_72_EDX] != 0 ? 2 : 0,
+        return (struct cpuid_leaf){.eax = model->words[CPUID_72_EDX] != 0   ? 2
+                                          : model->words[CPUID_71_EAX] != 0 ? 1
+                                                                            : 0,
                                    .ebx = model->words[CPUID_7_EBX],
                                    .ecx = model->words[CPUID_7_ECX],
                                    .edx = model->words[CPUID_7_EDX]};

@@ -18,7 +18,7 @@ struct cpuid_leaf {
 
 /* The feature words that models differ in: which leaf, which register. */
 enum cpuid_word {
-    CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_72_EDX,
+    CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_71_EAX, CPUID_72_EDX,
     CPUID_D1_EAX, CPUID_80000001_EDX, CPUID_80000001_ECX, CPUID_80000007_EDX, CPUID_WORD_COUNT
 };
 
@@ -34,6 +34,8 @@ struct cpu_model {
     bool hypervisor, tsc_deadline, xgetbv1, bhi_ctrl;
     uint32_t words[CPUID_WORD_COUNT]; /* as CPUID shows them, state-dependent bits aside */
     uint32_t max_leaf, max_extended_leaf; /* 0 when there are no extended leaves */
+    /* Standard offsets of XSAVE components 5, 6, 7, which are the host's; 0 without AVX-512. */
+    uint16_t xsave_at[3];
     unsigned phys_bits;
     /* family/model/stepping, brand and vendor strings are the model's own; see cpuid.c */
     uint32_t signature;

@@ -3,6 +3,7 @@
  *
  *   prefixes  REX  opcode (0F, 0F38, 0F3A escapes)  ModRM  SIB  displacement  immediate
  *   VEX (C4 or C5)  opcode                          ModRM  SIB  displacement  immediate
+ *   EVEX (62)       opcode                          ModRM  SIB  displacement  immediate
  *
  * The opcode (with map) picks the root of a decision tree, whose leaf names a row of cpu/insn.def
  * and the form of its operands; the tables are made when Ringer is built (cpu/decode_gen.c), so
@@ -11,9 +12,10 @@
  * Which byte is looked at next, and when decoding ends, depends on earlier bytes only: decoding n
  * bytes gives either the final answer or DECODE_TRUNCATED, never an answer that more bytes change.
  *
- * C4 and C5 are LES and LDS outside 64-bit mode unless the next byte's top two bits are set.  The
+ * C4, C5 and 62 are LES, LDS and BOUND outside 64-bit mode unless the next byte's top two bits are
+ * set.  The
  * decoder does not know real mode from 16-bit protected mode; there the VEX rows' trait PROTECTED
- * gives #UD, which LES and LDS with a register operand give too.
+ * gives #UD, which LES, LDS and BOUND with a register operand give too.
  */
 #include "cpu/decode_form.h"
 #include "cpu/insn.h"
@@ -52,10 +54,12 @@ static const struct {
 struct cursor {
     const uint8_t *start, *p, *end;
     size_t avail;
-    uint8_t pp;  /* PP_* of the legacy prefixes or VEX */
-    uint8_t seg; /* override, or NO_SEG */
-    uint8_t rex; /* W R X B bits, from REX or VEX */
-    uint8_t vvvv; /* all four bits: 0 (inverted) unless an operand uses it */
+    uint8_t pp;     /* PP_* of the legacy prefixes or VEX */
+    uint8_t seg;    /* override, or NO_SEG */
+    uint8_t rex;    /* W R X B bits, from REX or VEX */
+    uint8_t vvvv;   /* all four bits (EVEX: V'vvvv): 0 (inverted) unless an operand uses it */
+    uint8_t high;   /* EVEX: what R' adds to ModRM.reg, 0 or 16 */
+    uint8_t length; /* EVEX.L'L */
     bool code64;
     uint8_t map;
     uint16_t context; /* CONTEXT_*: column of decode_sizes[][] */
@@ -187,6 +191,44 @@ static enum decode_status take_vex(struct cursor *c, struct insn *in, bool three
     return DECODE_OK;
 }
 
+/*
+ * The rest of an EVEX prefix, after 62.  [SDM 2A 2.7.1]
+ *   R X B R' 0 mmm     W vvvv 1 pp     z L'L b V' aaa      (R, X, B, R', V', vvvv inverted)
+ */
+static enum decode_status take_evex(struct cursor *c, struct insn *in)
+{
+    enum { P0_FIXED = 8, P1_FIXED = 4 };
+    uint8_t p0, p1, p2;
+
+    if (!has(c, 3))
+        return run_out(c, in);
+    p0 = *c->p++;
+    p1 = *c->p++;
+    p2 = *c->p++;
+    if (in->prefixes & (PREFIX_66 | PREFIX_LOCK | PREFIX_REP | PREFIX_REPNE | PREFIX_REX) ||
+        p0 & P0_FIXED || !(p1 & P1_FIXED) || (p0 & 7) < 1 || (p0 & 7) > 3)
+        return stop(c, in, DECODE_INVALID);
+    c->map = (uint8_t)(E1 + (p0 & 7) - 1);
+    c->rex = (uint8_t)(0x40 | (p1 & 0x80 ? REX_W : 0) | (p0 & 0x80 ? 0 : REX_R) |
+                       (p0 & 0x40 ? 0 : REX_X) | (p0 & 0x20 ? 0 : REX_B));
+    c->high = p0 & 0x10 ? 0 : 16;
+    c->vvvv = (uint8_t)((~p1 >> 3 & 15) | (p2 & 8 ? 0 : 16));
+    c->length = in->vex_l = p2 >> 5 & 3;
+    if (!c->code64) { /* eight registers; V' is not ignored as the others are */
+        if (c->vvvv & 16)
+            return stop(c, in, DECODE_INVALID);
+        c->rex &= 0x40 | REX_W;
+        c->high = 0;
+    }
+    c->pp = p1 & 3;
+    in->vex_v = c->vvvv & (c->code64 ? 31 : 7);
+    in->prefixes |= PREFIX_VEX;
+    in->evex =
+        (uint8_t)(EVEX_PREFIX | (p2 & 0x80 ? EVEX_ZEROING : 0) | (p2 & 0x10 ? EVEX_BROADCAST : 0));
+    in->mask = p2 & 7;
+    return DECODE_OK;
+}
+
 /* Escapes, VEX and the opcode byte; leaves c->map. */
 static enum decode_status take_opcode(struct cursor *c, struct insn *in)
 {
@@ -209,6 +251,18 @@ static enum decode_status take_opcode(struct cursor *c, struct insn *in)
             return run_out(c, in);
         if (c->code64 || *c->p >= 0xc0) {
             const enum decode_status status = take_vex(c, in, byte == 0xc4);
+
+            if (status != DECODE_OK)
+                return status;
+            if (!has(c, 1))
+                return run_out(c, in);
+            byte = *c->p++;
+        }
+    } else if (byte == 0x62) {
+        if (!has(c, 1))
+            return run_out(c, in);
+        if (c->code64 || *c->p >= 0xc0) {
+            const enum decode_status status = take_evex(c, in);
 
             if (status != DECODE_OK)
                 return status;
@@ -269,7 +323,7 @@ static void set_sizes(struct cursor *c, struct insn *in, const struct form *form
                 : form->flags & FORM_Y  ? (c->code64 && c->rex & REX_W ? 8 : 4)
                                         : (uint8_t)(2u << opsize);
     c->context = (uint16_t)(opsize | (c->code64 ? CONTEXT_CODE64 : 0) |
-                            (c->rex & REX_W ? CONTEXT_W : 0) | (in->vex_l ? CONTEXT_L : 0));
+                            (c->rex & REX_W ? CONTEXT_W : 0) | in->vex_l << CONTEXT_L_SHIFT);
 }
 
 /* Displacement of 0, 1, 2 or 4 bytes, sign-extended. */
@@ -324,11 +378,14 @@ static bool take_address(struct cursor *c, struct insn *in, bool vector_index)
     return take_disp(c, in, mod == 2 ? 4 : mod);
 }
 
-/* A gather's three vector registers must differ. [SDM 2C "VPGATHERDD"] */
-static bool gather_valid(const struct cursor *c, const struct insn *in)
+/* A gather's three vector registers must differ; with EVEX there are two, and a scatter's may be
+ * the same. [SDM 2C "VPGATHERDD"] */
+static bool gather_valid(const struct cursor *c, const struct insn *in, const struct form *form)
 {
-    const unsigned dst = (in->modrm >> 3 & 7) | (c->rex & REX_R ? 8 : 0);
+    const unsigned dst = (in->modrm >> 3 & 7) | (c->rex & REX_R ? 8 : 0) | c->high;
 
+    if (in->evex)
+        return form->ops[0].place == PLACE_VM || dst != in->index;
     return in->index != NO_REG && dst != in->index && dst != in->vex_v && in->index != in->vex_v;
 }
 
@@ -345,6 +402,13 @@ static inline void put_gpr(const struct insn *in, struct operand *op, unsigned r
         put(op, OPERAND_GPR8H, reg - 4, 1);
     else
         put(op, OPERAND_GPR, reg, size);
+}
+
+/* Bytes of the memory alternative of an operand. */
+static inline unsigned memory_size(const struct cursor *c, const struct insn *in,
+                                   const struct form_operand *fo)
+{
+    return decode_sizes[in->evex & EVEX_BROADCAST ? fo->broadcast : fo->size_mem][c->context];
 }
 
 static bool control_register_valid(unsigned reg)
@@ -381,6 +445,8 @@ static enum decode_status take_operand(struct cursor *c, struct insn *in,
         put(op, OPERAND_MEM, 0, size);
         break;
     case PLACE_G:
+        if (c->high) /* there are 16 general registers */
+            return stop(c, in, DECODE_INVALID);
         put_gpr(in, op, reg, size);
         break;
     case PLACE_Z:
@@ -399,13 +465,29 @@ static enum decode_status take_operand(struct cursor *c, struct insn *in,
             put(op, OPERAND_MMX, rm & 7, size);
         break;
     case PLACE_VEC_REG:
-        put(op, OPERAND_VEC, reg, size);
+        put(op, OPERAND_VEC, reg | c->high, size);
         break;
     case PLACE_VEC_RM:
         if (in->has_mem)
+            put(op, OPERAND_MEM, 0, memory_size(c, in, fo));
+        else
+            put(op, OPERAND_VEC, rm | (in->evex && c->rex & REX_X ? 16 : 0), size);
+        break;
+    case PLACE_MASK_REG: /* 8 registers; 64-bit mode does not ignore bits for more */
+        if (reg > 7 || c->high)
+            return stop(c, in, DECODE_INVALID);
+        put(op, OPERAND_MASK, reg, size);
+        break;
+    case PLACE_MASK_RM:
+        if (in->has_mem)
             put(op, OPERAND_MEM, 0, decode_sizes[fo->size_mem][c->context]);
         else
-            put(op, OPERAND_VEC, rm, size);
+            put(op, OPERAND_MASK, rm & 7, size);
+        break;
+    case PLACE_MASK_VVVV:
+        if (in->vex_v > 7)
+            return stop(c, in, DECODE_INVALID);
+        put(op, OPERAND_MASK, in->vex_v, size);
         break;
     case PLACE_VEC_VVVV:
         put(op, OPERAND_VEC, in->vex_v, size);
@@ -497,7 +579,82 @@ static bool prefixes_valid(const struct cursor *c, const struct insn *in, const 
     if (in->prefixes & PREFIX_LOCK &&
         !(form->flags & FORM_LOCKABLE && in->has_modrm && in->modrm < 0xc0))
         return false;
+    if (form->flags & FORM_GATHER && in->evex) /* V' belongs to the index */
+        return (c->vvvv & 15) == 0;
     return c->vvvv == 0 || form->flags & FORM_VVVV;
+}
+
+static bool has_broadcast(const struct form *form)
+{
+    return form->ops[0].broadcast | form->ops[1].broadcast | form->ops[2].broadcast |
+           form->ops[3].broadcast;
+}
+
+/*
+ * What the row lets z, L'L, b and aaa be; the vector's length follows.  False: #UD.
+ * [SDM 2A tables 2-41, 2-42 "#UD conditions"]
+ */
+static bool evex_valid(const struct cursor *c, struct insn *in, const struct form *form)
+{
+    const bool memory = in->has_modrm && in->modrm < 0xc0;
+    const uint8_t place = form->ops[0].place;
+
+    if (in->mask ? !(form->flags & FORM_MASKED) : form->flags & FORM_GATHER)
+        return false;
+    if (in->evex & EVEX_ZEROING &&
+        (!in->mask || place == PLACE_MASK_REG || form->flags & FORM_GATHER ||
+         (memory && (place == PLACE_VEC_RM || place == PLACE_M))))
+        return false;
+    if (in->evex & EVEX_BROADCAST && !memory) {
+        if (!(form->flags & FORM_ROUNDING))
+            return false;
+        in->evex ^= EVEX_BROADCAST | EVEX_ROUNDING;
+        in->rounding = c->length;
+        in->vex_l = 2;
+    } else if (c->length == 3 || (in->evex & EVEX_BROADCAST && !has_broadcast(form))) {
+        return false;
+    }
+    if (form->flags & FORM_SCALAR)
+        in->vex_l = 0;
+    if (form->flags & FORM_NOT_128 && in->vex_l == 0)
+        return false;
+    if (form->flags & FORM_LENGTHS && in->vex_l < 2)
+        in->evex |= EVEX_SHORT;
+    return true;
+}
+
+static bool depends_on_length(uint8_t size)
+{
+    return size == SIZE_X || size == SIZE_HX || size == SIZE_FX || size == SIZE_EX ||
+           size == SIZE_DUP;
+}
+
+/* The memory operand of an EVEX instruction: its disp8 counts in operands [SDM 2A 2.7.5], and the
+ * mask may govern it. */
+static void set_evex_memory(const struct cursor *c, struct insn *in, const struct form *form)
+{
+    unsigned i = 0, size;
+
+    while (i < INSN_OPERANDS - 1 && form->ops[i].place != PLACE_E &&
+           form->ops[i].place != PLACE_M && form->ops[i].place != PLACE_VM &&
+           form->ops[i].place != PLACE_VEC_RM)
+        i++;
+    size = memory_size(c, in, &form->ops[i]);
+    if (in->modrm >> 6 == 1)
+        in->disp *= (int64_t)size;
+    if (!in->mask)
+        return;
+    in->lanes = (uint8_t)(16u << in->vex_l >> form->lane);
+    if (form->flags & FORM_WHOLE)
+        return;
+    if (depends_on_length(form->ops[i].size_mem) || form->flags & FORM_SCALAR) {
+        in->lane_bytes = (uint8_t)(in->evex & EVEX_BROADCAST ? LANE_ALL : size / in->lanes);
+    } else if (i == 0) { /* part of a register is stored: as many lanes */
+        in->lane_bytes = (uint8_t)(1u << form->lane);
+        in->lanes = (uint8_t)(size >> form->lane);
+    } else { /* a small operand is spread over all lanes */
+        in->lane_bytes = LANE_ALL;
+    }
 }
 
 /* ModRM as memory. */
@@ -510,7 +667,12 @@ static enum decode_status take_memory(struct cursor *c, struct insn *in, const s
         return stop(c, in, DECODE_INVALID);
     if (!(in->addr_size == 2 ? take_address16(c, in) : take_address(c, in, gather)))
         return run_out(c, in);
-    if (gather && !gather_valid(c, in))
+    if (in->evex) {
+        if (gather)
+            in->index |= c->vvvv & 16;
+        set_evex_memory(c, in, form);
+    }
+    if (gather && !gather_valid(c, in, form))
         return stop(c, in, DECODE_INVALID);
     return DECODE_OK;
 }
@@ -539,7 +701,7 @@ enum decode_status decode(const uint8_t *bytes, size_t avail, enum code_size cod
 
     in->row = leaf >> LEAF_ROW_SHIFT & LEAF_ROW_MASK;
     form = &decode_forms[leaf >> LEAF_FORM_SHIFT];
-    if (!prefixes_valid(&c, in, form))
+    if (!prefixes_valid(&c, in, form) || (in->evex && !evex_valid(&c, in, form)))
         return stop(&c, in, DECODE_INVALID);
     set_sizes(&c, in, form);
     if (in->has_modrm && in->modrm < 0xc0 && !(form->flags & FORM_MOD_IGNORED) &&

@@ -40,9 +40,9 @@ enum {
     SEL_MOD3 = 6, /* ModRM.mod = 3 */
     SEL_PP = 7,   /* 0 none, 1 66, 2 F3, 3 F2, as VEX.pp */
     SEL_W = 9,    /* REX.W, VEX.W */
-    SEL_L = 10,   /* VEX.L */
-    SEL_M64 = 11, /* 64-bit mode */
-    SEL_B = 12,   /* REX.B */
+    SEL_L = 10,   /* VEX.L, EVEX.L'L */
+    SEL_M64 = 12, /* 64-bit mode */
+    SEL_B = 13,   /* REX.B */
 };
 
 /* Where an operand is. */
@@ -61,6 +61,9 @@ enum place {
     PLACE_VEC_RM,
     PLACE_VEC_VVVV,
     PLACE_VEC_IS4, /* bits 7:4 of an immediate byte */
+    PLACE_MASK_REG, /* opmask: ModRM.reg */
+    PLACE_MASK_RM,  /* ModRM.rm, or memory */
+    PLACE_MASK_VVVV,
     PLACE_SEG_REG,
     PLACE_CR_REG,
     PLACE_DR_REG,
@@ -112,8 +115,8 @@ enum {
     CONTEXT_OPSIZE_MASK = 3,
     CONTEXT_CODE64 = 1 << 2,
     CONTEXT_W = 1 << 3,
-    CONTEXT_L = 1 << 4,
-    CONTEXT_COUNT = 1 << 5,
+    CONTEXT_L_SHIFT = 4, /* 0, 1, 2 */
+    CONTEXT_COUNT = 1 << 6,
 };
 
 enum form_flag {
@@ -126,16 +129,26 @@ enum form_flag {
     FORM_REP_USED = 1 << 6, /* F2 or F3 is part of the opcode */
     FORM_GATHER = 1 << 7,
     FORM_Y = 1 << 8, /* insn.width is 4 or 8 whatever the operand-size prefix says */
+    /* EVEX */
+    FORM_MASKED = 1 << 9,      /* EVEX.aaa may be other than 0 */
+    FORM_ROUNDING = 1 << 10,   /* EVEX.b with registers: {er} or {sae} */
+    FORM_SCALAR = 1 << 11,     /* EVEX.L'L is ignored */
+    FORM_NOT_128 = 1 << 12,    /* EVEX.L'L = 0 is invalid */
+    FORM_LENGTHS = 1 << 13,    /* there are several lengths: the short ones are AVX512VL's */
+    FORM_WHOLE = 1 << 14,      /* the memory operand is accessed whatever the mask says */
+    FORM_MASK_EXTENDS = 1 << 15, /* ModRM.reg is an opmask register */
 };
 
 struct form_operand {
     uint8_t place, size, arg, size_mem; /* size_mem: of the memory alternative */
+    uint8_t broadcast; /* SIZE_* of the element that EVEX.b broadcasts; SIZE_0: none */
 };
 
 /* What decode.c needs to know of a row; rows with equal forms share one. */
 struct form {
     struct form_operand ops[4];
     uint16_t flags;
+    uint8_t lane; /* EVEX: log2 of the bytes of a vector that one bit of the mask is for */
 };
 
 #endif

@@ -17,11 +17,12 @@
 enum mod_rule { MOD_ANY, MOD_MEM, MOD_REG };
 
 struct code {
-    uint8_t place, size, arg, size_mem, mod;
+    uint8_t place, size, arg, size_mem, mod, broadcast;
 };
 
 /* clang-format off */
-#define CODE(name, ...) static const struct code OC_##name = {__VA_ARGS__}
+#define CODE(name, ...) static const struct code OC_##name = {__VA_ARGS__, SIZE_0}
+#define CODE_OR_ELEMENT(name, ...) static const struct code OC_##name = {__VA_ARGS__}
 
 CODE(__,   PLACE_NONE, SIZE_0, 0, SIZE_0, MOD_ANY);
 
@@ -45,6 +46,7 @@ CODE(Md,   PLACE_M, SIZE_D,    0, SIZE_D,    MOD_MEM);
 CODE(Mq,   PLACE_M, SIZE_Q,    0, SIZE_Q,    MOD_MEM);
 CODE(Mt,   PLACE_M, SIZE_T,    0, SIZE_T,    MOD_MEM);
 CODE(Mdq,  PLACE_M, SIZE_DQ,   0, SIZE_DQ,   MOD_MEM);
+CODE(Mqq,  PLACE_M, SIZE_QQ,   0, SIZE_QQ,   MOD_MEM);
 CODE(Mx,   PLACE_M, SIZE_X,    0, SIZE_X,    MOD_MEM);
 CODE(Mv,   PLACE_M, SIZE_V,    0, SIZE_V,    MOD_MEM);
 CODE(My,   PLACE_M, SIZE_Y,    0, SIZE_Y,    MOD_MEM);
@@ -79,6 +81,7 @@ CODE(Vq,   PLACE_VEC_REG, SIZE_Q,  0, SIZE_0, MOD_ANY);
 CODE(Vdq,  PLACE_VEC_REG, SIZE_DQ, 0, SIZE_0, MOD_ANY);
 CODE(Vqq,  PLACE_VEC_REG, SIZE_QQ, 0, SIZE_0, MOD_ANY);
 CODE(Vx,   PLACE_VEC_REG, SIZE_X,  0, SIZE_0, MOD_ANY);
+CODE(Vhx,  PLACE_VEC_REG, SIZE_HX, 0, SIZE_0, MOD_ANY);
 CODE(Wb,   PLACE_VEC_RM, SIZE_B,   0, SIZE_B,   MOD_ANY);
 CODE(Ww,   PLACE_VEC_RM, SIZE_W,   0, SIZE_W,   MOD_ANY);
 CODE(Wd,   PLACE_VEC_RM, SIZE_D,   0, SIZE_D,   MOD_ANY);
@@ -90,6 +93,9 @@ CODE(Whx,  PLACE_VEC_RM, SIZE_HX,  0, SIZE_HX,  MOD_ANY);
 CODE(Wfx,  PLACE_VEC_RM, SIZE_FX,  0, SIZE_FX,  MOD_ANY);
 CODE(Wex,  PLACE_VEC_RM, SIZE_EX,  0, SIZE_EX,  MOD_ANY);
 CODE(Wdup, PLACE_VEC_RM, SIZE_DUP, 0, SIZE_DUP, MOD_ANY);
+CODE_OR_ELEMENT(Wx1d, PLACE_VEC_RM, SIZE_X,   0, SIZE_X,   MOD_ANY, SIZE_D);
+CODE_OR_ELEMENT(Wx1q, PLACE_VEC_RM, SIZE_X,   0, SIZE_X,   MOD_ANY, SIZE_Q);
+CODE_OR_ELEMENT(Whx1d, PLACE_VEC_RM, SIZE_HX, 0, SIZE_HX,  MOD_ANY, SIZE_D);
 CODE(Ud,   PLACE_VEC_RM, SIZE_D,   0, SIZE_0,   MOD_REG);
 CODE(Uq,   PLACE_VEC_RM, SIZE_Q,   0, SIZE_0,   MOD_REG);
 CODE(Udq,  PLACE_VEC_RM, SIZE_DQ,  0, SIZE_0,   MOD_REG);
@@ -98,6 +104,14 @@ CODE(Hdq,  PLACE_VEC_VVVV, SIZE_DQ, 0, SIZE_0, MOD_ANY);
 CODE(Hqq,  PLACE_VEC_VVVV, SIZE_QQ, 0, SIZE_0, MOD_ANY);
 CODE(Hx,   PLACE_VEC_VVVV, SIZE_X,  0, SIZE_0, MOD_ANY);
 CODE(Lx,   PLACE_VEC_IS4,  SIZE_X,  0, SIZE_0, MOD_ANY);
+
+CODE(Kr,   PLACE_MASK_REG,  SIZE_Q, 0, SIZE_0, MOD_ANY);
+CODE(Kv,   PLACE_MASK_VVVV, SIZE_Q, 0, SIZE_0, MOD_ANY);
+CODE(Ku,   PLACE_MASK_RM,   SIZE_Q, 0, SIZE_0, MOD_REG);
+CODE(Kb,   PLACE_MASK_RM,   SIZE_Q, 0, SIZE_B, MOD_ANY);
+CODE(Kw,   PLACE_MASK_RM,   SIZE_Q, 0, SIZE_W, MOD_ANY);
+CODE(Kd,   PLACE_MASK_RM,   SIZE_Q, 0, SIZE_D, MOD_ANY);
+CODE(Kq,   PLACE_MASK_RM,   SIZE_Q, 0, SIZE_Q, MOD_ANY);
 
 CODE(Sw,   PLACE_SEG_REG, SIZE_W, 0, SIZE_0, MOD_ANY);
 CODE(Cd,   PLACE_CR_REG,  SIZE_M, 0, SIZE_0, MOD_ANY);
@@ -147,10 +161,11 @@ static const struct {
 } dims[DIM_COUNT] = {
     [DIM_M64] = {SEL_M64, 2}, [DIM_PP] = {SEL_PP, 4}, [DIM_MOD3] = {SEL_MOD3, 2},
     [DIM_REG] = {SEL_REG, 8}, [DIM_RM] = {SEL_RM, 8}, [DIM_W] = {SEL_W, 2},
-    [DIM_L] = {SEL_L, 2},     [DIM_B] = {SEL_B, 2},
+    [DIM_L] = {SEL_L, 4},     [DIM_B] = {SEL_B, 2},
 };
 
-/* Bits 0..7: which dimensions; then 4 bits for each one's value. */
+/* Bits 0..7: which dimensions; then 4 bits for each one's value; from bit 40 what an EVEX prefix
+ * may say, which selects nothing. */
 #define WANT(dim, value) (1ull << (dim) | (uint64_t)(value) << (8 + 4 * (dim)))
 #define __               0
 #define R(n)             WANT(DIM_REG, n)
@@ -162,6 +177,19 @@ static const struct {
 #define WX0              WANT(DIM_W, 0)
 #define WX1              WANT(DIM_W, 1)
 #define REXB0            WANT(DIM_B, 0)
+#define L2               WANT(DIM_L, 2)
+#define KB               (1ull << 40)
+#define KW               (3ull << 40)
+#define KD               (5ull << 40)
+#define KQ               (7ull << 40)
+#define KS               (9ull << 40)
+#define NF               (1ull << 44)
+#define RC               (1ull << 45)
+#define SAE              RC
+#define LIG              (1ull << 46)
+#define L12              (1ull << 47)
+#define MASKED(ext)      ((ext) >> 40 & 1)
+#define LANE_LOG2(ext)   ((ext) >> 41 & 7) /* KS: 4, the whole of an XMM register */
 
 static const struct row {
     uint8_t map, opcode, pp;
@@ -214,7 +242,7 @@ static bool has_modrm(unsigned row)
     static const uint8_t places[] = {
         PLACE_E,       PLACE_R,      PLACE_M,       PLACE_VM,     PLACE_G,
         PLACE_MMX_REG, PLACE_MMX_RM, PLACE_VEC_REG, PLACE_VEC_RM, PLACE_SEG_REG,
-        PLACE_CR_REG,  PLACE_DR_REG, PLACE_ST_RM,
+        PLACE_CR_REG,  PLACE_DR_REG, PLACE_ST_RM,   PLACE_MASK_REG, PLACE_MASK_RM,
     };
 
     if (want[row] & (1u << DIM_REG | 1u << DIM_RM | 1u << DIM_MOD3))
@@ -272,6 +300,25 @@ static bool is_y_form(const struct row *row)
     return y;
 }
 
+static uint16_t evex_flags(const struct row *row)
+{
+    unsigned flags = 0;
+
+    if (MASKED(row->ext))
+        flags |= FORM_MASKED;
+    if (row->ext & NF)
+        flags |= FORM_WHOLE;
+    if (row->ext & RC)
+        flags |= FORM_ROUNDING;
+    if (row->ext & LIG)
+        flags |= FORM_SCALAR;
+    if (row->ext & L12)
+        flags |= FORM_NOT_128;
+    if (!(row->ext & LIG) && !(row->traits & VEX_L0))
+        flags |= FORM_LENGTHS;
+    return (uint16_t)flags;
+}
+
 static void make_form(unsigned r)
 {
     const struct row *row = &rows[r];
@@ -280,13 +327,16 @@ static void make_form(unsigned r)
     for (unsigned i = 0; i < INSN_OPERANDS; i++) {
         const struct code *op = row->ops[i];
 
-        form.ops[i] = (struct form_operand){op->place, op->size, op->arg, op->size_mem};
+        form.ops[i] =
+            (struct form_operand){op->place, op->size, op->arg, op->size_mem, op->broadcast};
         if (op == &OC_Rm && !(want[r] & 1u << DIM_MOD3))
             form.flags |= FORM_MOD_IGNORED;
         if (op->place == PLACE_VM)
             form.flags |= FORM_GATHER;
-        if (op->place == PLACE_VEC_VVVV || op->place == PLACE_B)
+        if (op->place == PLACE_VEC_VVVV || op->place == PLACE_B || op->place == PLACE_MASK_VVVV)
             form.flags |= FORM_VVVV;
+        if (op->place == PLACE_MASK_REG)
+            form.flags |= FORM_MASK_EXTENDS;
     }
     if (row->traits & LOCKABLE)
         form.flags |= FORM_LOCKABLE;
@@ -296,6 +346,10 @@ static void make_form(unsigned r)
         form.flags |= FORM_F64;
     if (row->pp == PF3 || row->pp == PF2)
         form.flags |= FORM_REP_USED;
+    if (row->map >= E1)
+        form.flags |= evex_flags(row);
+    if (MASKED(row->ext))
+        form.lane = LANE_LOG2(row->ext);
     if (is_byte_form(row))
         form.flags |= FORM_BYTE;
     else if (is_y_form(row))
@@ -398,7 +452,7 @@ static uint32_t build_root(unsigned map, unsigned opcode)
 static unsigned size_of(enum size_rule rule, unsigned context)
 {
     const unsigned v = 2u << (context & CONTEXT_OPSIZE_MASK);
-    const unsigned x = context & CONTEXT_L ? 32 : 16;
+    const unsigned x = 16u << (context >> CONTEXT_L_SHIFT & 3);
     const bool code64 = context & CONTEXT_CODE64;
 
     switch (rule) {
@@ -434,7 +488,7 @@ static unsigned size_of(enum size_rule rule, unsigned context)
     case SIZE_EX:
         return x / 8;
     case SIZE_DUP:
-        return x == 32 ? 32 : 8;
+        return x == 16 ? 8 : x;
     case SIZE_P:
         return 2 + v;
     case SIZE_A:
@@ -463,9 +517,10 @@ static void print_forms(void)
         for (unsigned i = 0; i < INSN_OPERANDS; i++) {
             const struct form_operand *op = &forms[f].ops[i];
 
-            printf("{%u, %u, %u, %u}, ", op->place, op->size, op->arg, op->size_mem);
+            printf("{%u, %u, %u, %u, %u}, ", op->place, op->size, op->arg, op->size_mem,
+                   op->broadcast);
         }
-        printf("}, %u},\n", forms[f].flags);
+        printf("}, %u, %u},\n", forms[f].flags, forms[f].lane);
     }
     printf("};\n");
 }

@@ -49,8 +49,31 @@ enum {
     FPU_HEADER_SIZE = 64,
     FPU_YMM = 576,     /* 16 x 16 bytes: the high halves */
     FPU_YMM_SIZE = 256,
+    /* AVX-512's components, in an image of their own in the compacted format, whose layout is the
+     * same on every host.  Its XSTATE_BV has the bits of the components that are not all zeros. */
+    FPU_HIGH = 1024,
+    FPU_OPMASK = FPU_HIGH + 576,     /* 8 x 8 bytes */
+    FPU_OPMASK_SIZE = 64,
+    FPU_ZMM_HIGH = FPU_OPMASK + 64,  /* ZMM0..15: 16 x 32 bytes, the high halves */
+    FPU_ZMM_HIGH_SIZE = 512,
+    FPU_ZMM16 = FPU_ZMM_HIGH + 512,  /* ZMM16..31: 16 x 64 bytes */
+    FPU_ZMM16_SIZE = 1024,
+    FPU_SIZE = FPU_ZMM16 + FPU_ZMM16_SIZE,
 };
-enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4, XCR0_SUPPORTED = XCR0_X87 | XCR0_SSE | XCR0_AVX };
+_Static_assert((int)FPU_SIZE <= (int)FPU_AREA_SIZE, "cpu->fpu");
+enum {
+    XCR0_X87 = 1,
+    XCR0_SSE = 2,
+    XCR0_AVX = 4,
+    XCR0_OPMASK = 1 << 5,
+    XCR0_ZMM_HIGH = 1 << 6,
+    XCR0_ZMM16 = 1 << 7,
+    XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM_HIGH | XCR0_ZMM16,
+    XCR0_UP_TO_AVX = XCR0_X87 | XCR0_SSE | XCR0_AVX,
+    XCR0_SUPPORTED = XCR0_UP_TO_AVX | XCR0_AVX512,
+};
+
+#define XCOMP_COMPACTED (1ull << 63) /* XCOMP_BV: the image is in the compacted format */
 
 /* Save the host's registers to cpu->fpu, load the host's defaults (x87 FNINIT, MXCSR 0x1f80). */
 void fpu_save(struct cpu *cpu);
@@ -58,6 +81,21 @@ void fpu_save(struct cpu *cpu);
 void fpu_load(struct cpu *cpu);
 /* Power-on values in cpu->fpu. [SDM 3A table 9-1] */
 void fpu_reset(struct cpu *cpu);
+
+/* Which of AVX-512's components differ from their initial state (zeros), in cpu->fpu. */
+static inline uint64_t fpu_high_used(const struct cpu *cpu)
+{
+    return *(const uint64_t *)(const void *)(cpu->fpu + FPU_HIGH + FPU_XSTATE_BV);
+}
+/* Find that out anew: after cpu->fpu was written, other than by fpu_save(). */
+void fpu_settle_high(struct cpu *cpu);
+/* Opmask register `reg` 1..7, wherever it is; the host has AVX-512. */
+uint64_t fpu_opmask(const struct cpu *cpu, unsigned reg);
+/* Copies of vector register `reg` to and from cpu->fpu, which must hold the state: `size` bytes, 16,
+ * 32 or 64; the write clears what is above, as VEX and EVEX instructions do, and wants
+ * fpu_settle_high() in the end. */
+void fpu_read_vector(const struct cpu *cpu, unsigned reg, unsigned size, uint8_t *value);
+void fpu_write_vector(struct cpu *cpu, unsigned reg, unsigned size, const uint8_t *value);
 
 static inline void fpu_leave(struct cpu *cpu)
 {

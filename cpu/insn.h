@@ -75,6 +75,7 @@ enum insn_trait {
     VEX_L0 = 1u << 24,   /* #UD unless VEX.L = 0 */
     VEX_L1 = 1u << 25,   /* #UD unless VEX.L = 1 */
     STACK = 1u << 26,    /* implicitly reads or writes the stack and RSP */
+    AVX512 = 1u << 27,   /* EVEX or opmask: #UD unless XCR0 enables all of AVX-512's state */
 };
 
 /* CPUID feature that a form needs: the feature column.  Absent feature: #UD. */
@@ -85,12 +86,15 @@ enum insn_feature {
     POPCNT, LZCNT, PCLMUL, AES, SHA, MOVBE, BMI1, BMI2, ADX, RDRAND, RDSEED, CX16, FSGSBASE,
     RDTSCP, SMAP, INVPCID, XSAVE_, XSAVEOPT_, XSAVEC_, XSAVES_, AVX_, AVX2_, F16C, FMA, MONITOR,
     CLFLUSHOPT, CLWB, PREFETCHW, LAHF64, LM, FPU_, SYSCALL_, RDPID_, MOVDIRI, SERIALIZE, NOPL,
+    GFNI, VAES, VPCLMUL, AVX512F, AVX512CD, AVX512BW, AVX512DQ, AVX512VL, AVX512IFMA, AVX512VBMI,
+    AVX512VBMI2, AVX512VNNI, AVX512BITALG, AVX512POPCNT, AVX512BF16,
     INSN_FEATURE_COUNT
 };
 
-/* Which bytes select the row: legacy maps, VEX maps. */
+/* Which bytes select the row: legacy maps, VEX maps, EVEX maps. */
 enum insn_map { M0 /* one byte */, M1 /* 0F */, M2 /* 0F 38 */, M3 /* 0F 3A */,
-                V1, V2, V3 /* VEX.mmmmm = 1, 2, 3 */, INSN_MAP_COUNT };
+                V1, V2, V3 /* VEX.mmmmm = 1, 2, 3 */,
+                E1, E2, E3 /* EVEX.mmm = 1, 2, 3 */, INSN_MAP_COUNT };
 /* Mandatory prefix column.  ANY: 66/F2/F3 do not select the row. */
 enum insn_pp { PANY, PNP, P66, PF3, PF2 };
 
@@ -102,6 +106,8 @@ enum insn_pp { PANY, PNP, P66, PF3, PF2 };
  *   MEMONLY, REGONLY any reg, memory only / register only
  *   BYTE(b)          the whole ModRM byte is b (x87 and 0F 01 forms)
  *   WX0, WX1         REX.W / VEX.W;  REXB0: REX.B = 0 (NOP against XCHG R8, RAX)
+ *   L2               EVEX.L'L = 2
+ * and what the other fields of an EVEX prefix may be, see insn.def.
  * Combined with |.  NO64, ONLY64, VEX_L0, VEX_L1 select too.  The operand size does not: CBW, CWDE
  * and CDQE are one row.
  */
@@ -119,7 +125,8 @@ enum operand_kind {
     OPERAND_CR, OPERAND_DR,
     OPERAND_ST,    /* reg 0..7: ST(i) */
     OPERAND_MMX,   /* reg 0..7 */
-    OPERAND_VEC,   /* reg 0..15 (31), size 4, 8, 16, 32: bytes that take part */
+    OPERAND_VEC,   /* reg 0..15 (EVEX: 31), size 4, 8, 16, 32, 64: bytes that take part */
+    OPERAND_MASK,  /* reg 0..7: opmask register */
     OPERAND_SRC,   /* string source: seg:[rSI] */
     OPERAND_DST,   /* string destination: ES:[rDI] */
 };
@@ -138,7 +145,16 @@ enum insn_prefix_flag {
     PREFIX_66 = 1u << 4, /* present, as operand size or as mandatory prefix */
     PREFIX_67 = 1u << 5,
     PREFIX_REX = 1u << 6,   /* any REX byte: SPL, BPL, SIL, DIL */
-    PREFIX_VEX = 1u << 7,
+    PREFIX_VEX = 1u << 7,   /* VEX or EVEX */
+};
+
+/* struct insn.evex. [SDM 2A 2.7 "Intel AVX-512 Encoding"] */
+enum insn_evex {
+    EVEX_PREFIX = 1u << 0,    /* always, in an EVEX instruction */
+    EVEX_ZEROING = 1u << 1,   /* {z} */
+    EVEX_BROADCAST = 1u << 2, /* {1toN}: the memory operand is one element */
+    EVEX_ROUNDING = 1u << 3,  /* {er} or {sae}: insn.rounding */
+    EVEX_SHORT = 1u << 4,     /* 128 or 256 bits of a form that has 512 too: needs AVX512VL */
 };
 
 enum { INSN_MAX_LENGTH = 15, INSN_OPERANDS = 4 };
@@ -158,8 +174,8 @@ struct insn {
     uint8_t opcode_at; /* offset of the first opcode byte (0F, VEX or one-byte), after prefixes */
     uint8_t modrm_at;  /* offset of ModRM */
     uint8_t imm_at;    /* offset of the immediate, of the moffs address, or length without either */
-    uint8_t vex_l;     /* VEX.L */
-    uint8_t vex_v;     /* VEX.vvvv register */
+    uint8_t vex_l;     /* VEX.L, or 0, 1, 2 for EVEX with 128, 256, 512 bits */
+    uint8_t vex_v;     /* VEX.vvvv register, EVEX.V'vvvv */
     /* Memory operand: seg:[base + index * scale + disp], truncated to addr_size.  base/index are
      * NO_REG when absent.  RIP-relative: base NO_REG, rip_relative set, disp from the next insn. */
     uint8_t seg;       /* effective segment (default or override; FS/GS only matter in 64-bit) */
@@ -171,7 +187,16 @@ struct insn {
     int64_t disp;      /* sign-extended displacement, or the moffs address */
     uint64_t imm;      /* immediate, sign-extended to 64 bits where the form sign-extends */
     uint16_t imm2;     /* selector of a far pointer, or ENTER's nesting level */
+    uint8_t evex;      /* enum insn_evex; 0: not an EVEX instruction */
+    uint8_t mask;      /* EVEX.aaa: opmask register 1..7; 0: all elements */
+    uint8_t rounding;  /* EVEX.L'L with EVEX_ROUNDING: 0 nearest, 1 down, 2 up, 3 towards zero */
+    uint8_t lanes;     /* bits of the opmask register that matter, 1..64; 0: form without mask */
+    /* Memory per bit of the mask, in bytes: what is not selected is not accessed.  LANE_ALL: the
+     * operand is for all of them, and accessed if any is selected.  0: the mask has no say. */
+    uint8_t lane_bytes;
 };
+enum { LANE_ALL = 0xff };
+_Static_assert(sizeof(struct insn) == 64, "a cache line");
 
 typedef bool (*insn_run_fn)(struct cpu *cpu, const struct insn *in);
 

@@ -61,6 +61,15 @@ static bool raise_avx(struct cpu *cpu, const struct insn *in)
     return fault_nm(cpu);
 }
 
+/* EVEX and opmask instructions want all of XCR0's components 1, 2, 5, 6, 7. [SDM 2A 2.7.11] */
+static bool raise_avx512(struct cpu *cpu, const struct insn *in)
+{
+    (void)in;
+    if (!(cpu->cr4 & CR4_OSXSAVE) || (~cpu->xcr0 & (XCR0_AVX512 | XCR0_SSE | XCR0_AVX)))
+        return fault_ud(cpu);
+    return fault_nm(cpu);
+}
+
 /* What a form does on a processor without its feature: some are older instructions behind a prefix
  * that those ignore, and guests count on it; PREFETCHW does nothing on all that have 64-bit mode.
  * [SDM 2B "TZCNT", "PREFETCHW", 2A "LZCNT"] */
@@ -90,7 +99,12 @@ insn_run_fn interp_handler(const struct cpu *cpu, const struct insn *in)
         return run_ud;
     if (row->traits & CPL0 && !(mode & MODE_CPL0))
         return raise_gp;
-    if (row->traits & AVX) {
+    if (row->traits & AVX512) {
+        if (in->evex & EVEX_SHORT && !cpu->model->has[AVX512VL])
+            return run_ud;
+        if (mode & MODE_NO_AVX512)
+            return raise_avx512;
+    } else if (row->traits & AVX) {
         if (mode & MODE_NO_AVX)
             return raise_avx;
     } else if (row->traits & SSE) {
@@ -176,12 +190,15 @@ bool interp_fetch(struct cpu *cpu, struct insn *in)
 /* ---- one instruction ---- */
 
 /* INT n, INT3, INTO, INT1 that went through the IDT: TF was cleared on the way, no single step
- * is left. [SDM 3B 18.3.1.4] */
-static bool interp_entered_handler(const struct insn *in)
+ * is left. [SDM 3B 18.3.1.4]  SYSCALL and SYSRET take their own, if any. */
+static bool interp_has_stepped(const struct cpu *cpu, const struct insn *in, uint64_t start)
 {
     const insn_run_fn run = insn_run_table[in->row];
 
-    return run == run_int || run == run_int3 || run == run_int1 || run == run_into;
+    if (run == run_syscall || run == run_sysret)
+        return true;
+    return (run == run_int || run == run_int3 || run == run_int1 || run == run_into) &&
+           cpu->rip != start + in->length;
 }
 
 bool interp_execute(struct cpu *cpu, const struct insn *in, insn_run_fn run)
@@ -202,9 +219,7 @@ bool interp_execute(struct cpu *cpu, const struct insn *in, insn_run_fn run)
     }
     cpu->icount++;
     if (__builtin_expect(stepping || cpu->dr6_pending, 0)) {
-        const bool entered = interp_entered_handler(in) && cpu->rip != start + in->length;
-
-        if (!debug_check_retired(cpu, stepping && !entered)) {
+        if (!debug_check_retired(cpu, stepping && !interp_has_stepped(cpu, in, start))) {
             exception_deliver(cpu);
             return false;
         }

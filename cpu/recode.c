@@ -6,6 +6,7 @@
  *
  *   F0  66  F2/F3  seg  67  REX  opcode map  opcode  ModRM  SIB  disp  imm
  *   F0         -   -    seg  67  VEX ------  opcode  ModRM  SIB  disp  imm
+ *              -   -    seg  67  EVEX -----  opcode  ModRM  SIB  disp  imm
  *
  * Invariant: the host encoding decodes, in 64-bit mode, to the same row with the same operand
  * sizes (INC/DEC, MOV with a direct offset and accumulator forms: to the general row of the same
@@ -36,7 +37,7 @@ enum {
     CODE___ = FIELD_NONE,
     CODE_Gb = FIELD_REG, CODE_Gd = FIELD_REG, CODE_Gw = FIELD_REG, CODE_Pq = FIELD_REG,
     CODE_Vd = FIELD_REG, CODE_Vdq = FIELD_REG, CODE_Vq = FIELD_REG, CODE_Vqq = FIELD_REG,
-    CODE_Vx = FIELD_REG,
+    CODE_Vx = FIELD_REG, CODE_Vhx = FIELD_REG, CODE_Kr = FIELD_REG,
     CODE_Gv = FIELD_REG | FIELD_V,
     CODE_Gy = FIELD_REG | FIELD_Y,
     CODE_Eb = FIELD_RM, CODE_Ed = FIELD_RM, CODE_Ew = FIELD_RM, CODE_M = FIELD_RM,
@@ -48,11 +49,13 @@ enum {
     CODE_Udq = FIELD_RM, CODE_Uq = FIELD_RM, CODE_Ux = FIELD_RM, CODE_Wb = FIELD_RM,
     CODE_Wd = FIELD_RM, CODE_Wdq = FIELD_RM, CODE_Wdup = FIELD_RM, CODE_Wex = FIELD_RM,
     CODE_Wfx = FIELD_RM, CODE_Whx = FIELD_RM, CODE_Wq = FIELD_RM, CODE_Wqq = FIELD_RM,
-    CODE_Ww = FIELD_RM, CODE_Wx = FIELD_RM,
+    CODE_Ww = FIELD_RM, CODE_Wx = FIELD_RM, CODE_Wx1d = FIELD_RM, CODE_Wx1q = FIELD_RM,
+    CODE_Whx1d = FIELD_RM, CODE_Mqq = FIELD_RM, CODE_Ku = FIELD_RM, CODE_Kb = FIELD_RM,
+    CODE_Kw = FIELD_RM, CODE_Kd = FIELD_RM, CODE_Kq = FIELD_RM,
     CODE_Ev = FIELD_RM | FIELD_V, CODE_Ez = FIELD_RM | FIELD_V, CODE_Mv = FIELD_RM | FIELD_V,
     CODE_Rv = FIELD_RM | FIELD_V, CODE_RvMw = FIELD_RM | FIELD_V,
     CODE_Ey = FIELD_RM | FIELD_Y, CODE_My = FIELD_RM | FIELD_Y, CODE_Ry = FIELD_RM | FIELD_Y,
-    CODE_Hdq = FIELD_VVVV, CODE_Hqq = FIELD_VVVV, CODE_Hx = FIELD_VVVV,
+    CODE_Hdq = FIELD_VVVV, CODE_Hqq = FIELD_VVVV, CODE_Hx = FIELD_VVVV, CODE_Kv = FIELD_VVVV,
     CODE_By = FIELD_VVVV | FIELD_Y,
     CODE_Zb = FIELD_OPCODE,
     CODE_Zv = FIELD_OPCODE | FIELD_V,
@@ -91,11 +94,13 @@ struct encoding {
     uint8_t rex_w, rex_r, rex_x, rex_b; /* 0 or 1 */
     bool need_rex;                      /* SPL, BPL, SIL, DIL (or R8B...) */
     bool forbid_rex;                    /* AH, CH, DH, BH */
-    uint8_t map;                        /* enum insn_map: M0..M3, V1..V3 */
+    uint8_t map;                        /* enum insn_map */
     uint8_t opcode;
     bool has_modrm, has_mem;
     uint8_t reg, rm; /* 3 bits; rm without has_mem */
-    uint8_t vvvv;    /* 4 bits */
+    uint8_t vvvv;    /* 4 bits; EVEX: 5 */
+    uint8_t high;    /* EVEX.R', not inverted */
+    uint8_t disp8;   /* EVEX: what an 8-bit displacement counts in, bytes; else 1 */
 };
 
 enum {
@@ -104,6 +109,7 @@ enum {
     OPCODE_ESCAPE_3A = 0x3a,
     OPCODE_VEX2 = 0xc5,
     OPCODE_VEX3 = 0xc4,
+    OPCODE_EVEX = 0x62,
     PREFIX_BYTE_LOCK = 0xf0,
     PREFIX_BYTE_OPSIZE = 0x66,
     PREFIX_BYTE_ADDRSIZE = 0x67,
@@ -165,6 +171,12 @@ static bool encode_operand(const struct operand *op, unsigned field, const struc
         return false;
     default:
         break;
+    }
+    if (op->kind == OPERAND_VEC && e->map >= E1) { /* the fifth bit of a register's number */
+        if ((field & FIELD_MASK) == FIELD_REG)
+            e->high = op->reg >> 4;
+        else if ((field & FIELD_MASK) == FIELD_RM)
+            e->rex_x = op->reg >> 4;
     }
     if (!is_gpr(op))
         return true;
@@ -290,10 +302,9 @@ static bool encode_fields(const struct insn *in, const struct row_fields *row,
         .opcode = in->opcode,
         .has_modrm = in->has_modrm,
         .has_mem = in->has_mem,
-        .vvvv = in->vex_v & 15,
+        .vvvv = in->vex_v,
+        .disp8 = 1,
     };
-    if (in->code_size != CODE64)
-        e->vvvv &= 7;
     if (in->has_modrm) {
         e->reg = in->modrm >> 3 & 7;
         e->rex_r = rex >> 2 & 1;
@@ -303,9 +314,12 @@ static bool encode_fields(const struct insn *in, const struct row_fields *row,
     special = encode_short_form(in, map, e);
     if (special)
         return special > 0;
-    for (unsigned i = 0; i < INSN_OPERANDS; i++)
+    for (unsigned i = 0; i < INSN_OPERANDS; i++) {
         if (!encode_operand(&in->ops[i], row->op[i], map, e))
             return false;
+        if (in->evex && in->ops[i].kind == OPERAND_MEM)
+            e->disp8 = (uint8_t)in->ops[i].size;
+    }
     return true;
 }
 
@@ -320,11 +334,12 @@ static uint8_t *put_disp32(uint8_t *p, int32_t disp)
  * ModRM, SIB and displacement of a memory operand.  [SDM 2A tables 2-2, 2-3]: rm = 4 means SIB,
  * so RSP and R12 need one; mod 0 with base 5 means no base, so RBP and R13 need a displacement.
  */
-static uint8_t *put_mem(uint8_t *p, unsigned reg, const struct recode_mem *mem)
+static uint8_t *put_mem(uint8_t *p, const struct encoding *e, const struct recode_mem *mem)
 {
     static const uint8_t log2_scale[16] = {[1] = 0, [2] = 1, [4] = 2, [8] = 3};
-    const bool small = mem->disp >= -128 && mem->disp <= 127;
-    const unsigned base = mem->base & 7;
+    const int unit = e->disp8;
+    const bool small = mem->disp % unit == 0 && mem->disp / unit >= -128 && mem->disp / unit <= 127;
+    const unsigned base = mem->base & 7, reg = e->reg;
     unsigned mod;
 
     if (mem->base == NO_REG)
@@ -343,16 +358,32 @@ static uint8_t *put_mem(uint8_t *p, unsigned reg, const struct recode_mem *mem)
         *p++ = (uint8_t)(mod << 6 | reg << 3 | base);
     }
     if (mod == 1)
-        *p++ = (uint8_t)mem->disp;
+        *p++ = (uint8_t)(mem->disp / unit);
     else if (mod == 2 || mem->base == NO_REG)
         p = put_disp32(p, mem->disp);
+    return p;
+}
+
+static const uint8_t pp_bits[] = {[PANY] = 0, [PNP] = 0, [P66] = 1, [PF3] = 2, [PF2] = 3};
+
+static uint8_t *put_evex(uint8_t *p, const struct insn *in, const struct row_fields *row,
+                         const struct encoding *e)
+{
+    const unsigned length = in->evex & EVEX_ROUNDING ? in->rounding : in->vex_l;
+    const bool b = in->evex & (EVEX_BROADCAST | EVEX_ROUNDING);
+
+    *p++ = OPCODE_EVEX;
+    *p++ = (uint8_t)((e->rex_r ? 0 : 0x80) | (e->rex_x ? 0 : 0x40) | (e->rex_b ? 0 : 0x20) |
+                     (e->high ? 0 : 0x10) | (e->map - E1 + 1));
+    *p++ = (uint8_t)((e->rex_w ? 0x80 : 0) | (~(unsigned)e->vvvv & 15) << 3 | 4 | pp_bits[row->pp]);
+    *p++ = (uint8_t)((in->evex & EVEX_ZEROING ? 0x80 : 0) | length << 5 | (b ? 0x10 : 0) |
+                     (e->vvvv & 16 ? 0 : 8) | in->mask);
     return p;
 }
 
 static uint8_t *put_vex(uint8_t *p, const struct insn *in, const struct row_fields *row,
                         const struct encoding *e)
 {
-    static const uint8_t pp_bits[] = {[PANY] = 0, [PNP] = 0, [P66] = 1, [PF3] = 2, [PF2] = 3};
     const unsigned pp = pp_bits[row->pp];
     const unsigned tail = (~(unsigned)e->vvvv & 15) << 3 | (in->vex_l ? 4 : 0) | pp;
     const unsigned mmmmm = e->map - V1 + 1;
@@ -475,10 +506,12 @@ size_t recode(const struct insn *in, const struct recode_map *map, uint8_t *out)
         return 0;
 
     p = put_prefixes(p, in, row, map);
-    p = vex ? put_vex(p, in, row, &e) : put_rex_and_escape(p, &e);
+    p = in->evex ? put_evex(p, in, row, &e)
+        : vex    ? put_vex(p, in, row, &e)
+                 : put_rex_and_escape(p, &e);
     *p++ = e.opcode;
     if (e.has_modrm && in->has_mem)
-        p = put_mem(p, e.reg, &map->mem);
+        p = put_mem(p, &e, &map->mem);
     else if (e.has_modrm)
         *p++ = (uint8_t)(0xc0 | e.reg << 3 | e.rm);
     p = put_immediate(p, in, row);

@@ -61,20 +61,6 @@ bool run_maskmov(struct cpu *cpu, const struct insn *in)
 
 /* ---- AVX ---- */
 
-/* Vectors as the handlers below see them: both halves of a YMM register in a row. */
-static void read_vector(const struct cpu *cpu, unsigned reg, uint8_t value[32])
-{
-    native_copy(value, cpu->fpu + FPU_XMM + 16 * reg, 16);
-    native_copy(value + 16, cpu->fpu + FPU_YMM + 16 * reg, 16);
-}
-/* As every VEX instruction does, clear what is above `size`. */
-static void write_vector(struct cpu *cpu, unsigned reg, uint8_t value[32], unsigned size)
-{
-    native_zero(value + size, 32 - size);
-    native_copy(cpu->fpu + FPU_XMM + 16 * reg, value, 16);
-    native_copy(cpu->fpu + FPU_YMM + 16 * reg, value + 16, 16);
-}
-
 static uint64_t read_element(const uint8_t *vector, unsigned at, unsigned size)
 {
     uint64_t value = 0;
@@ -102,9 +88,9 @@ bool run_vmaskmov(struct cpu *cpu, const struct insn *in)
     uint64_t value;
 
     fpu_leave(cpu);
-    read_vector(cpu, in->ops[1].reg, mask);
+    fpu_read_vector(cpu, in->ops[1].reg, 32, mask);
     if (store)
-        read_vector(cpu, in->ops[2].reg, data);
+        fpu_read_vector(cpu, in->ops[2].reg, 32, data);
     for (unsigned at = 0; at < size; at += step) {
         if (!is_selected(mask, at, step))
             continue;
@@ -118,7 +104,8 @@ bool run_vmaskmov(struct cpu *cpu, const struct insn *in)
         }
     }
     if (!store) {
-        write_vector(cpu, in->ops[0].reg, data, size);
+        fpu_write_vector(cpu, in->ops[0].reg, size, data);
+        fpu_settle_high(cpu);
         return true;
     }
     for (unsigned at = 0; at < size; at += step)
@@ -144,9 +131,9 @@ bool run_gather(struct cpu *cpu, const struct insn *in)
     uint8_t data[32], mask[32], index[32];
 
     fpu_leave(cpu);
-    read_vector(cpu, in->ops[0].reg, data);
-    read_vector(cpu, in->ops[2].reg, mask);
-    read_vector(cpu, in->index, index);
+    fpu_read_vector(cpu, in->ops[0].reg, 32, data);
+    fpu_read_vector(cpu, in->ops[2].reg, 32, mask);
+    fpu_read_vector(cpu, in->index, 32, index);
     for (unsigned i = 0; i < count; i++) {
         uint64_t element = read_element(index, i * index_step, index_step), value;
 
@@ -159,7 +146,9 @@ bool run_gather(struct cpu *cpu, const struct insn *in)
         native_copy(data + i * step, &value, step);
     }
     native_zero(mask, sizeof mask);
-    write_vector(cpu, in->ops[0].reg, data, count * step);
-    write_vector(cpu, in->ops[2].reg, mask, size);
+    native_zero(data + count * step, sizeof data - count * step);
+    fpu_write_vector(cpu, in->ops[0].reg, sizeof data, data);
+    fpu_write_vector(cpu, in->ops[2].reg, size, mask);
+    fpu_settle_high(cpu);
     return true;
 }

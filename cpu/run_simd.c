@@ -64,6 +64,8 @@ bool native_run(struct cpu *cpu, const struct insn *in)
     offset = operand_offset(cpu, in);
     size = in->ops[i].size;
     write = is_written(in, i);
+    if (in->lane_bytes)
+        return native_run_masked(cpu, in, (unsigned)i, write);
     linear = native_linear(cpu, in, offset);
     scratch = thunk_scratch(cpu, linear);
     if (!scratch || size > THUNK_SCRATCH_SIZE)
@@ -105,6 +107,8 @@ bool run_vzero(struct cpu *cpu, const struct insn *in)
 
     fpu_leave(cpu);
     native_zero(cpu->fpu + FPU_YMM, bytes);
+    native_zero(cpu->fpu + FPU_ZMM_HIGH, 2 * bytes);
+    fpu_settle_high(cpu);
     if (in->vex_l)
         native_zero(cpu->fpu + FPU_XMM, bytes);
     return true;

@@ -503,13 +503,16 @@ bool run_xgetbv(struct cpu *cpu, const struct insn *in)
 bool run_xsetbv(struct cpu *cpu, const struct insn *in)
 {
     const uint64_t value = read_edx_eax(cpu);
-    const uint64_t supported = XCR0_X87 | XCR0_SSE | (cpu->model->has[AVX_] ? XCR0_AVX : 0);
+    const uint64_t supported = XCR0_X87 | XCR0_SSE | (cpu->model->has[AVX_] ? XCR0_AVX : 0) |
+                               (cpu->model->has[AVX512F] ? XCR0_AVX512 : 0);
 
     (void)in;
     if (!(cpu->cr4 & CR4_OSXSAVE))
         return fault_ud(cpu);
     if ((uint32_t)cpu->gpr[RCX] != 0 || (value & ~supported) != 0 || !(value & XCR0_X87) ||
-        ((value & XCR0_AVX) && !(value & XCR0_SSE)))
+        ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
+        ((value & XCR0_AVX512) &&
+         ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
         return fault_gp(cpu, 0);
     fpu_leave(cpu); /* XCR0 says how the host's registers are saved */
     cpu->xcr0 = value;

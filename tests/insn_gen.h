@@ -61,6 +61,23 @@ static inline uint8_t *insn_gen_vex(uint8_t *p, uint64_t *random, const struct i
     return p;
 }
 
+/* Fields that a form does not allow are mostly left alone, so that one is found soon. */
+static inline uint8_t *insn_gen_evex(uint8_t *p, uint64_t *random, const struct insn_row *row,
+                                     unsigned pp, enum code_size mode)
+{
+    const uint64_t r = insn_gen_random(random);
+    const uint8_t vvvv = insn_gen_one_in(random, 3) ? 0x78 : r >> 8 & 0x78;
+    const uint8_t mask = insn_gen_one_in(random, 3) ? 0 : r >> 40 & 7;
+    const bool zero = mask && insn_gen_one_in(random, 3), b = insn_gen_one_in(random, 3);
+
+    *p++ = 0x62;
+    *p++ = (uint8_t)((mode == CODE64 ? r & 0xf0 : (r & 0x30) | 0xc0) | (row->map - E1 + 1));
+    *p++ = (uint8_t)((r >> 30 & 0x80) | vvvv | 4 | pp);
+    *p++ = (uint8_t)((zero ? 0x80 : 0) | (r >> 50 & 0x60) | (b ? 0x10 : 0) |
+                     (vvvv == 0x78 && !insn_gen_one_in(random, 4) ? 8 : r >> 60 & 8) | mask);
+    return p;
+}
+
 static inline uint8_t *insn_gen_legacy(uint8_t *p, uint64_t *random, const struct insn_row *row,
                                        unsigned pp, enum code_size mode)
 {
@@ -107,7 +124,9 @@ static inline bool insn_gen(uint64_t *random, unsigned index, enum code_size mod
             *p++ = 0x67;
         if (segments && *segments && insn_gen_one_in(random, 8))
             *p++ = (uint8_t)segments[(insn_gen_random(random) >> 20) % strlen(segments)];
-        if (row->map >= V1)
+        if (row->map >= E1)
+            p = insn_gen_evex(p, random, row, pp_bits[gen->pp], mode);
+        else if (row->map >= V1)
             p = insn_gen_vex(p, random, row, pp_bits[gen->pp], mode);
         else
             p = insn_gen_legacy(p, random, row, gen->pp, mode);

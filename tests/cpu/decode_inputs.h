@@ -60,6 +60,17 @@ static inline unsigned long decode_inputs_random(unsigned long count, uint64_t s
             b[k++] = 0xc4;
             b[k] = (uint8_t)((b[k] & 0x20) | 0xc0 | (1 + (r >> 40) % 3));
             break;
+        case 5: /* fields that most forms do not have are rarer than chance would make them */
+            b[k++] = 0x62;
+            b[k] = (uint8_t)((b[k] & 0x30) | 0xc0 | (1 + (r >> 40) % 3));
+            b[k + 1] |= r & 0x100 ? 0x7c : 4;
+            if (r & 0x600)
+                b[k + 2] &= 0x6f; /* z, b */
+            if (r & 0x100)
+                b[k + 2] |= 8;
+            if (r & 0x1800)
+                b[k + 2] &= 0xf8;
+            break;
         default:
             break;
         }

@@ -158,7 +158,13 @@ static inline struct oracle_operand oracle_operand(const struct insn *in, const 
         out.reg = X86_REG_MM0 + op->reg;
         break;
     case OPERAND_VEC:
-        out.reg = (op->size == 32 ? X86_REG_YMM0 : X86_REG_XMM0) + op->reg;
+        out.reg = (op->size == 64   ? X86_REG_ZMM0
+                   : op->size == 32 ? X86_REG_YMM0
+                                    : X86_REG_XMM0) +
+                  op->reg;
+        break;
+    case OPERAND_MASK:
+        out.reg = X86_REG_K0 + op->reg;
         break;
     case OPERAND_SRC:
         out = oracle_memory(in);
@@ -194,6 +200,9 @@ static inline void oracle_view_ours(const struct insn *in, enum decode_status st
             continue;
         }
         view->ops[view->count++] = oracle_operand(in, &in->ops[i]);
+        if (i == 0 && in->mask) /* zmm1 {k2}: an operand of its own */
+            view->ops[view->count++] = (struct oracle_operand){
+                .type = X86_OP_REG, .size = 8, .reg = X86_REG_K0 + in->mask};
     }
 }
 
@@ -239,8 +248,10 @@ static inline bool oracle_same_memory(const struct insn *in, const struct oracle
                                       const struct oracle_operand *b)
 {
     const unsigned b_index =
-        b->index >= X86_REG_YMM0 && b->index <= X86_REG_YMM15
+        b->index >= X86_REG_YMM0 && b->index <= X86_REG_YMM31
             ? b->index - X86_REG_YMM0 + X86_REG_XMM0
+        : b->index >= X86_REG_ZMM0 && b->index <= X86_REG_ZMM31
+            ? b->index - X86_REG_ZMM0 + X86_REG_XMM0
             : (b->index == X86_REG_EIZ || b->index == X86_REG_RIZ ? X86_REG_INVALID : b->index);
 
     return a->seg == b->seg && a->base == b->base && a->index == b_index &&

@@ -388,7 +388,7 @@ static void live_state_stays_in_the_registers(void **state)
 static void enable_xsave(struct rig *rig)
 {
     rig->cpu->cr4 |= CR4_OSXSAVE;
-    rig->cpu->xcr0 = XCR0_SUPPORTED;
+    rig->cpu->xcr0 = XCR0_UP_TO_AVX;
     rig->cpu->gpr[RAX] = rig->cpu->gpr[RDX] = 0xffffffff;
     cpu_update_mode(rig->cpu);
 }

@@ -84,6 +84,7 @@ static bool same_operand(const struct operand *guest, const struct operand *host
     case OPERAND_ST:
     case OPERAND_MMX:
     case OPERAND_VEC:
+    case OPERAND_MASK:
         return host->reg == guest->reg;
     default:
         return true;
@@ -104,7 +105,9 @@ static bool same_memory(const struct insn *host, const struct recode_mem *mem)
 /* True when `host` says what `guest` said, under `map`. */
 static bool agrees(const struct insn *guest, const struct insn *host, const struct recode_map *map)
 {
-    if (!same_operation(guest, host) || host->vex_l != guest->vex_l ||
+    if (!same_operation(guest, host) || host->vex_l != guest->vex_l || host->evex != guest->evex ||
+        host->mask != guest->mask || host->rounding != guest->rounding ||
+        host->lanes != guest->lanes || host->lane_bytes != guest->lane_bytes ||
         host->has_mem != guest->has_mem)
         return false;
     /* With a mandatory prefix there are operands, or nothing that has a width. */
@@ -206,6 +209,8 @@ static void capstone_reads_the_same_length(void **state)
             length = recode(&in, &map, host);
             if (!length)
                 continue;
+            if (in.evex & EVEX_ROUNDING || (in.evex && map.mem.addr32))
+                continue; /* capstone 4 is wrong about these: tests/cpu/decode_known.h */
             if (cs_disasm(cs, host, length, 0, 1, &insn) != 1)
                 continue; /* capstone 4 does not know everything; the decoder's own test lists it */
             if (insn->size != length && failures++ < 20)
