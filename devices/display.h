@@ -37,6 +37,9 @@ struct display_text {
     struct display_cell cells[DISPLAY_ROWS_MAX * DISPLAY_COLUMNS_MAX]; /* rows * columns are used */
 };
 
+/* The Unicode character that code page 437 has there. */
+uint32_t display_unicode(uint8_t character);
+
 /* A front end. */
 struct display_client {
     void *ctx;

@@ -190,6 +190,7 @@ int pc_screen_attach(struct pc *pc, const struct display_client *client);
 void pc_screen_detach(struct pc *pc, const void *ctx); /* the client's */
 /* Set-1 make/break bytes as the keyboard would send them; for tests, sendkey, displays. */
 void pc_key(struct pc *pc, const uint8_t *scancodes, size_t count);
+size_t pc_keyboard_room(const struct pc *pc); /* bytes that it still takes, see ps2kbd_room() */
 unsigned pc_keyboard_leds(const struct pc *pc); /* bit 0 scroll, 1 num, 2 caps lock */
 /* Right, up and wheel-towards-the-user are positive; buttons are what is held: PS2MOUSE_LEFT... */
 void pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);

@@ -262,6 +262,11 @@ void pc_key(struct pc *pc, const uint8_t *scancodes, size_t count)
     ps2kbd_key(pc->keyboard, scancodes, count);
 }
 
+size_t pc_keyboard_room(const struct pc *pc)
+{
+    return ps2kbd_room(pc->keyboard);
+}
+
 unsigned pc_keyboard_leds(const struct pc *pc)
 {
     return ps2kbd_leds(pc->keyboard);

@@ -210,6 +210,11 @@ void ps2kbd_key(struct ps2kbd *dev, const uint8_t *set1, size_t count)
     kbd_announce(dev);
 }
 
+size_t ps2kbd_room(const struct ps2kbd *dev)
+{
+    return KEYS_SIZE - (dev->keys_write - dev->keys_read);
+}
+
 static void set_defaults(struct ps2kbd *dev)
 {
     dev->scan_set = 2;

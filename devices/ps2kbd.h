@@ -19,6 +19,8 @@ struct ps2_port *ps2kbd_port(struct ps2kbd *dev);
 /* Keys as set-1 make and break bytes (E0 and E1 prefixes included); the keyboard sends them in the
  * set that the guest chose.  Dropped while scanning is disabled or the buffer is full. */
 void ps2kbd_key(struct ps2kbd *dev, const uint8_t *set1, size_t count);
+/* Bytes of keys that it still takes; a key may need three for each of its set-1 bytes. */
+size_t ps2kbd_room(const struct ps2kbd *dev);
 /* Bit 0 scroll lock, 1 num lock, 2 caps lock. */
 uint8_t ps2kbd_leds(const struct ps2kbd *dev);
 

@@ -381,12 +381,17 @@ void machine_report(const struct machine *m)
 
 static int run_one(struct machine *m, struct error *error)
 {
+    const struct display_user user = {.ctx = m, .quit = on_quit};
     int status;
 
     m->pc = machine_create_pc(m, &m->config, error);
     if (m->pc == NULL || !watch_input(m, m->pc, error))
         return -1;
+    if (!displays_open(&m->options->display, m->pc, &user, &m->displays, error))
+        return -1;
     status = run(m);
+    displays_close(m->displays);
+    m->displays = NULL;
     machine_report(m);
     return status;
 }
@@ -395,6 +400,7 @@ static void destroy(struct machine *m)
 {
     struct pc *pc = m->pc;
 
+    displays_close(m->displays);
     m->pc = NULL;
     if (pc != NULL)
         pc_destroy(pc);

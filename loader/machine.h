@@ -27,6 +27,7 @@ struct machine {
     char *module_texts; /* -initrd, cut at its commas */
     struct chardev *serial[OPTIONS_SERIAL_MAX];
     struct chardev *debugcon;
+    struct displays *displays; /* NULL: none is open */
     struct translator_options translator;
     struct pc_config config;
     struct pc *volatile pc; /* volatile: the signal handler stops it */

@@ -49,8 +49,9 @@ int main(int argc, char *argv[])
     case ACTION_RUN:
         break;
     }
-    if (!options.display_given)
-        fprintf(stderr, "ringer: there is no window yet; -nographic or -display none says so\n");
+    if (!options.display_given && !display_has_window())
+        fprintf(stderr, "ringer: no window can be opened here; -nographic and -display none say so, "
+                        "-vnc :0 serves viewers\n");
     status = machine_run(&options, &error);
     if (status < 0)
         return complain(&error);

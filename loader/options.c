@@ -225,6 +225,7 @@ static bool take_nographic(struct options *o, const char *name, const char *arg,
 {
     (void)name, (void)arg, (void)e;
     o->nographic = o->display_given = true;
+    o->display.kind = DISPLAY_NONE;
     return true;
 }
 
@@ -244,8 +245,23 @@ static bool take_nothing(struct options *o, const char *name, const char *arg, s
 
 static bool take_display(struct options *o, const char *name, const char *arg, struct error *e)
 {
+    (void)name;
     o->display_given = true;
-    return !strcmp(arg, "none") || missing(name, arg, e);
+    return display_parse(arg, &o->display, e);
+}
+
+static bool take_vnc(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name;
+    o->display_given = true;
+    return display_parse_vnc(arg, &o->display, e);
+}
+
+static bool take_full_screen(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->display.full_screen = true;
+    return true;
 }
 
 static bool take_vga(struct options *o, const char *name, const char *arg, struct error *e)
@@ -578,7 +594,10 @@ static const struct option_row option_rows[] = {
     {"serial",       "WHERE",  take_serial,       "stdio, mon:stdio, file:PATH, pty, null, none"},
     {"debugcon",     "WHERE",  take_debugcon,     "the firmware's log (port 0x402), as -serial"},
     {"nographic",    NULL,     take_nographic,    "no window; first serial port on the terminal"},
-    {"display",      "none",   take_display,      "no window"},
+    {"display",      "KIND",   take_display,      "sdl[,full-screen=on], curses, vnc=:N or none"},
+    {"vnc",          ":N",     take_vnc,          "serve viewers at [HOST]:N (port 5900 + N), then"
+                                                  " ,password=on ,password-file=FILE"},
+    {"full-screen",  NULL,     take_full_screen,  "the window fills the screen"},
     {"vga",          "std",    take_vga,          "std or none"},
     {"device",       "NAME",   take_device,       "isa-debug-exit[,iobase=PORT][,iosize=N]"},
     {"nic",          "none",   take_none,         "no network card"},
@@ -631,9 +650,7 @@ static const struct option_row option_rows[] = {
     {"audiodev",     "SPEC",   NULL,              NULL},
     {"usb",          NULL,     NULL,              NULL},
     {"usbdevice",    "SPEC",   NULL,              NULL},
-    {"vnc",          "SPEC",   NULL,              NULL},
     {"spice",        "SPEC",   NULL,              NULL},
-    {"full-screen",  NULL,     NULL,              NULL},
     {"virtfs",       "SPEC",   NULL,              NULL},
     {"fsdev",        "SPEC",   NULL,              NULL},
     {"dtb",          "FILE",   NULL,              NULL},
@@ -682,6 +699,12 @@ static bool check_together(struct options *o, struct error *error)
         stdio_users += o->serial[i].kind == CHARDEV_STDIO;
     if (stdio_users > 1)
         return error_set(error, "-serial, -debugcon: only one of them can have stdio");
+    if (o->accel == RUN_LOCKSTEP &&
+        (o->display.vnc || (o->display.kind != DISPLAY_NONE && o->display.kind != DISPLAY_DEFAULT)))
+        return error_set(error, "-display, -vnc: not with -accel lockstep");
+    if (display_wants_terminal(&o->display) && stdio_users != 0)
+        return error_set(error, "-display curses: the terminal is taken by a serial port, the debug "
+                                "console or the monitor");
     if (o->accel == RUN_LOCKSTEP)
         o->counted = true;
     return true;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "loader/display.h"
 #include "loader/error.h"
 
 enum { OPTIONS_SERIAL_MAX = 4, OPTIONS_FIRMWARE_DIRS_MAX = 8 };
@@ -55,6 +56,7 @@ struct options {
     bool serial_given;
     struct chardev_spec debugcon;
     bool nographic, no_defaults, display_given;
+    struct display_spec display;
     bool no_vga;
 
     bool debug_exit;

@@ -27,7 +27,7 @@ includes() # FILES: lines "file:included", project headers only
         case $stem in
         pc | pc_*) allowed='devices/.*|cpu/.*|translator/translator\.h' ;;
         acpi | aml) allowed='devices/.*' ;;
-        *) allowed="devices/((bus|line|clock|backend|block|dma|ata|pci|ps2|apicbus)|${stem%%_*}[^/]*)\.h" ;;
+        *) allowed="devices/((bus|line|clock|backend|block|display|dma|ata|pci|ps2|apicbus)|${stem%%_*}[^/]*)\.h" ;;
         esac
         includes "$file" | grep -v -E ":($allowed)\$" || true
     done

@@ -1,0 +1,377 @@
+/*
+ * loader/display_sdl.c -- the screen in a window, through SDL2.
+ *
+ * SDL has a thread of its own: it waits for events, of which a changed picture is one.  A click
+ * gives mouse and keyboard to the guest; the keys of the host are Ctrl-Alt-G (take them back),
+ * Ctrl-Alt-F (full screen) and Ctrl-Alt-U (a window of the guest's size).
+ */
+#include <SDL.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/ps2mouse.h"
+#include "loader/display_front.h"
+#include "loader/display_link.h"
+
+enum { CODE_PICTURE, CODE_STOP };
+
+struct display_sdl {
+    struct display_link *link;
+    pthread_t thread;
+    sem_t started;
+    bool failed; /* before `started` is posted */
+    char why[128];
+    int ready;    /* atomic: SDL takes events */
+    Uint32 event; /* our own events' type */
+    bool full_screen, show_cursor;
+
+    /* SDL's thread only. */
+    SDL_Window *window;
+    SDL_Renderer *renderer;
+    SDL_Texture *texture;
+    int width, height; /* of the guest's screen */
+    bool grabbed, resized_by_user;
+    unsigned buttons;
+    bool held[256]; /* keys that the guest believes to be down, by scancode */
+};
+
+static void push(struct display_sdl *sdl, int code)
+{
+    SDL_Event event;
+
+    memset(&event, 0, sizeof(event));
+    event.type = sdl->event;
+    event.user.code = code;
+    SDL_PushEvent(&event);
+}
+
+/* Machine's thread. */
+static void wake(void *ctx)
+{
+    struct display_sdl *sdl = ctx;
+
+    if (__atomic_load_n(&sdl->ready, __ATOMIC_ACQUIRE))
+        push(sdl, CODE_PICTURE);
+}
+
+/* ---- SDL's thread: the window ---- */
+
+static void set_title(struct display_sdl *sdl)
+{
+    SDL_SetWindowTitle(sdl->window,
+                       sdl->grabbed ? "Ringer - Ctrl-Alt-G releases the mouse" : "Ringer");
+}
+
+static void set_grab(struct display_sdl *sdl, bool grab)
+{
+    sdl->grabbed = grab;
+    SDL_SetRelativeMouseMode(grab ? SDL_TRUE : SDL_FALSE);
+    SDL_SetWindowGrab(sdl->window, grab ? SDL_TRUE : SDL_FALSE);
+    SDL_ShowCursor(sdl->show_cursor || !grab ? SDL_ENABLE : SDL_DISABLE);
+    set_title(sdl);
+}
+
+static void set_full_screen(struct display_sdl *sdl, bool full)
+{
+    sdl->full_screen = full;
+    SDL_SetWindowFullscreen(sdl->window, full ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+}
+
+static void show(struct display_sdl *sdl)
+{
+    SDL_SetRenderDrawColor(sdl->renderer, 0, 0, 0, SDL_ALPHA_OPAQUE);
+    SDL_RenderClear(sdl->renderer);
+    if (sdl->texture != NULL)
+        SDL_RenderCopy(sdl->renderer, sdl->texture, NULL, NULL);
+    SDL_RenderPresent(sdl->renderer);
+}
+
+/* The guest's screen has another size. */
+static void resize(struct display_sdl *sdl, int width, int height)
+{
+    if (sdl->texture != NULL)
+        SDL_DestroyTexture(sdl->texture);
+    sdl->texture = SDL_CreateTexture(sdl->renderer, SDL_PIXELFORMAT_RGB888,
+                                     SDL_TEXTUREACCESS_STREAMING, width, height);
+    SDL_RenderSetLogicalSize(sdl->renderer, width, height);
+    sdl->width = width;
+    sdl->height = height;
+    if (!sdl->full_screen && !sdl->resized_by_user)
+        SDL_SetWindowSize(sdl->window, width, height);
+}
+
+static void take_picture(struct display_sdl *sdl)
+{
+    const struct display_frame *frame = display_link_take(sdl->link);
+    const struct display_surface *surface = &frame->surface;
+
+    if (frame->resized && surface->pixels != NULL)
+        resize(sdl, (int)surface->width, (int)surface->height);
+    for (size_t i = 0; i < frame->rect_count && sdl->texture != NULL; i++) {
+        const struct display_rect *rect = &frame->rects[i];
+        const SDL_Rect area = {(int)rect->x, (int)rect->y, (int)rect->width, (int)rect->height};
+
+        SDL_UpdateTexture(sdl->texture, &area,
+                          surface->pixels + (size_t)rect->y * surface->width + rect->x,
+                          (int)(surface->width * sizeof(uint32_t)));
+    }
+    display_link_give_back(sdl->link);
+    show(sdl);
+}
+
+/* ---- SDL's thread: input ---- */
+
+static void release_keys(struct display_sdl *sdl)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        if (sdl->held[i])
+            display_link_key(sdl->link, key_by_usage(i), false);
+        sdl->held[i] = false;
+    }
+}
+
+/* The host's own keys; true when it was one. */
+static bool host_key(struct display_sdl *sdl, const SDL_KeyboardEvent *key)
+{
+    if (!(key->keysym.mod & KMOD_CTRL) || !(key->keysym.mod & KMOD_ALT))
+        return false;
+    switch (key->keysym.scancode) {
+    case SDL_SCANCODE_G:
+        if (key->type == SDL_KEYDOWN && !key->repeat)
+            set_grab(sdl, !sdl->grabbed);
+        return true;
+    case SDL_SCANCODE_F:
+        if (key->type == SDL_KEYDOWN && !key->repeat)
+            set_full_screen(sdl, !sdl->full_screen);
+        return true;
+    case SDL_SCANCODE_U:
+        if (key->type == SDL_KEYDOWN && !key->repeat && !sdl->full_screen) {
+            sdl->resized_by_user = false;
+            SDL_SetWindowSize(sdl->window, sdl->width, sdl->height);
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_key(struct display_sdl *sdl, const SDL_KeyboardEvent *key)
+{
+    const unsigned scancode = key->keysym.scancode; /* a USB usage */
+    const bool down = key->type == SDL_KEYDOWN;
+
+    if (scancode >= 256 || host_key(sdl, key) || (!down && !sdl->held[scancode]))
+        return;
+    sdl->held[scancode] = down;
+    display_link_key(sdl->link, key_by_usage(scancode), down);
+}
+
+static unsigned button_bit(unsigned button)
+{
+    switch (button) {
+    case SDL_BUTTON_LEFT:
+        return PS2MOUSE_LEFT;
+    case SDL_BUTTON_RIGHT:
+        return PS2MOUSE_RIGHT;
+    case SDL_BUTTON_MIDDLE:
+        return PS2MOUSE_MIDDLE;
+    default:
+        return 0;
+    }
+}
+
+static void on_button(struct display_sdl *sdl, const SDL_MouseButtonEvent *button)
+{
+    const unsigned bit = button_bit(button->button);
+
+    if (!sdl->grabbed) {
+        if (button->type == SDL_MOUSEBUTTONUP && button->button == SDL_BUTTON_LEFT)
+            set_grab(sdl, true);
+        return;
+    }
+    sdl->buttons = button->type == SDL_MOUSEBUTTONDOWN ? sdl->buttons | bit : sdl->buttons & ~bit;
+    display_link_motion(sdl->link, 0, 0, 0, sdl->buttons);
+}
+
+static void on_window(struct display_sdl *sdl, const SDL_WindowEvent *window)
+{
+    switch (window->event) {
+    case SDL_WINDOWEVENT_RESIZED:
+        if (!sdl->full_screen && (window->data1 != sdl->width || window->data2 != sdl->height))
+            sdl->resized_by_user = true;
+        show(sdl);
+        break;
+    case SDL_WINDOWEVENT_EXPOSED:
+        show(sdl);
+        break;
+    case SDL_WINDOWEVENT_FOCUS_LOST:
+        release_keys(sdl);
+        if (sdl->grabbed)
+            set_grab(sdl, false);
+        break;
+    case SDL_WINDOWEVENT_CLOSE:
+        display_link_quit(sdl->link);
+        break;
+    default:
+        break;
+    }
+}
+
+/* False: the end. */
+static bool on_event(struct display_sdl *sdl, const SDL_Event *event)
+{
+    if (event->type == sdl->event) {
+        if (event->user.code == CODE_STOP)
+            return false;
+        take_picture(sdl);
+        return true;
+    }
+    switch (event->type) {
+    case SDL_KEYDOWN:
+    case SDL_KEYUP:
+        on_key(sdl, &event->key);
+        break;
+    case SDL_MOUSEMOTION:
+        if (sdl->grabbed)
+            display_link_motion(sdl->link, event->motion.xrel, event->motion.yrel, 0, sdl->buttons);
+        break;
+    case SDL_MOUSEBUTTONDOWN:
+    case SDL_MOUSEBUTTONUP:
+        on_button(sdl, &event->button);
+        break;
+    case SDL_MOUSEWHEEL:
+        if (sdl->grabbed)
+            display_link_motion(sdl->link, 0, 0, -event->wheel.y, sdl->buttons);
+        break;
+    case SDL_WINDOWEVENT:
+        on_window(sdl, &event->window);
+        break;
+    case SDL_RENDER_TARGETS_RESET:
+    case SDL_RENDER_DEVICE_RESET:
+        show(sdl);
+        break;
+    case SDL_QUIT:
+        display_link_quit(sdl->link);
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+/* ---- SDL's thread: its life ---- */
+
+static bool start(struct display_sdl *sdl)
+{
+    /* Termination is loader/signals.c's business, and the screen saver the user's. */
+    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
+    if (SDL_Init(SDL_INIT_VIDEO) != 0)
+        return false;
+    sdl->event = SDL_RegisterEvents(1);
+    sdl->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720,
+                                   400, SDL_WINDOW_RESIZABLE);
+    if (sdl->window == NULL)
+        return false;
+    sdl->renderer = SDL_CreateRenderer(sdl->window, -1, 0);
+    if (sdl->renderer == NULL)
+        sdl->renderer = SDL_CreateRenderer(sdl->window, -1, SDL_RENDERER_SOFTWARE);
+    if (sdl->renderer == NULL)
+        return false;
+    if (sdl->full_screen)
+        set_full_screen(sdl, true);
+    return true;
+}
+
+static void stop(struct display_sdl *sdl)
+{
+    if (sdl->texture != NULL)
+        SDL_DestroyTexture(sdl->texture);
+    if (sdl->renderer != NULL)
+        SDL_DestroyRenderer(sdl->renderer);
+    if (sdl->window != NULL)
+        SDL_DestroyWindow(sdl->window);
+    SDL_Quit();
+}
+
+static void *thread_main(void *arg)
+{
+    struct display_sdl *sdl = arg;
+    SDL_Event event;
+
+    sdl->failed = !start(sdl);
+    if (sdl->failed) {
+        SDL_strlcpy(sdl->why, SDL_GetError(), sizeof(sdl->why));
+        stop(sdl);
+        sem_post(&sdl->started);
+        return NULL;
+    }
+    __atomic_store_n(&sdl->ready, 1, __ATOMIC_RELEASE);
+    sem_post(&sdl->started);
+    take_picture(sdl); /* what came before anybody could be woken */
+    while (SDL_WaitEvent(&event) != 0 && on_event(sdl, &event))
+        ;
+    stop(sdl);
+    return NULL;
+}
+
+static int thread_start(struct display_sdl *sdl)
+{
+    sigset_t all, old;
+    int status;
+
+    /* Signals are for the machine's thread. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    status = pthread_create(&sdl->thread, NULL, thread_main, sdl);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return status;
+}
+
+struct display_sdl *display_sdl_open(const struct display_spec *spec, struct pc *pc,
+                                     const struct display_user *user, struct error *error)
+{
+    struct display_sdl *sdl = calloc(1, sizeof(*sdl));
+
+    if (sdl == NULL) {
+        (void)error_set(error, "-display sdl: not enough host memory");
+        return NULL;
+    }
+    sdl->full_screen = spec->full_screen;
+    sdl->show_cursor = spec->show_cursor;
+    sdl->link = display_link_open(pc, user, wake, sdl, error);
+    if (sdl->link == NULL) {
+        free(sdl);
+        return NULL;
+    }
+    sem_init(&sdl->started, 0, 0);
+    if (thread_start(sdl) != 0) {
+        (void)error_set(error, "-display sdl: the host refuses another thread");
+    } else {
+        while (sem_wait(&sdl->started) != 0)
+            ;
+        if (!sdl->failed)
+            return sdl;
+        pthread_join(sdl->thread, NULL);
+        (void)error_set(error, "-display sdl: %s", sdl->why);
+    }
+    display_link_close(sdl->link);
+    sem_destroy(&sdl->started);
+    free(sdl);
+    return NULL;
+}
+
+void display_sdl_close(struct display_sdl *sdl)
+{
+    if (sdl == NULL)
+        return;
+    push(sdl, CODE_STOP);
+    pthread_join(sdl->thread, NULL);
+    display_link_close(sdl->link);
+    sem_destroy(&sdl->started);
+    free(sdl);
+}
