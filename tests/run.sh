@@ -15,7 +15,8 @@ jobs=$(nproc 2> /dev/null || echo 2)
 
 sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config libcapstone-dev \
     libelf-dev libsdl2-dev libvncserver-dev libncurses-dev libpng-dev xvfb xdotool x11-apps \
-    imagemagick vncsnapshot tigervnc-viewer libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps
+    imagemagick vncsnapshot tigervnc-viewer libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps \
+    python3 xz-utils util-linux mount
 
 build() # DIRECTORY CMAKE-OPTION...
 {
@@ -29,7 +30,9 @@ build() # DIRECTORY CMAKE-OPTION...
 build tests -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release
 build sanitize -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRINGER_SANITIZE=ON \
     -DRINGER_FUZZ=ON
-sh "$top/loader/guest/get.sh" vmlinuz-686 vmlinuz-686-pae initrd.gz vmlinuz-amd64 initrd-amd64.gz > /dev/null
+sh "$top/loader/guest/get.sh" vmlinuz-686 vmlinuz-686-pae initrd.gz vmlinuz-amd64 \
+    initrd-amd64.gz installer-amd64-linux installer-amd64-initrd.gz installer-i386-linux \
+    installer-i386-initrd.gz userland.cpio > /dev/null
 
 status=0
 echo "ringer: tests with sanitizers" >&2
