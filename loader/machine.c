@@ -199,6 +199,17 @@ static bool open_chardevs(struct machine *m, struct error *error)
     return true;
 }
 
+/* Lockstep's machines get drives of their own, see machine_create_pc(). */
+static bool open_drives(struct machine *m, struct error *error)
+{
+    const struct options *o = m->options;
+
+    if (o->accel == RUN_LOCKSTEP)
+        return true;
+    m->images = image_drives_open(&o->drives, o->counted, false, &m->config, error);
+    return m->images != NULL;
+}
+
 static bool prepare(struct machine *m, struct error *error)
 {
     const struct options *o = m->options;
@@ -244,12 +255,13 @@ static bool prepare(struct machine *m, struct error *error)
         .vga_bios_bytes = m->vga_bios.size,
         .direct_boot = o->kernel != NULL && !m->by_setup,
         .serial_firmware = o->nographic,
-        .fw_items = m->setup.items,
-        .fw_item_count = m->by_setup ? SETUP_ITEMS : 0,
         .log = o->log & (LOG_GUEST_ERRORS | LOG_IO) ? on_log : NULL,
         .log_ctx = m,
     };
-    return open_chardevs(m, error);
+    image_drives_boot(o, &m->boot, &m->config);
+    m->config.fw_items = m->by_setup ? m->setup.items : m->boot.items;
+    m->config.fw_item_count = m->by_setup ? SETUP_ITEMS : m->boot.count;
+    return open_drives(m, error) && open_chardevs(m, error);
 }
 
 void machine_load(const struct machine *m, struct pc *pc)
@@ -258,12 +270,29 @@ void machine_load(const struct machine *m, struct pc *pc)
         boot_image_apply(&m->image, pc);
 }
 
-struct pc *machine_create_pc(struct machine *m, const struct pc_config *config, struct error *error)
+/* Two machines must not write to one image: each sees it as it is on the disk. */
+static bool isolate_drives(struct machine *m, struct pc_config *config, struct error *error)
+{
+    struct image_host *host;
+
+    if (m->isolated_count == MACHINE_COPIES_MAX)
+        return error_set(error, "too many machines");
+    host = image_drives_open(&m->options->drives, true, true, config, error);
+    if (host != NULL)
+        m->isolated_images[m->isolated_count++] = host;
+    return host != NULL;
+}
+
+struct pc *machine_create_pc(struct machine *m, const struct pc_config *given, struct error *error)
 {
     char message[256] = "unknown reason";
-    struct pc *pc = pc_create(config, message, sizeof(message));
+    struct pc_config config = *given;
+    struct pc *pc;
     bool ok = true;
 
+    if (m->options->accel == RUN_LOCKSTEP && !isolate_drives(m, &config, error))
+        return NULL;
+    pc = pc_create(&config, message, sizeof(message));
     if (pc == NULL) {
         (void)error_set(error, "cannot make the machine: %s", message);
         return NULL;
@@ -284,9 +313,14 @@ struct pc *machine_create_pc(struct machine *m, const struct pc_config *config, 
 
 static bool watch_input(struct machine *m, struct pc *pc, struct error *error)
 {
+    int status = m->images == NULL ? 0
+                                   : pc_watch_fd(pc, image_host_fd(m->images), image_host_ready,
+                                                 NULL, m->images);
+
+    if (status != 0)
+        return error_set(error, "drives: %s", strerror(-status));
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
         struct chardev *dev = m->serial[i];
-        int status;
 
         if (dev == NULL || dev->in_fd < 0)
             continue;
@@ -332,6 +366,8 @@ static int run(struct machine *m)
             if (o->no_reboot)
                 return 0;
             pc_reset(m->pc);
+            if (image_drives_next_order(o) != NULL)
+                pc_set_boot_order(m->pc, image_drives_next_order(o));
             machine_load(m, m->pc);
             break;
         case PC_DEBUG_EXIT:
@@ -404,6 +440,9 @@ static void destroy(struct machine *m)
     m->pc = NULL;
     if (pc != NULL)
         pc_destroy(pc);
+    image_host_destroy(m->images);
+    for (unsigned i = 0; i < m->isolated_count; i++)
+        image_host_destroy(m->isolated_images[i]);
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
         chardev_close(m->serial[i]);
     chardev_close(m->debugcon);

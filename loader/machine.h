@@ -10,9 +10,12 @@
 #include "devices/pc.h"
 #include "loader/boot_image.h"
 #include "loader/chardev.h"
+#include "loader/image_drives.h"
 #include "loader/options.h"
 #include "loader/setup_boot.h"
 #include "translator/translator.h"
+
+enum { MACHINE_COPIES_MAX = 32 };
 
 /* Everything that one run of the program holds. */
 struct machine {
@@ -24,6 +27,10 @@ struct machine {
     struct boot_image image;
     bool by_setup;           /* firmware starts the kernel's own real-mode code */
     struct setup_boot setup; /* with by_setup */
+    struct firmware_boot boot;
+    struct image_host *images; /* the drives' */
+    struct image_host *isolated_images[MACHINE_COPIES_MAX]; /* of lockstep's machines */
+    unsigned isolated_count;
     char *module_texts; /* -initrd, cut at its commas */
     struct chardev *serial[OPTIONS_SERIAL_MAX];
     struct chardev *debugcon;

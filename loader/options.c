@@ -282,6 +282,8 @@ static bool take_device(struct options *o, const char *name, const char *arg, st
     struct suboption sub = {.rest = arg};
     uint64_t port = 0x501, size = 2;
 
+    if (drive_is_device(arg))
+        return drive_take_device(&o->drives, arg, e);
     if (!first_word(arg, "isa-debug-exit"))
         return missing(name, arg, e);
     while (suboption_next(&sub, name, e)) {
@@ -473,25 +475,73 @@ static bool take_smp(struct options *o, const char *name, const char *arg, struc
     return e->text[0] == '\0';
 }
 
-/* The order of drives; there are none yet, so every order means the same. */
+static bool check_boot_order(const char *name, const char *arg, const char *letters,
+                             struct error *e)
+{
+    for (const char *c = letters; *c != '\0'; c++) {
+        if (*c < 'a' || *c > 'p')
+            return bad_value(name, arg, "an order is made of the letters a, c, d, n", e);
+        if (strchr(letters, *c) != c)
+            return error_set(e, "-%s %s: '%c' is given twice", name, arg, *c);
+    }
+    return letters[0] != '\0' || bad_value(name, arg, "the order is empty", e);
+}
+
+/* "cd", "order=cd,once=d,menu=on" */
 static bool take_boot(struct options *o, const char *name, const char *arg, struct error *e)
 {
     struct suboption sub = {.rest = arg};
+    uint64_t ms;
 
-    (void)o;
     while (suboption_next(&sub, name, e)) {
-        const bool is_order =
-            !sub.has_value || !strcmp(sub.key, "order") || !strcmp(sub.key, "once");
-        const char *letters = sub.has_value ? sub.value : sub.key;
+        const char *value = sub.has_value ? sub.value : sub.key;
+        bool ok = true;
 
-        if (is_order && letters[0] != '\0' && letters[strspn(letters, "abcdnp")] == '\0')
-            continue;
-        if (!strcmp(sub.key, "menu") && !strcmp(sub.value, "off"))
-            continue;
-        return is_order ? bad_value(name, arg, "an order is made of the letters a, b, c, d, n", e)
-                        : missing(name, arg, e);
+        if (!sub.has_value || !strcmp(sub.key, "order")) {
+            ok = check_boot_order(name, arg, value, e);
+            memcpy(o->boot_order, value, ok ? strlen(value) + 1 : 0);
+        } else if (!strcmp(sub.key, "once")) {
+            ok = check_boot_order(name, arg, value, e);
+            memcpy(o->boot_once, value, ok ? strlen(value) + 1 : 0);
+        } else if (!strcmp(sub.key, "menu")) {
+            ok = parse_switch(value, &o->boot_menu) || bad_value(name, arg, "menu is on or off", e);
+        } else if (!strcmp(sub.key, "strict")) {
+            ok = parse_switch(value, &o->boot_strict) ||
+                 bad_value(name, arg, "strict is on or off", e);
+        } else if (!strcmp(sub.key, "splash-time") && parse_number(value, 0xffff, &ms)) {
+            o->boot_menu_wait_ms = (int)ms;
+        } else if (!strcmp(sub.key, "reboot-timeout") && !strcmp(value, "-1")) {
+            o->boot_fail_wait_ms = BOOT_FAIL_STAY;
+        } else if (!strcmp(sub.key, "reboot-timeout") && parse_number(value, 0xffff, &ms)) {
+            o->boot_fail_wait_ms = (int)ms;
+        } else {
+            ok = bad_value(name, arg,
+                           "it takes order, once, menu, strict, splash-time and reboot-timeout"
+                           " (milliseconds)",
+                           e);
+        }
+        if (!ok)
+            return false;
     }
     return e->text[0] == '\0';
+}
+
+static bool take_drive_file(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    return drive_take_file(&o->drives, name, arg, e);
+}
+
+static bool take_drive(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name;
+    return drive_take_spec(&o->drives, arg, e);
+}
+
+static bool take_snapshot(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->drives.snapshot = true;
+    return true;
 }
 
 /* -d items: QEMU's names and our own. */
@@ -590,7 +640,17 @@ static const struct option_row option_rows[] = {
     {"append",       "TEXT",   take_append,       "the kernel's command line"},
     {"bios",         "FILE",   take_bios,         "system firmware (bios-256k.bin)"},
     {"L",            "DIR",    take_firmware_dir, "where firmware is looked for first"},
-    {"boot",         "ORDER",  take_boot,         "order of boot drives"},
+    {"boot",         "ORDER",  take_boot,         "order of boot drives (a, c, d, n); also once=, menu=on"},
+    {"hda",          "FILE",   take_drive_file,   "hard disk image; -hdb, -hdc, -hdd for the others"},
+    {"hdb",          "FILE",   take_drive_file,   NULL},
+    {"hdc",          "FILE",   take_drive_file,   NULL},
+    {"hdd",          "FILE",   take_drive_file,   NULL},
+    {"cdrom",        "FILE",   take_drive_file,   "CD-ROM image"},
+    {"fda",          "FILE",   take_drive_file,   "floppy image; -fdb for the second drive"},
+    {"fdb",          "FILE",   take_drive_file,   NULL},
+    {"drive",        "SPEC",   take_drive,        "file=,if=ide|floppy|none,index=,media=disk|cdrom,"
+                                                  "format=,readonly=,snapshot=,cache=,id=,..."},
+    {"snapshot",     NULL,     take_snapshot,     "write to temporary files, not to images"},
     {"serial",       "WHERE",  take_serial,       "stdio, mon:stdio, file:PATH, pty, null, none"},
     {"debugcon",     "WHERE",  take_debugcon,     "the firmware's log (port 0x402), as -serial"},
     {"nographic",    NULL,     take_nographic,    "no window; first serial port on the terminal"},
@@ -617,16 +677,7 @@ static const struct option_row option_rows[] = {
     {"no-hpet",      NULL,     take_nothing,      NULL},
     {"enable-kvm",   NULL,     take_kvm,          NULL},
 
-    {"fda",          "FILE",   NULL,              NULL},
-    {"fdb",          "FILE",   NULL,              NULL},
-    {"hda",          "FILE",   NULL,              NULL},
-    {"hdb",          "FILE",   NULL,              NULL},
-    {"hdc",          "FILE",   NULL,              NULL},
-    {"hdd",          "FILE",   NULL,              NULL},
-    {"cdrom",        "FILE",   NULL,              NULL},
-    {"drive",        "SPEC",   NULL,              NULL},
     {"blockdev",     "SPEC",   NULL,              NULL},
-    {"snapshot",     NULL,     NULL,              NULL},
     {"netdev",       "SPEC",   NULL,              NULL},
     {"chardev",      "SPEC",   NULL,              NULL},
     {"mon",          "SPEC",   NULL,              NULL},
@@ -707,7 +758,7 @@ static bool check_together(struct options *o, struct error *error)
                                 "console or the monitor");
     if (o->accel == RUN_LOCKSTEP)
         o->counted = true;
-    return true;
+    return drive_complete(&o->drives, !o->no_defaults, error);
 }
 
 bool options_parse(int argc, char *const argv[], struct options *o, struct error *error)
@@ -716,14 +767,19 @@ bool options_parse(int argc, char *const argv[], struct options *o, struct error
         .ram_bytes = RAM_DEFAULT,
         .cpu_model = "max",
         .max_insns = UINT64_MAX,
+        .boot_menu_wait_ms = -1,
+        .boot_fail_wait_ms = -1,
     };
     *error = (struct error){0};
     for (int i = 1; i < argc; i++) {
         const char *text = argv[i], *argument = "";
         const struct option_row *row;
 
-        if (text[0] != '-' || text[1] == '\0')
-            return error_set(error, "%s: disk images are not supported yet", text);
+        if (text[0] != '-' || text[1] == '\0') {
+            if (!drive_take_file(&o->drives, "hda", text, error))
+                return false;
+            continue;
+        }
         row = find_row(text[1] == '-' ? text + 2 : text + 1);
         if (row == NULL)
             return error_set(error, "unknown option %s (see ringer -help)", text);

@@ -9,9 +9,11 @@
 #include <stdio.h>
 
 #include "loader/display.h"
+#include "loader/drive_options.h"
 #include "loader/error.h"
 
 enum { OPTIONS_SERIAL_MAX = 4, OPTIONS_FIRMWARE_DIRS_MAX = 8 };
+enum { OPTIONS_BOOT_LETTERS = 17, BOOT_FAIL_STAY = -2 };
 
 enum accel { RUN_TRANSLATE, RUN_INTERPRET, RUN_LOCKSTEP };
 
@@ -50,6 +52,11 @@ struct options {
     uint64_t cache_bytes;    /* translation cache, 0: the default */
     uint64_t max_insns;      /* stop after so many, UINT64_MAX: never */
     bool no_chain, no_flags, no_bmi2, no_group; /* -x */
+
+    struct drive_list drives;
+    char boot_order[OPTIONS_BOOT_LETTERS], boot_once[OPTIONS_BOOT_LETTERS]; /* "": not given */
+    bool boot_menu, boot_strict;
+    int boot_menu_wait_ms, boot_fail_wait_ms; /* -1: the firmware's own; fail: or BOOT_FAIL_STAY */
 
     struct chardev_spec serial[OPTIONS_SERIAL_MAX];
     unsigned serial_count;

@@ -49,9 +49,13 @@ refuse '-m 0:' -m 0
 refuse '-m lots:' -m lots
 refuse '-m 9999999999T:' -m 9999999999T
 refuse '-m: needs an argument' -m
-refuse '-hda: not supported yet' -hda "$work/zeros"
+refuse "$work/none: No such file" -hda "$work/none"
+refuse "$work/dir: is a directory" -cdrom "$work/dir"
+refuse "$work/empty: the image is empty" -drive "file=$work/empty,format=raw"
+refuse "unknown image format 'qcow3'; known: raw qcow2" -drive "file=$work/zeros,format=qcow3"
+refuse 'neither a file nor a block device' -hda /dev/zero
 refuse '-netdev: not supported yet' -netdev user,id=n0
-refuse 'disk images are not supported yet' "$work/zeros"
+refuse '-drive if=virtio: not supported yet' -drive "file=$work/zeros,if=virtio"
 refuse "-cpu i8080: unknown CPU model 'i8080'; known: max qemu64 qemu32 pentium3 486" -cpu i8080
 refuse "-cpu max,+warp: unknown CPU feature 'warp'; known: fpu" -cpu max,+warp
 refuse ' invtsc' -cpu max,+warp # the end of the list

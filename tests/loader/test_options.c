@@ -71,9 +71,8 @@ static void test_errors_name_the_option(void **state)
         {"-m 512,slots=2", "-m 512,slots=2: hot-plugged"},
         {"-foo", "unknown option -foo (see ringer -help)"},
         {"--foo", "unknown option --foo"},
-        {"disk.img", "disk.img: disk images are not supported yet"},
-        {"-hda disk.img", "-hda: not supported yet"},
-        {"-cdrom x", "-cdrom: not supported yet"},
+        {"a.img -hda b.img", "-hda: there is a drive already"},
+        {"-blockdev x", "-blockdev: not supported yet"},
         {"-s", "-s: not supported yet"},
         {"-netdev user", "-netdev: not supported yet"},
         {"-nic user", "-nic user: not supported yet"},
@@ -107,7 +106,10 @@ static void test_errors_name_the_option(void **state)
         {"-x warp", "-x warp: known switches"},
         {"-icount auto", "-icount auto: supported is"},
         {"-boot order=xyz", "-boot order=xyz: an order"},
-        {"-boot menu=on", "-boot menu=on: not supported yet"},
+        {"-boot order=cc", "-boot order=cc: 'c' is given twice"},
+        {"-boot menu=maybe", "-boot menu=maybe: menu is on or off"},
+        {"-boot splash=x", "-boot splash=x: it takes order, once"},
+        {"-boot reboot-timeout=-2", "-boot reboot-timeout=-2: it takes"},
     };
     struct options options;
     struct error error;
@@ -200,6 +202,19 @@ static void test_the_rest(void **state)
     accepts("-d in_asm,stats,screen -D log", &options);
     assert_int_equal(options.log, LOG_IN_ASM | LOG_STATS | LOG_SCREEN);
     assert_string_equal(options.log_file, "log");
+    accepts("-boot once=d,order=c,menu=on,splash-time=2000,reboot-timeout=-1,strict=on", &options);
+    assert_string_equal(options.boot_once, "d");
+    assert_string_equal(options.boot_order, "c");
+    assert_true(options.boot_menu && options.boot_strict);
+    assert_int_equal(options.boot_menu_wait_ms, 2000);
+    assert_int_equal(options.boot_fail_wait_ms, BOOT_FAIL_STAY);
+    accepts("-boot nc", &options);
+    assert_string_equal(options.boot_order, "nc");
+    assert_int_equal(options.boot_fail_wait_ms, -1);
+    accepts("disk.img -cdrom cd.iso -fda floppy -snapshot -nodefaults", &options);
+    assert_int_equal(options.drives.count, 3);
+    assert_string_equal(options.drives.drives[0].image.file, "disk.img");
+    assert_true(options.drives.drives[0].image.snapshot);
     accepts("-smp 1 -boot order=dc,menu=off -nic none -net none -monitor none -M pc", &options);
     accepts("-help -nonsense", &options);
     assert_int_equal(options.action, ACTION_HELP);
