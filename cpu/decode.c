@@ -642,19 +642,15 @@ static void set_evex_memory(const struct cursor *c, struct insn *in, const struc
     size = memory_size(c, in, &form->ops[i]);
     if (in->modrm >> 6 == 1)
         in->disp *= (int64_t)size;
-    if (!in->mask)
+    if (!in->mask || form->flags & FORM_WHOLE)
         return;
     in->lanes = (uint8_t)(16u << in->vex_l >> form->lane);
-    if (form->flags & FORM_WHOLE)
-        return;
-    if (depends_on_length(form->ops[i].size_mem) || form->flags & FORM_SCALAR) {
-        in->lane_bytes = (uint8_t)(in->evex & EVEX_BROADCAST ? LANE_ALL : size / in->lanes);
-    } else if (i == 0) { /* part of a register is stored: as many lanes */
+    if (in->evex & EVEX_BROADCAST || form->flags & FORM_SCALAR)
+        in->lane_bytes = (uint8_t)size;
+    else if (depends_on_length(form->ops[i].size_mem))
+        in->lane_bytes = (uint8_t)(size / in->lanes);
+    else
         in->lane_bytes = (uint8_t)(1u << form->lane);
-        in->lanes = (uint8_t)(size >> form->lane);
-    } else { /* a small operand is spread over all lanes */
-        in->lane_bytes = LANE_ALL;
-    }
 }
 
 /* ModRM as memory. */

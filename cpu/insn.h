@@ -190,12 +190,11 @@ struct insn {
     uint8_t evex;      /* enum insn_evex; 0: not an EVEX instruction */
     uint8_t mask;      /* EVEX.aaa: opmask register 1..7; 0: all elements */
     uint8_t rounding;  /* EVEX.L'L with EVEX_ROUNDING: 0 nearest, 1 down, 2 up, 3 towards zero */
-    uint8_t lanes;     /* bits of the opmask register that matter, 1..64; 0: form without mask */
-    /* Memory per bit of the mask, in bytes: what is not selected is not accessed.  LANE_ALL: the
-     * operand is for all of them, and accessed if any is selected.  0: the mask has no say. */
-    uint8_t lane_bytes;
+    /* A mask that governs a memory operand: how many bits it has, 1..64, and bytes of memory for each.
+     * An operand that is smaller than lanes * lane_bytes is repeated.  lane_bytes 0: the mask has no
+     * say, all of the operand is accessed. */
+    uint8_t lanes, lane_bytes;
 };
-enum { LANE_ALL = 0xff };
 _Static_assert(sizeof(struct insn) == 64, "a cache line");
 
 typedef bool (*insn_run_fn)(struct cpu *cpu, const struct insn *in);

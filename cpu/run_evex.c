@@ -20,60 +20,54 @@ static uint64_t selected(const struct cpu *cpu, const struct insn *in, unsigned 
     return in->mask ? fpu_opmask(cpu, in->mask) & all : all;
 }
 
-/* One element that may be larger than a register. */
-FAULT_CHECK static bool read_lane(struct cpu *cpu, const struct insn *in, uint64_t offset,
-                                  unsigned size, uint8_t *to)
+/* Which elements of the memory operand are accessed: those of which any copy is selected. */
+static uint64_t accessed(const struct cpu *cpu, const struct insn *in, unsigned size)
 {
-    uint64_t value;
+    uint64_t mask = selected(cpu, in, in->lanes);
 
-    if (size > 8)
-        return access_read_block(cpu, in->seg, offset, size, to);
-    if (!access_read(cpu, in->seg, offset, size, &value))
-        return false;
-    native_copy(to, &value, size);
-    return true;
+    for (unsigned lanes = in->lanes; lanes * in->lane_bytes > size;) {
+        lanes /= 2;
+        mask = (mask | mask >> lanes) & ((1ull << lanes) - 1);
+    }
+    return mask;
 }
 
 /* See cpu/native.h.  Even with nothing selected the host's instruction runs, for what it does to
  * registers. */
 bool native_run_masked(struct cpu *cpu, const struct insn *in, unsigned i, bool store)
 {
-    const uint64_t wrap = width_mask(in->addr_size), offset = operand_offset(cpu, in);
-    const unsigned size = in->ops[i].size;
-    const bool whole = in->lane_bytes == LANE_ALL;
-    const unsigned step = whole ? size : in->lane_bytes;
+    const uint64_t offset = operand_offset(cpu, in);
+    const unsigned size = in->ops[i].size, step = in->lane_bytes;
     const linaddr_t linear = native_linear(cpu, in, offset);
-    uint64_t mask = selected(cpu, in, in->lanes);
+    const uint64_t mask = accessed(cpu, in, size);
     uint8_t *scratch = thunk_scratch(cpu, linear);
+    uint64_t value;
 
     if (!scratch || size > THUNK_SCRATCH_SIZE)
         return fault_ud(cpu);
-    if (insn_row(in)->traits & ALIGNED && linear & (size - 1)) /* whatever is selected */
+    /* Where nothing is selected, whether alignment matters is the host's decision: the scratch
+     * buffer is aligned as the operand is. */
+    if (mask && insn_row(in)->traits & ALIGNED && linear & (size - 1))
         return fault_gp(cpu, 0);
-    if (whole)
-        mask = mask != 0;
     native_zero(scratch, size);
-    for (unsigned lane = 0; mask >> lane; lane++) {
-        const uint64_t at = (offset + lane * step) & wrap;
-
-        if (mask >> lane & 1 && !(store ? access_probe_write(cpu, in->seg, at, step)
-                                        : read_lane(cpu, in, at, step, scratch + lane * step)))
-            return false;
-        if (lane == 63)
-            break;
+    for (unsigned at = 0, lane = 0; at < size; at += step, lane++) {
+        if (!(mask >> lane & 1))
+            continue;
+        if (store) {
+            if (!access_probe_write(cpu, in->seg, offset + at, step))
+                return false;
+        } else {
+            if (!access_read(cpu, in->seg, offset + at, step, &value))
+                return false;
+            access_host_store(scratch + at, step, value);
+        }
     }
     if (!thunk_run(cpu, in))
         return false;
-    for (unsigned lane = 0; store && mask >> lane; lane++) {
-        uint64_t value = 0;
-
-        native_copy(&value, scratch + lane * step, step);
+    for (unsigned at = 0, lane = 0; store && at < size; at += step, lane++)
         if (mask >> lane & 1 &&
-            !access_write(cpu, in->seg, (offset + lane * step) & wrap, step, value))
+            !access_write(cpu, in->seg, offset + at, step, access_host_load(scratch + at, step)))
             return false;
-        if (lane == 63)
-            break;
-    }
     return true;
 }
 

@@ -76,8 +76,9 @@ bool native_run(struct cpu *cpu, const struct insn *in)
         return fault_gp(cpu, 0);
     if (write && !native_probe_write(cpu, in->seg, offset, size))
         return false;
-    /* An x87 store with an unmasked exception leaves memory as it is: then so must the copy. */
-    if ((is_read(in, i) || insn_row(in)->traits & X87) &&
+    /* An x87 store with an unmasked exception leaves memory as it is, and one under a mask leaves
+     * some of it: then so must the copy. */
+    if ((is_read(in, i) || insn_row(in)->traits & X87 || in->mask) &&
         !access_read_block(cpu, in->seg, offset, size, scratch))
         return false;
     if (!thunk_run(cpu, in))

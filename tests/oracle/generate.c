@@ -368,7 +368,7 @@ static void random_fpu(struct test_case *t)
     const uint16_t fcw = (uint16_t)(0x40 | (rnd() & 0xf00) | (masked ? 0x3f : rnd() & 0x3f));
     uint16_t fsw = (uint16_t)(rnd() & (FSW_TOP | 0x4700));
     uint32_t mxcsr = (uint32_t)(rnd() & 0xe07f) | (one_in(4) ? (uint32_t)rnd() & 0x1f80 : 0x1f80);
-    const uint64_t present = XCR0_SUPPORTED;
+    const uint64_t present = XCR0_UP_TO_AVX;
 
     if (one_in(4))
         mxcsr &= ~0x8040u;
@@ -381,7 +381,7 @@ static void random_fpu(struct test_case *t)
                 fsw &= (uint16_t) ~(~fcw & 0x3f);
         }
     }
-    memset(fpu, 0, FPU_IMAGE_SIZE);
+    memset(fpu, 0, FPU_SIZE);
     memcpy(fpu + FPU_FCW, &fcw, 2);
     memcpy(fpu + FPU_FSW, &fsw, 2);
     fpu[FPU_FTW] = one_in(2) ? 0xff : one_in(4) ? 0 : (uint8_t)rnd();
@@ -393,6 +393,29 @@ static void random_fpu(struct test_case *t)
         memcpy(fpu + FPU_YMM, pool + 16 * below(POOL_SIZE / 16 - 16), 256);
         memcpy(fpu + FPU_XSTATE_BV, &present, 8);
     }
+    if (guest_has_avx512()) {
+        for (unsigned i = 0; i < 8; i++) {
+            const uint64_t mask = one_in(6)   ? 0
+                                  : one_in(6) ? ~0ull
+                                  : one_in(3) ? rnd() & rnd() & rnd()
+                                              : rnd();
+
+            memcpy(fpu + FPU_OPMASK + 8 * i, &mask, 8);
+        }
+        memcpy(fpu + FPU_ZMM_HIGH, pool + 16 * below((POOL_SIZE - 512) / 16), 512);
+        memcpy(fpu + FPU_ZMM16, pool + 16 * below((POOL_SIZE - 1024) / 16), 1024);
+    }
+}
+
+/* Bytes [at, at + size) of a vector register. */
+static void set_vector(uint8_t *fpu, unsigned reg, unsigned at, uint64_t value, unsigned size)
+{
+    uint8_t *to = reg >= 16 ? fpu + FPU_ZMM16 + 64 * (reg - 16) + at
+                  : at < 16 ? fpu + FPU_XMM + 16 * reg + at
+                  : at < 32 ? fpu + FPU_YMM + 16 * reg + at - 16
+                            : fpu + FPU_ZMM_HIGH + 32 * reg + at - 32;
+
+    put_le(to, value, size);
 }
 
 static uint64_t jump_target(const struct test_case *t)
@@ -423,7 +446,7 @@ static uint16_t code_selector(const struct test_case *t)
 /* Changing it now would send the memory operand anywhere. */
 static bool is_address(const struct test_case *t, unsigned reg)
 {
-    return t->in.has_mem && (t->in.base == reg || t->in.index == reg);
+    return t->in.has_mem && (t->in.base == reg || (t->in.index == reg && !t->in.vsib));
 }
 
 /* A value for operand `i` where it is. */
@@ -525,13 +548,9 @@ static void prepare_specials(struct test_case *t, uint32_t aim, uint64_t offset)
         set_operand(t, 1, offset, data_selector());
     if (run == run_verr || run == run_verw)
         set_operand(t, 0, offset, data_selector());
-    if (run == run_gather) {
-        for (unsigned i = 0; i < 32; i += in->vsib) {
-            uint8_t *half = t->state.fpu + (i < 16 ? FPU_XMM : FPU_YMM);
-
-            put_le(half + 16 * in->index + i % 16, (uint64_t)below(64) - 32, in->vsib);
-        }
-    }
+    if (in->vsib)
+        for (unsigned i = 0; i < 64; i += in->vsib)
+            set_vector(t->state.fpu, in->index, i, (uint64_t)below(64) - 32, in->vsib);
     if (run == run_fldenv || run == run_frstor) { /* control words that make sense */
         if (one_in(2))
             poke(t, offset, 0x37f, 2);
@@ -596,7 +615,7 @@ void generate_state(struct test_case *t)
     t->state.rflags = (rnd() & (FLAGS_OSZAPC | FLAG_DF)) | FLAG_IF | 2;
     /* CR0.AM is set on the host too.  Which vector operands and which parts of an image are
      * checked, and before what else, is the processor's choice. [SDM 3A 6.15 "#AC"] */
-    if (one_in(32) && !(traits & (SSE | AVX | STRING)) && in->ops[0].size <= 10 &&
+    if (one_in(32) && !(traits & (SSE | AVX | AVX512 | STRING)) && in->ops[0].size <= 10 &&
         !is_many_accesses(t))
         t->state.rflags |= FLAG_AC;
     set_segments(t);

@@ -8,7 +8,7 @@
  *        0x100000 code region  0x200000 data region
  *        0x300000 GDT, LDT, TSS, IDT  0x301000 handlers  0x302000 ring-0 stack
  *
- * Exceptions of legacy mode go to handlers of one HLT each, 16 bytes apart: an engine that cannot
+ * Exceptions go to handlers of one HLT each, 16 bytes apart: an engine that cannot
  * stop at a fault (the translator) runs until one of them halts, see guest_halted().
  */
 #include <cpuid.h>
@@ -37,10 +37,13 @@ enum {
     LDT_OFFSET = 0x400, /* in the GDT's page */
     TSS_OFFSET = 0x800,
     IDT_OFFSET = 0x900,
+    IDT64_OFFSET = 0xa00,
+    TSS64_OFFSET = 0xc00,
     HANDLERS_OFFSET = 0x1000,
     STACK_TOP_OFFSET = 0x2f00,
     SEL_KERNEL_CODE = 0x08,
     SEL_KERNEL_DATA = 0x10,
+    SEL_KERNEL_CODE64 = 0x18,
     VECTORS = 32,
     HANDLER_SIZE = 16,
     OPCODE_HLT = 0xf4,
@@ -61,7 +64,8 @@ enum { PTE_P = 1, PTE_RW = 2, PTE_US = 4, PTE_A = 32, PTE_D = 64 };
 #define GDT_KERNEL_CODE 0x00cf9b000000ffffull
 #define GDT_KERNEL_DATA 0x00cf93000000ffffull
 /* 32-bit interrupt gates that INT3 may use. [SDM 3A figure 6-2] */
-#define IDT_GATE 0x0000ee0000000000ull
+#define IDT_GATE          0x0000ee0000000000ull
+#define GDT_KERNEL_CODE64 0x00af9b000000ffffull
 
 static struct physmem *mem;
 static struct cpu_model model;
@@ -71,6 +75,10 @@ static enum code_size current_mode;
 struct cpu *guest_cpu(void)
 {
     return cpu;
+}
+bool guest_has_avx512(void)
+{
+    return model.has[AVX512F];
 }
 uint8_t *guest_data(void)
 {
@@ -115,6 +123,7 @@ static void build_memory(void)
 
     put64(GDT_GPA + SEL_KERNEL_CODE, GDT_KERNEL_CODE);
     put64(GDT_GPA + SEL_KERNEL_DATA, GDT_KERNEL_DATA);
+    put64(GDT_GPA + SEL_KERNEL_CODE64, GDT_KERNEL_CODE64);
     put64(GDT_GPA + (SEL_CODE32 & ~7), GDT_USER_CODE32);
     put64(GDT_GPA + (SEL_DATA & ~7), GDT_USER_DATA);
     put64(GDT_GPA + (SEL_CODE64 & ~7), GDT_USER_CODE64);
@@ -124,11 +133,15 @@ static void build_memory(void)
     memcpy(gdt + TSS_OFFSET + TSS_IO_MAP, &no_io_map, 2);
     memcpy(gdt + TSS_OFFSET + TSS_ESP0, &stack, 4);
     gdt[TSS_OFFSET + TSS_SS0] = SEL_KERNEL_DATA;
+    put64(GDT_GPA + TSS64_OFFSET + TSS_ESP0, stack); /* RSP0 is at the same place */
+    memcpy(gdt + TSS64_OFFSET + TSS_IO_MAP, &no_io_map, 2);
     for (unsigned i = 0; i < VECTORS; i++) {
         const uint64_t handler = GDT_BASE + HANDLERS_OFFSET + i * HANDLER_SIZE;
 
         put64(GDT_GPA + IDT_OFFSET + i * 8,
               IDT_GATE | (handler & 0xffff) | (handler >> 16) << 48 | SEL_KERNEL_CODE << 16);
+        put64(GDT_GPA + IDT64_OFFSET + i * 16,
+              IDT_GATE | (handler & 0xffff) | (handler >> 16) << 48 | SEL_KERNEL_CODE64 << 16);
         gdt[HANDLERS_OFFSET + i * HANDLER_SIZE] = OPCODE_HLT;
     }
     memset(physmem_backing(mem, CODE_GPA), 0xcc, REGION_SIZE);
@@ -144,12 +157,17 @@ static void complete_model(void)
         uint8_t word; /* 0 EAX .. 3 EDX */
         uint8_t bit;
     } later[] = {
-        {FMA, 1, 0, 2, 12},        {CX16, 1, 0, 2, 13},      {XSAVE_, 1, 0, 2, 27},
-        {AVX_, 1, 0, 2, 28},       {F16C, 1, 0, 2, 29},      {AVX2_, 7, 0, 1, 5},
-        {MOVDIRI, 7, 0, 2, 27},    {SERIALIZE, 7, 0, 3, 14}, {XSAVEOPT_, 13, 1, 0, 0},
-        {XSAVEC_, 13, 1, 0, 1},    {XSAVES_, 13, 1, 0, 3},   {LAHF64, 0x80000001, 0, 2, 0},
-        {CLFLUSHOPT, 7, 0, 1, 23}, {CLWB, 7, 0, 1, 24},      {PREFETCHW, 0x80000001, 0, 2, 8},
-        {INVPCID, 7, 0, 1, 10},
+        {FMA, 1, 0, 2, 12},        {CX16, 1, 0, 2, 13},         {XSAVE_, 1, 0, 2, 27},
+        {AVX_, 1, 0, 2, 28},       {F16C, 1, 0, 2, 29},         {AVX2_, 7, 0, 1, 5},
+        {MOVDIRI, 7, 0, 2, 27},    {SERIALIZE, 7, 0, 3, 14},    {XSAVEOPT_, 13, 1, 0, 0},
+        {XSAVEC_, 13, 1, 0, 1},    {XSAVES_, 13, 1, 0, 3},      {LAHF64, 0x80000001, 0, 2, 0},
+        {CLFLUSHOPT, 7, 0, 1, 23}, {CLWB, 7, 0, 1, 24},         {PREFETCHW, 0x80000001, 0, 2, 8},
+        {INVPCID, 7, 0, 1, 10},    {GFNI, 7, 0, 2, 8},          {VAES, 7, 0, 2, 9},
+        {VPCLMUL, 7, 0, 2, 10},    {AVX512F, 7, 0, 1, 16},      {AVX512DQ, 7, 0, 1, 17},
+        {AVX512IFMA, 7, 0, 1, 21}, {AVX512CD, 7, 0, 1, 28},     {AVX512BW, 7, 0, 1, 30},
+        {AVX512VL, 7, 0, 1, 31},   {AVX512VBMI, 7, 0, 2, 1},    {AVX512VBMI2, 7, 0, 2, 6},
+        {AVX512VNNI, 7, 0, 2, 11}, {AVX512BITALG, 7, 0, 2, 12}, {AVX512POPCNT, 7, 0, 2, 14},
+        {AVX512BF16, 7, 1, 0, 5},
     };
 
     for (unsigned i = 0; i < sizeof later / sizeof later[0]; i++) {
@@ -158,6 +176,12 @@ static void complete_model(void)
         __get_cpuid_count(later[i].leaf, later[i].subleaf, &words[0], &words[1], &words[2],
                           &words[3]);
         model.has[later[i].feature] = words[later[i].word] >> later[i].bit & 1;
+    }
+    for (unsigned i = 0; i < 3 && model.has[AVX512F]; i++) {
+        uint32_t words[4] = {0};
+
+        __get_cpuid_count(13, 5 + i, &words[0], &words[1], &words[2], &words[3]);
+        model.xsave_at[i] = (uint16_t)words[1];
     }
     model.has[SYSCALL_] = model.has[LM] = true;
     model.long_mode = true;
@@ -220,7 +244,9 @@ static void set_mode(enum code_size mode)
 {
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_UMIP | CR4_FSGSBASE;
-    cpu->xcr0 = __builtin_cpu_supports("avx") ? XCR0_SUPPORTED : XCR0_X87 | XCR0_SSE;
+    cpu->xcr0 = guest_has_avx512()              ? XCR0_SUPPORTED
+                : __builtin_cpu_supports("avx") ? XCR0_UP_TO_AVX
+                                                : XCR0_X87 | XCR0_SSE;
     cpu->efer = EFER_NXE | EFER_SCE;
     if (mode == CODE64)
         cpu->efer |= EFER_LME | EFER_LMA;
@@ -233,6 +259,10 @@ static void set_mode(enum code_size mode)
         .base = GDT_BASE + LDT_OFFSET, .limit = 23, .selector = 0x40, .attr = SEG_P | 2};
     cpu->tr = (struct segment){
         .base = GDT_BASE + TSS_OFFSET, .limit = TSS_LIMIT, .selector = 0x48, .attr = SEG_P | 11};
+    if (mode == CODE64) {
+        cpu->idtr = (struct dtable){.base = GDT_BASE + IDT64_OFFSET, .limit = VECTORS * 16 - 1};
+        cpu->tr.base = GDT_BASE + TSS64_OFFSET;
+    }
     cpu->cpl = 3;
     load_segment(FS, 0);
     load_segment(GS, 0);
@@ -242,6 +272,7 @@ static void set_mode(enum code_size mode)
 void guest_prepare(const struct test_case *t)
 {
     const bool change = t->mode != current_mode;
+    const uint64_t high_format = XCOMP_COMPACTED | XCR0_AVX512;
 
     if (change)
         set_mode(t->mode);
@@ -252,7 +283,9 @@ void guest_prepare(const struct test_case *t)
     load_segment(DS, t->state.ds);
     load_segment(ES, t->state.es);
     load_segment(SS, t->state.ss);
-    memcpy(cpu->fpu, t->state.fpu, FPU_IMAGE_SIZE);
+    memcpy(cpu->fpu, t->state.fpu, FPU_SIZE);
+    memcpy(cpu->fpu + FPU_HIGH + FPU_XCOMP_BV, &high_format, 8);
+    fpu_settle_high(cpu);
     cpu->fpu_live = false;
     cpu->cpl = 3;
     cpu->shadow = 0;
@@ -265,21 +298,24 @@ void guest_prepare(const struct test_case *t)
         mmu_flush_all(cpu);
 }
 
-/* [SDM 3A figure 6-4]: ESP points at the error code if there is one, then EIP CS EFLAGS ESP SS. */
+/* [SDM 3A figures 6-4, 6-8]: ESP points at the error code if there is one, then EIP CS EFLAGS ESP
+ * SS, of 32 or 64 bits each. */
 void guest_halted(const struct test_case *t, struct outcome *out)
 {
     static const uint32_t with_error = 1u << VEC_DF | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS |
                                        1u << VEC_GP | 1u << VEC_PF | 1u << VEC_AC;
     const uint32_t at = (uint32_t)cpu->gpr[RSP] - GDT_BASE;
-    uint32_t frame[6], *p = frame;
+    uint64_t frame[6] = {0}, *p = frame;
+    const unsigned width = t->mode == CODE64 ? 8 : 4;
 
     memset(out, 0, sizeof *out);
     out->vector = (int)((uint32_t)cpu->rip - 1 - (GDT_BASE + HANDLERS_OFFSET)) / HANDLER_SIZE;
     if (out->vector < 0 || out->vector >= VECTORS || at > STACK_TOP_OFFSET)
         return;
-    memcpy(frame, physmem_backing(mem, GDT_GPA + at), sizeof frame);
+    for (unsigned i = 0; i < 6; i++)
+        memcpy(&frame[i], (const uint8_t *)physmem_backing(mem, GDT_GPA + at) + i * width, width);
     if (with_error >> out->vector & 1)
-        out->error = *p++;
+        out->error = (uint32_t)*p++;
     memcpy(out->state.gpr, cpu->gpr, sizeof cpu->gpr);
     out->state.rip = p[0];
     out->state.cs = (uint16_t)p[1];
@@ -288,7 +324,7 @@ void guest_halted(const struct test_case *t, struct outcome *out)
     out->state.ss = (uint16_t)p[4];
     out->state.ds = cpu->seg[DS].selector;
     out->state.es = cpu->seg[ES].selector;
-    memcpy(out->state.fpu, cpu->fpu, FPU_IMAGE_SIZE);
+    memcpy(out->state.fpu, cpu->fpu, FPU_SIZE);
     if (out->vector == VEC_PF)
         out->cr2 = cpu->cr2;
     if (out->vector == VEC_BP) { /* the end mark */
@@ -310,7 +346,7 @@ static void take_state(struct outcome *out)
     out->state.ds = cpu->seg[DS].selector;
     out->state.es = cpu->seg[ES].selector;
     out->state.ss = cpu->seg[SS].selector;
-    memcpy(out->state.fpu, cpu->fpu, FPU_IMAGE_SIZE);
+    memcpy(out->state.fpu, cpu->fpu, FPU_SIZE);
 }
 
 void run_interpreter(struct cpu *target, const struct test_case *t, struct outcome *out)

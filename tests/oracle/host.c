@@ -18,11 +18,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cpu/cpuid.h"
 #include "cpu/fpu.h"
 #include "cpu/hostfault.h"
 #include "tests/oracle/oracle.h"
 
-enum { STUB_AT = 0x1000, TEMP_STACK_TOP = 0x400, CTL_SIZE = 0x1000, OPCODE_INT3 = 0xcc };
+enum { STUB_AT = 0x2000, TEMP_STACK_TOP = 0x400, CTL_SIZE = 0x2000, OPCODE_INT3 = 0xcc };
 enum { TRAP_BP = 3, TRAP_PF = 14 };
 
 /* At CTL_BASE; the assembly below knows the offsets. */
@@ -43,8 +44,8 @@ struct ctl {
     uint64_t error, cr2;
     uint64_t out_cs;
     uint8_t temp_stack[TEMP_STACK_TOP - 0x1b8];
-    uint8_t fpu_in[1024];
-    uint8_t fpu_out[1024];
+    uint8_t fpu_in[0xc00]; /* in the host's standard XSAVE format */
+    uint8_t fpu_out[0x1000];
 };
 _Static_assert(offsetof(struct ctl, in_rflags) == 0x80, "asm");
 _Static_assert(offsetof(struct ctl, far_offset) == 0x88, "asm");
@@ -56,7 +57,7 @@ _Static_assert(offsetof(struct ctl, out_rflags) == 0x180, "asm");
 _Static_assert(offsetof(struct ctl, out_ds) == 0x190, "asm");
 _Static_assert(offsetof(struct ctl, vector) == 0x19c, "asm");
 _Static_assert(offsetof(struct ctl, fpu_in) == 0x400, "asm");
-_Static_assert(offsetof(struct ctl, fpu_out) == 0x800, "asm");
+_Static_assert(offsetof(struct ctl, fpu_out) == 0x1000, "asm");
 
 __asm__(".text\n"
         ".set CTL, 0x20200000\n"
@@ -93,7 +94,7 @@ __asm__(".text\n"
         "    mov  %ds, %eax\n    mov %eax, CTL+0x190\n"
         "    mov  %es, %eax\n    mov %eax, CTL+0x194\n"
         "    mov  $0x2b, %eax\n    mov %eax, %ss\n"
-        "    mov  CTL+0xb4, %eax\n    xor %edx, %edx\n    xsave64 CTL+0x800\n"
+        "    mov  CTL+0xb4, %eax\n    xor %edx, %edx\n    xsave64 CTL+0x1000\n"
         "    fninit\n    ldmxcsr CTL+0xb0\n"
         "    mov  CTL+0xa0, %rsp\n"
         "    pop  %r15\n    pop %r14\n    pop %r13\n    pop %r12\n    pop %rbp\n    pop %rbx\n"
@@ -191,7 +192,6 @@ int host_init(struct host_support *support)
     mprotect((void *)(uintptr_t)(CTL_BASE + STUB_AT), 4096, PROT_READ | PROT_EXEC);
     ctl = CTL;
     ctl->host_mxcsr = MXCSR_DEFAULT;
-    ctl->xsave_mask = __builtin_cpu_supports("avx") ? XCR0_SUPPORTED : XCR0_X87 | XCR0_SSE;
     support->ldt = set_ldt(0, CODE_BASE, true, false) && set_ldt(1, DATA_BASE, false, false) &&
                    set_ldt(2, DATA_BASE, false, true);
     if (hostfault_install() < 0 || hostfault_thread_init() < 0)
@@ -237,13 +237,38 @@ void host_load_code(const struct test_case *t)
     }
 }
 
+/* AVX-512's components: where they are in state.fpu, where the host's XSAVE has them. */
+static const struct {
+    uint16_t bit, at, size;
+} high_parts[] = {
+    {XCR0_OPMASK, FPU_OPMASK, FPU_OPMASK_SIZE},
+    {XCR0_ZMM_HIGH, FPU_ZMM_HIGH, FPU_ZMM_HIGH_SIZE},
+    {XCR0_ZMM16, FPU_ZMM16, FPU_ZMM16_SIZE},
+};
+
+static void put_fpu(const uint8_t *image)
+{
+    uint8_t *in = (uint8_t *)CTL->fpu_in;
+    uint64_t present;
+
+    memcpy(in, image, FPU_YMM + FPU_YMM_SIZE);
+    if (!guest_has_avx512())
+        return;
+    memcpy(&present, in + FPU_XSTATE_BV, 8);
+    present |= XCR0_AVX512;
+    memcpy(in + FPU_XSTATE_BV, &present, 8);
+    for (unsigned i = 0; i < 3; i++)
+        memcpy(in + guest_cpu()->model->xsave_at[i], image + high_parts[i].at, high_parts[i].size);
+}
+
 /* XSAVE leaves out what is in its initial state; make the image complete. */
 static void take_fpu(uint8_t *image)
 {
+    const uint8_t *out = (const uint8_t *)CTL->fpu_out;
     uint64_t present;
     const uint16_t fcw = FCW_FNINIT;
 
-    memcpy(image, (const void *)CTL->fpu_out, FPU_IMAGE_SIZE);
+    memcpy(image, out, FPU_YMM + FPU_YMM_SIZE);
     memcpy(&present, image + FPU_XSTATE_BV, 8);
     if (!(present & XCR0_X87)) {
         memset(image, 0, FPU_MXCSR);
@@ -254,6 +279,13 @@ static void take_fpu(uint8_t *image)
         memset(image + FPU_XMM, 0, 256);
     if (!(present & XCR0_AVX))
         memset(image + FPU_YMM, 0, FPU_YMM_SIZE);
+    for (unsigned i = 0; i < 3 && guest_has_avx512(); i++) {
+        if (present & high_parts[i].bit)
+            memcpy(image + high_parts[i].at, out + guest_cpu()->model->xsave_at[i],
+                   high_parts[i].size);
+        else
+            memset(image + high_parts[i].at, 0, high_parts[i].size);
+    }
 }
 
 void host_run(const struct test_case *t, struct outcome *out)
@@ -268,7 +300,10 @@ void host_run(const struct test_case *t, struct outcome *out)
     ctl->in_ds = t->state.ds;
     ctl->in_es = t->state.es;
     ctl->in_ss = t->state.ss;
-    memcpy((void *)ctl->fpu_in, t->state.fpu, FPU_IMAGE_SIZE);
+    ctl->xsave_mask = guest_has_avx512()              ? XCR0_SUPPORTED
+                      : __builtin_cpu_supports("avx") ? XCR0_UP_TO_AVX
+                                                      : XCR0_X87 | XCR0_SSE;
+    put_fpu(t->state.fpu);
     hostfault_set_handler(on_signal, NULL); /* the translator sets its own while it runs */
     ctl->active = 1;
     host_enter();

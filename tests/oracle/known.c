@@ -67,8 +67,11 @@ static bool vendors_differ(const struct test_case *t)
 {
     const insn_run_fn run = insn_run_table[t->row];
 
-    if (t->mode != CODE64 || !__builtin_cpu_is("amd"))
+    if (!__builtin_cpu_is("amd"))
         return false;
+    /* SYSRET in legacy and compatibility mode: AMD's processors have it, Intel's do not. */
+    if (t->mode != CODE64)
+        return run == run_sysret;
     if (insn_row(&t->in)->traits & F64 && t->in.prefixes & PREFIX_66)
         return true;
     /* MOVSXD r16: AMD reads 32 bits, Intel 16. */
@@ -128,7 +131,8 @@ struct known_differences known_differences(const struct test_case *t, const stru
     /* A far call may have pushed before it looks at the target. */
     known.memory = run == run_call_far;
     /* A gather that faults may have done part of its work; MASKMOVQ may have entered MMX mode. */
-    known.fpu = run == run_gather || run == run_maskmov;
+    known.fpu = run == run_gather || run == run_vgather || run == run_scatter || run == run_maskmov;
+    known.memory |= run == run_scatter;
     return known;
 }
 

@@ -80,6 +80,15 @@ static void compare_fpu(struct report *r, const uint8_t *host, const uint8_t *ou
         differ_bytes(r, "xmm", i, host + FPU_XMM + 16 * i, ours + FPU_XMM + 16 * i, 16);
     for (unsigned i = 0; i < 16; i++)
         differ_bytes(r, "ymm high", i, host + FPU_YMM + 16 * i, ours + FPU_YMM + 16 * i, 16);
+    if (!guest_has_avx512())
+        return;
+    for (unsigned i = 0; i < 8; i++)
+        differ_bytes(r, "k", i, host + FPU_OPMASK + 8 * i, ours + FPU_OPMASK + 8 * i, 8);
+    for (unsigned i = 0; i < 16; i++)
+        differ_bytes(r, "zmm high", i, host + FPU_ZMM_HIGH + 32 * i, ours + FPU_ZMM_HIGH + 32 * i,
+                     32);
+    for (unsigned i = 0; i < 16; i++)
+        differ_bytes(r, "zmm", 16 + i, host + FPU_ZMM16 + 64 * i, ours + FPU_ZMM16 + 64 * i, 64);
 }
 
 /* The RPL of a null selector does not survive the host kernel's interrupts. [SDM 2A "IRET"] */
@@ -271,7 +280,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     generate_init(options.seed);
     for (unsigned m = 0; m < 3; m++) {
-        if ((options.mode && options.mode != modes[m]) || (options.translate && !m))
+        if (options.mode && options.mode != modes[m])
             continue;
         if (modes[m] == CODE16 && !support.ldt) {
             printf("SKIP 16-bit code: this host has no modify_ldt()\n");

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "cpu/cpu.h"
+#include "cpu/fpu.h"
 #include "cpu/insn.h"
 
 #define CODE_BASE 0x20000000u
@@ -32,7 +33,6 @@ enum {
     CODE_BYTES = 64,      /* what is rewritten there */
     WINDOW_SIZE = 2048,   /* bytes of the data region that a state initialises and compares */
     WINDOW_BEFORE = 768,  /* of which before the address that the instruction aims at */
-    FPU_IMAGE_SIZE = 832, /* XSAVE area with AVX */
 };
 
 /* Selectors, as Linux has them and as the guest's tables repeat them. */
@@ -50,7 +50,7 @@ struct state {
     uint64_t rip; /* offset in CS */
     uint64_t rflags;
     uint16_t cs, ds, es, ss;
-    _Alignas(64) uint8_t fpu[FPU_IMAGE_SIZE]; /* standard XSAVE format */
+    _Alignas(64) uint8_t fpu[FPU_SIZE]; /* as cpu->fpu, cpu/fpu.h */
 };
 
 enum { NO_VECTOR = -1 };
@@ -109,7 +109,9 @@ struct physmem *guest_memory(void);
 /* What follows the instruction: INT3, or what follows it on the host. */
 void guest_load_code(const struct test_case *t, bool end_with_int3);
 void guest_prepare(const struct test_case *t);
-/* The CPU halted in the handler of an exception (legacy mode): what it was. */
+/* The host has AVX-512, and so has the guest. */
+bool guest_has_avx512(void);
+/* The CPU halted in the handler of an exception: what it was. */
 void guest_halted(const struct test_case *t, struct outcome *out);
 void run_interpreter(struct cpu *cpu, const struct test_case *t, struct outcome *out);
 
@@ -117,7 +119,6 @@ void run_interpreter(struct cpu *cpu, const struct test_case *t, struct outcome 
 int translated_init(void);
 void translated_destroy(void);
 void translated_print_stats(void);
-/* 16- and 32-bit code only. */
 void run_translator(struct cpu *cpu, const struct test_case *t, struct outcome *out);
 
 /* ---- known.c ---- */
