@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "devices/bus.h"
 #include "devices/line.h"
@@ -16,6 +17,7 @@ struct i8259;
  * unmasked request waits.  NULL when out of memory or when a port is taken. */
 struct i8259 *i8259_create(struct bus *bus, struct line *intr);
 void i8259_destroy(struct i8259 *dev);
+void i8259_describe(const struct i8259 *dev, FILE *out); /* its registers, for a monitor */
 void i8259_reset(struct i8259 *dev);
 
 /* The listener of an interrupt line: index 0..15 is ISA IRQ 0..15 (2 is the cascade and has no

@@ -178,3 +178,16 @@ void ioapic_destroy(struct ioapic *dev)
 {
     free(dev);
 }
+
+void ioapic_describe(const struct ioapic *dev, FILE *out)
+{
+    fprintf(out, "ioapic: ID=0x%02x SEL=0x%02x\n", (unsigned)(dev->id >> 24 & 15), dev->select);
+    for (unsigned pin = 0; pin < IOAPIC_PIN_COUNT; pin++) {
+        const uint64_t entry = dev->redirection[pin];
+
+        fprintf(out, "  pin %-2u 0x%016llx dest=%u vec=%u %s%s%s%s\n", pin,
+                (unsigned long long)entry, (unsigned)(entry >> 56), (unsigned)(entry & 0xff),
+                entry & REDIR_LEVEL ? "level" : "edge", entry & REDIR_MASK ? " masked" : "",
+                entry & REDIR_REMOTE_IRR ? " remote-irr" : "", dev->pins[pin] ? " asserted" : "");
+    }
+}

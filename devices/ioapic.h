@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "devices/apicbus.h"
 #include "devices/bus.h"
@@ -17,6 +18,7 @@ struct ioapic;
 
 struct ioapic *ioapic_create(struct bus *bus, const struct apic_bus *apics);
 void ioapic_destroy(struct ioapic *dev);
+void ioapic_describe(const struct ioapic *dev, FILE *out); /* its registers, for a monitor */
 void ioapic_reset(struct ioapic *dev);
 /* The registers, for the board to map at IOAPIC_BASE with the device as context. */
 extern const struct bus_mmio_ops ioapic_mmio;

@@ -779,3 +779,36 @@ void lapic_destroy(struct lapic *dev)
     clock_cancel(dev->clock, &dev->timer);
     free(dev);
 }
+
+static void set_describe(const char *name, const uint32_t set[8], FILE *out)
+{
+    fprintf(out, "%s\t", name);
+    for (unsigned vector = 0; vector < 256; vector++)
+        if (set_test(set, (uint8_t)vector))
+            fprintf(out, " %u", vector);
+    fprintf(out, "\n");
+}
+
+void lapic_describe(const struct lapic *dev, FILE *out)
+{
+    static const char *const names[LVT_COUNT] = {
+        [LVT_TIMER] = "LVTT",   [LVT_THERMAL] = "LVTTHMR", [LVT_PERF] = "LVTPC",
+        [LVT_LINT0] = "LVT0",   [LVT_LINT1] = "LVT1",      [LVT_ERROR] = "LVTERR",
+    };
+
+    fprintf(out, "local APIC %u: base 0x%llx%s%s\n", (unsigned)dev->id,
+            (unsigned long long)(dev->base & ~0xfffull),
+            dev->base & LAPIC_BASE_ENABLE ? "" : " off",
+            dev->base & LAPIC_BASE_X2APIC ? " x2APIC" : "");
+    for (unsigned i = 0; i < LVT_COUNT; i++)
+        fprintf(out, "%s\t 0x%08x vec=%u%s\n", names[i], (unsigned)dev->lvt[i],
+                (unsigned)(dev->lvt[i] & LVT_VECTOR), dev->lvt[i] & LVT_MASKED ? " masked" : "");
+    fprintf(out, "TPR\t 0x%02x  SVR 0x%x  LDR 0x%x  DFR 0x%x  ICR 0x%x%08x  ESR 0x%x\n",
+            (unsigned)dev->tpr, (unsigned)dev->svr, (unsigned)dev->ldr, (unsigned)dev->dfr,
+            (unsigned)dev->icr[1], (unsigned)dev->icr[0], (unsigned)dev->esr);
+    fprintf(out, "timer\t initial %u, divide 0x%x, TSC deadline %llu\n",
+            (unsigned)dev->initial_count, (unsigned)dev->divide,
+            (unsigned long long)dev->tsc_deadline);
+    set_describe("ISR", dev->isr, out);
+    set_describe("IRR", dev->irr, out);
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "devices/apicbus.h"
 #include "devices/bus.h"
@@ -48,6 +49,7 @@ struct lapic;
 
 struct lapic *lapic_create(struct bus *bus, struct clock *clock, const struct lapic_config *config);
 void lapic_destroy(struct lapic *dev);
+void lapic_describe(const struct lapic *dev, FILE *out); /* its registers, for a monitor */
 void lapic_reset(struct lapic *dev); /* RESET: APIC base too */
 void lapic_init(struct lapic *dev);  /* INIT: all but APIC base and ID */
 /* The registers, for the board to map where base_changed says, with the device as context. */

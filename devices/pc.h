@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
@@ -158,6 +159,12 @@ void pc_clear_breakpoints(struct pc *pc);
 int pc_watch_fd(struct pc *pc, int fd, void (*ready)(void *ctx, int fd),
                 bool (*want_input)(void *ctx), void *ctx);
 void pc_unwatch_fd(struct pc *pc, int fd);
+
+/* The board in words, for a monitor. */
+void pc_describe_pci(const struct pc *pc, FILE *out);
+void pc_describe_memory(const struct pc *pc, FILE *out);
+void pc_describe_irq(const struct pc *pc, FILE *out);
+void pc_describe_lapic(const struct pc *pc, FILE *out);
 
 struct cpu *pc_cpu(struct pc *pc);
 struct physmem *pc_memory(struct pc *pc);

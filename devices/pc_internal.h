@@ -9,6 +9,7 @@
  *   pc_run.c     the run loop and time
  *   pc_control.c stop, go on, step, breakpoints
  *   pc_screen.c  who looks at the screen, and stores to the frame buffer
+ *   pc_inspect.c the board in words
  *   pc_events.c  host events: watched descriptors, the waker thread
  */
 #ifndef RINGER_DEVICES_PC_INTERNAL_H

@@ -393,3 +393,8 @@ int pci_add(struct pci_bus *pci, struct pci_function *fn, uint8_t devfn)
     fn->devfn = devfn;
     return 0;
 }
+
+const struct pci_function *pci_function_at(const struct pci_bus *pci, uint8_t devfn)
+{
+    return pci->functions[devfn];
+}

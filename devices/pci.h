@@ -104,6 +104,8 @@ void pci_set_cf9(struct pci_bus *pci, const struct io_ops *ops, void *ctx);
 struct line *pci_pirq(struct pci_bus *pci, unsigned index);
 /* -EBUSY when devfn is taken. */
 int pci_add(struct pci_bus *pci, struct pci_function *fn, uint8_t devfn);
+/* NULL: there is none. */
+const struct pci_function *pci_function_at(const struct pci_bus *pci, uint8_t devfn);
 /* As the guest would through mechanism 1; size 1, 2 or 4, naturally aligned. */
 uint32_t pci_config_read(struct pci_bus *pci, uint8_t devfn, unsigned offset, unsigned size);
 void pci_config_write(struct pci_bus *pci, uint8_t devfn, unsigned offset, unsigned size,

@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "loader/chardev_socket.h"
 #include "loader/console.h"
 
 enum { READ_BYTES = 1024 };
@@ -196,6 +197,8 @@ bool chardev_open(const struct chardev_spec *spec, const char *label, struct cha
         return true;
     if (spec->kind == CHARDEV_STDIO)
         return console_open(spec->mux, out, error);
+    if (spec->kind == CHARDEV_SOCKET)
+        return chardev_socket_open(spec->path, spec->server, label, out, error);
     dev = calloc(1, spec->kind == CHARDEV_PTY ? sizeof(struct pty) : sizeof(*dev));
     if (dev == NULL)
         return error_set(error, "%s: not enough host memory", label);
@@ -211,6 +214,14 @@ bool chardev_open(const struct chardev_spec *spec, const char *label, struct cha
     }
     *out = dev;
     return true;
+}
+
+bool chardev_attach(struct chardev *dev, struct pc *pc)
+{
+    if (dev->attach != NULL)
+        return dev->attach(dev, pc);
+    return dev->in_fd < 0 ||
+           pc_watch_fd(pc, dev->in_fd, chardev_ready, chardev_wants_input, dev) == 0;
 }
 
 void chardev_close(struct chardev *dev)

@@ -1,6 +1,6 @@
 /*
- * loader/chardev.h -- the host ends of serial ports and of the debug console: a file, nothing, a
- * pseudo terminal, or the user's terminal (console.h).
+ * loader/chardev.h -- the host ends of serial ports, debug console, monitor and gdb: a file, nothing,
+ * a pseudo terminal, a socket (chardev_socket.h), or the user's terminal (console.h).
  */
 #ifndef RINGER_LOADER_CHARDEV_H
 #define RINGER_LOADER_CHARDEV_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "devices/backend.h"
+#include "devices/pc.h"
 #include "loader/error.h"
 #include "loader/options.h"
 
@@ -27,7 +28,16 @@ struct chardev {
     bool interactive; /* a human types: when the queue is full, drop rather than wait */
     /* Takes what was read; chardev_enqueue() unless something looks at the bytes first. */
     void (*input)(struct chardev *dev, const uint8_t *data, size_t size);
+    /* Have pc watch the descriptors; NULL: in_fd is all there is.  False: no room. */
+    bool (*attach)(struct chardev *dev, struct pc *pc);
     void (*close)(struct chardev *dev); /* frees it */
+    /* Somebody is at the other end now, or has gone; only what can tell calls it. */
+    void (*connected)(void *ctx, bool open);
+    void *connected_ctx;
+    /* The monitor behind Ctrl-A c, on a terminal that has one; NULL: none. */
+    void *monitor_ctx;
+    void (*monitor_input)(void *ctx, const uint8_t *data, size_t size);
+    void (*monitor_focus)(void *ctx, bool on);
     void *quit_ctx;
     void (*quit)(void *ctx); /* the user asked to end the machine */
 };
@@ -39,6 +49,8 @@ struct chardev {
 bool chardev_open(const struct chardev_spec *spec, const char *label, struct chardev **out,
                   struct error *error);
 void chardev_close(struct chardev *dev); /* NULL is allowed */
+/* Input comes from now on, while pc runs.  False: pc cannot watch more descriptors. */
+bool chardev_attach(struct chardev *dev, struct pc *pc);
 
 /* For implementations: no descriptors, input queued as it is, close() by free(). */
 void chardev_init(struct chardev *dev, void (*write_fn)(void *ctx, const uint8_t *, size_t));

@@ -14,12 +14,18 @@
 
 #include "loader/signals.h"
 
-enum { ESCAPE = 'A' - '@', WRITE_BYTES = 512 };
+enum { ESCAPE = 'A' - '@', WRITE_BYTES = 512, PENDING_BYTES = 256 };
 
 struct console {
     struct chardev dev;
     bool mux;
     bool escaped;  /* the last byte was Ctrl-A */
+    bool monitor;  /* typed bytes go to the monitor */
+    /* Typed for the monitor while output waits for the terminal: a command's output may be what
+     * waits, so it comes when that is out. */
+    uint8_t pending[PENDING_BYTES];
+    unsigned pending_count;
+    unsigned writing; /* depth of console_write() */
     bool quitting; /* Ctrl-A x */
     bool gone;     /* nobody reads our output any more */
 };
@@ -52,10 +58,8 @@ static bool wait_for_output(struct console *console)
     return false;
 }
 
-static void console_write(void *ctx, const uint8_t *data, size_t size)
+static void write_out(struct console *console, const uint8_t *data, size_t size)
 {
-    struct console *console = ctx;
-
     while (size > 0 && !console->gone) {
         /* A blocking descriptor that polls writable takes this much at once. */
         const size_t part = size < WRITE_BYTES ? size : WRITE_BYTES;
@@ -75,12 +79,42 @@ static void console_write(void *ctx, const uint8_t *data, size_t size)
     }
 }
 
+static void console_write(void *ctx, const uint8_t *data, size_t size)
+{
+    struct console *console = ctx;
+
+    console->writing++;
+    write_out(console, data, size);
+    if (console->writing == 1) {
+        while (console->pending_count != 0 && console->dev.monitor_input != NULL) {
+            const uint8_t byte = console->pending[0];
+
+            memmove(console->pending, console->pending + 1, --console->pending_count);
+            console->dev.monitor_input(console->dev.monitor_ctx, &byte, 1);
+        }
+    }
+    console->writing--;
+}
+
 static void say(struct console *console, const char *text)
 {
     console_write(console, (const uint8_t *)text, strlen(text));
 }
 
 /* ---- input ---- */
+
+/* To the serial port, or to the monitor if that has the terminal. */
+static void pass_on(struct console *console, uint8_t byte)
+{
+    struct chardev *dev = &console->dev;
+
+    if (!console->monitor || dev->monitor_input == NULL)
+        chardev_enqueue(dev, &byte, 1);
+    else if (console->writing == 0)
+        dev->monitor_input(dev->monitor_ctx, &byte, 1);
+    else if (console->pending_count < PENDING_BYTES)
+        console->pending[console->pending_count++] = byte;
+}
 
 static void command(struct console *console, uint8_t key)
 {
@@ -102,18 +136,23 @@ static void command(struct console *console, uint8_t key)
                      "Ctrl-A h    this help\r\n"
                      "Ctrl-A x    quit Ringer\r\n"
                      "Ctrl-A b    send a break\r\n"
-                     "Ctrl-A c    the monitor (there is none yet)\r\n"
+                     "Ctrl-A c    to the monitor and back\r\n"
                      "Ctrl-A Ctrl-A    send Ctrl-A\r\n");
         break;
     case 'c':
-        say(console, "\r\nringer: there is no monitor yet\r\n");
+        if (dev->monitor_input == NULL) {
+            say(console, "\r\nringer: there is no monitor on this terminal\r\n");
+            break;
+        }
+        console->monitor = !console->monitor;
+        dev->monitor_focus(dev->monitor_ctx, console->monitor);
         break;
     case 'b':
         if (dev->backend.send_break != NULL)
             dev->backend.send_break(dev->backend.chip);
         break;
     case ESCAPE:
-        chardev_enqueue(dev, &escape, 1);
+        pass_on(console, escape);
         break;
     default:
         break;
@@ -131,7 +170,7 @@ static void console_input(struct chardev *dev, const uint8_t *data, size_t size)
         } else if (console->mux && data[i] == ESCAPE) {
             console->escaped = true;
         } else {
-            chardev_enqueue(dev, &data[i], 1);
+            pass_on(console, data[i]);
         }
     }
 }

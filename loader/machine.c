@@ -8,7 +8,6 @@
 #include "loader/machine.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +17,10 @@
 #include "loader/bzimage.h"
 #include "loader/elf_image.h"
 #include "loader/firmware.h"
+#include "loader/gdb.h"
 #include "loader/lockstep.h"
+#include "loader/monitor.h"
+#include "loader/monitor_internal.h"
 #include "loader/signals.h"
 
 #define KERNEL_MAX_BYTES (UINT64_C(256) << 20)
@@ -166,7 +168,8 @@ static void on_log(void *ctx, const char *line)
 {
     struct machine *m = ctx;
 
-    fprintf(m->log, "%s\n", line);
+    if (m->log_items & (LOG_GUEST_ERRORS | LOG_IO))
+        fprintf(m->log, "%s\n", line);
 }
 
 /* ---- putting it together ---- */
@@ -182,7 +185,9 @@ static bool open_chardevs(struct machine *m, struct error *error)
         if (!chardev_open(&o->serial[i], label, &m->serial[i], error))
             return false;
     }
-    if (!chardev_open(&o->debugcon, "debugcon", &m->debugcon, error))
+    if (!chardev_open(&o->debugcon, "debugcon", &m->debugcon, error) ||
+        !chardev_open(&o->monitor, "-monitor", &m->monitor_dev, error) ||
+        !chardev_open(&o->gdb, "-gdb", &m->gdb_dev, error))
         return false;
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
         if (m->serial[i] != NULL) {
@@ -196,6 +201,18 @@ static bool open_chardevs(struct machine *m, struct error *error)
         m->debugcon->quit_ctx = m;
         m->config.debugcon = &m->debugcon->backend;
     }
+    return true;
+}
+
+bool machine_set_log(struct machine *m, const char *items, struct error *error)
+{
+    unsigned bits = 0;
+
+    if (strcmp(items, "none") != 0 && !options_parse_log(items, &bits, error))
+        return false;
+    m->log_items = bits;
+    if (pc_translator(m->pc) != NULL)
+        translator_set_log(pc_translator(m->pc), bits & LOG_IN_ASM, bits & LOG_OUT_ASM);
     return true;
 }
 
@@ -255,7 +272,7 @@ static bool prepare(struct machine *m, struct error *error)
         .vga_bios_bytes = m->vga_bios.size,
         .direct_boot = o->kernel != NULL && !m->by_setup,
         .serial_firmware = o->nographic,
-        .log = o->log & (LOG_GUEST_ERRORS | LOG_IO) ? on_log : NULL,
+        .log = on_log,
         .log_ctx = m,
     };
     image_drives_boot(o, &m->boot, &m->config);
@@ -311,44 +328,52 @@ struct pc *machine_create_pc(struct machine *m, const struct pc_config *given, s
     return pc;
 }
 
-static bool watch_input(struct machine *m, struct pc *pc, struct error *error)
+static bool attach(struct chardev *dev, struct pc *pc, const char *label, struct error *error)
 {
-    int status = m->images == NULL ? 0
-                                   : pc_watch_fd(pc, image_host_fd(m->images), image_host_ready,
-                                                 NULL, m->images);
+    return dev == NULL || chardev_attach(dev, pc) ||
+           error_set(error, "%s: the host has no descriptor left to watch", label);
+}
+
+/* The drives' completions, the monitor, gdb, and input of the serial ports. */
+static bool open_control(struct machine *m, struct error *error)
+{
+    const int status = m->images == NULL ? 0
+                                         : pc_watch_fd(m->pc, image_host_fd(m->images),
+                                                       image_host_ready, NULL, m->images);
+    bool ok = true;
 
     if (status != 0)
         return error_set(error, "drives: %s", strerror(-status));
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
-        struct chardev *dev = m->serial[i];
-
-        if (dev == NULL || dev->in_fd < 0)
-            continue;
-        status = pc_watch_fd(pc, dev->in_fd, chardev_ready, chardev_wants_input, dev);
-        if (status != 0)
-            return error_set(error, "serial%u: %s", i, strerror(-status));
+        if (m->options->serial[i].mux && m->serial[i] != NULL)
+            ok = ok && (m->mux_monitor = monitor_open(m, m->serial[i], true)) != NULL;
     }
-    return true;
+    if (m->monitor_dev != NULL)
+        ok = ok && (m->monitor = monitor_open(m, m->monitor_dev, false)) != NULL;
+    if (m->gdb_dev != NULL)
+        ok = ok && (m->gdb = gdb_open(m, m->gdb_dev)) != NULL;
+    if (!ok)
+        return error_set(error, "not enough host memory for the monitor");
+    for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
+        char label[24];
+
+        snprintf(label, sizeof(label), "serial%u", i);
+        if (!attach(m->serial[i], m->pc, label, error))
+            return false;
+    }
+    return attach(m->debugcon, m->pc, "debugcon", error) &&
+           attach(m->monitor_dev, m->pc, "-monitor", error) &&
+           attach(m->gdb_dev, m->pc, "-gdb", error);
 }
 
-/* -no-shutdown: the machine is off, the process waits for the user. */
-static void wait_for_quit(struct machine *m)
+static void close_control(struct machine *m)
 {
-    while (!m->quit) {
-        struct pollfd fds[OPTIONS_SERIAL_MAX];
-
-        for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
-            const struct chardev *dev = m->serial[i];
-
-            fds[i] = (struct pollfd){.fd = dev != NULL && !dev->at_end ? dev->in_fd : -1,
-                                     .events = POLLIN};
-        }
-        if (poll(fds, OPTIONS_SERIAL_MAX, -1) < 0 && errno != EINTR)
-            return;
-        for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
-            if (fds[i].fd >= 0 && fds[i].revents != 0)
-                chardev_ready(m->serial[i], fds[i].fd);
-    }
+    if (m->pc == NULL)
+        return;
+    monitor_keys_stop(m);
+    gdb_close(m->gdb);
+    monitor_close(m->monitor);
+    monitor_close(m->mux_monitor);
 }
 
 /* Run to the end; the exit status. */
@@ -359,9 +384,10 @@ static int run(struct machine *m)
     while (!m->quit) {
         switch (pc_run(m->pc, o->max_insns)) {
         case PC_POWEROFF:
-            if (o->no_shutdown)
-                wait_for_quit(m);
-            return 0;
+            if (!o->no_shutdown)
+                return 0;
+            pc_pause(m->pc, PC_PAUSE_SHUTDOWN); /* the user may look, reset, quit */
+            break;
         case PC_RESET:
             if (o->no_reboot)
                 return 0;
@@ -409,9 +435,9 @@ void machine_report(const struct machine *m)
     signals_restore_terminal();
     if (m->pc == NULL)
         return;
-    if (m->options->log & LOG_SCREEN)
+    if (m->log_items & LOG_SCREEN)
         print_screen(m);
-    if (m->options->log & LOG_STATS)
+    if (m->log_items & LOG_STATS)
         print_stats(m);
 }
 
@@ -421,11 +447,14 @@ static int run_one(struct machine *m, struct error *error)
     int status;
 
     m->pc = machine_create_pc(m, &m->config, error);
-    if (m->pc == NULL || !watch_input(m, m->pc, error))
+    if (m->pc == NULL || !open_control(m, error))
         return -1;
     if (!displays_open(&m->options->display, m->pc, &user, &m->displays, error))
         return -1;
+    if (m->options->start_paused)
+        pc_pause(m->pc, PC_PAUSE_START);
     status = run(m);
+    gdb_exited(m->gdb, status);
     displays_close(m->displays);
     m->displays = NULL;
     machine_report(m);
@@ -437,6 +466,7 @@ static void destroy(struct machine *m)
     struct pc *pc = m->pc;
 
     displays_close(m->displays);
+    close_control(m);
     m->pc = NULL;
     if (pc != NULL)
         pc_destroy(pc);
@@ -446,6 +476,8 @@ static void destroy(struct machine *m)
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++)
         chardev_close(m->serial[i]);
     chardev_close(m->debugcon);
+    chardev_close(m->monitor_dev);
+    chardev_close(m->gdb_dev);
     boot_image_free(&m->image);
     setup_boot_free(&m->setup);
     for (size_t i = 0; i < m->source.module_count; i++)
@@ -460,7 +492,8 @@ static void destroy(struct machine *m)
 
 int machine_run(const struct options *options, struct error *error)
 {
-    struct machine m = {.options = options};
+    struct machine m = {
+        .options = options, .log_items = options->log, .thread_id = (long)gettid()};
     int status = -1;
 
     signals_install(on_quit, &m);

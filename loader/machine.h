@@ -15,6 +15,12 @@
 #include "loader/setup_boot.h"
 #include "translator/translator.h"
 
+#define RINGER_VERSION "0.1"
+
+struct gdb;
+struct monitor;
+struct monitor_keys;
+
 enum { MACHINE_COPIES_MAX = 32 };
 
 /* Everything that one run of the program holds. */
@@ -34,6 +40,12 @@ struct machine {
     char *module_texts; /* -initrd, cut at its commas */
     struct chardev *serial[OPTIONS_SERIAL_MAX];
     struct chardev *debugcon;
+    struct chardev *monitor_dev, *gdb_dev;
+    struct monitor *monitor, *mux_monitor; /* -monitor; the one behind Ctrl-A c */
+    struct monitor_keys *keys;             /* sendkey's, made when it is first used */
+    struct gdb *gdb;
+    long thread_id; /* of the machine's thread */
+    unsigned log_items; /* enum log_item, as the monitor has changed it */
     struct displays *displays; /* NULL: none is open */
     struct translator_options translator;
     struct pc_config config;
@@ -50,6 +62,8 @@ struct pc *machine_create_pc(struct machine *m, const struct pc_config *config,
                              struct error *error);
 /* What -d asks for at the end: the screen, the counters of m->pc.  Restores the terminal first. */
 void machine_report(const struct machine *m);
+/* Log these -d items from now on ("none": no more).  False with the error set: unknown ones. */
+bool machine_set_log(struct machine *m, const char *items, struct error *error);
 /* Put the kernel in place again after pc_reset(). */
 void machine_load(const struct machine *m, struct pc *pc);
 

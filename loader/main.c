@@ -8,8 +8,6 @@
 #include "loader/options.h"
 #include "loader/signals.h"
 
-#define VERSION "0.1"
-
 static int complain(const struct error *error)
 {
     fprintf(stderr, "ringer: %s\n", error->text);
@@ -39,7 +37,7 @@ int main(int argc, char *argv[])
         options_print_help(stdout);
         return 0;
     case ACTION_VERSION:
-        printf("Ringer version " VERSION "\n");
+        printf("Ringer version " RINGER_VERSION "\n");
         return 0;
     case ACTION_CPU_HELP:
         return print_cpu_models();

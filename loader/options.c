@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "loader/chardev_socket.h"
+
 #define RAM_DEFAULT   (UINT64_C(128) << 20)
 #define RAM_MINIMUM   (UINT64_C(1) << 20)
 #define RAM_MAXIMUM   (UINT64_C(1) << 40)
@@ -201,8 +203,13 @@ static bool parse_chardev(const char *name, const char *arg, struct chardev_spec
         spec->kind = CHARDEV_NONE;
     } else if (!strcmp(arg, "pty")) {
         spec->kind = CHARDEV_PTY;
+    } else if (chardev_socket_probe(arg)) {
+        spec->kind = CHARDEV_SOCKET;
+        spec->path = arg;
     } else {
-        return bad_value(name, arg, "supported are stdio, mon:stdio, file:PATH, pty, null, none",
+        return bad_value(name, arg,
+                         "supported are stdio, mon:stdio, file:PATH, pty, unix:PATH, "
+                         "tcp:[HOST]:PORT, telnet:[HOST]:PORT, null, none",
                          e);
     }
     return true;
@@ -219,6 +226,38 @@ static bool take_serial(struct options *o, const char *name, const char *arg, st
 static bool take_debugcon(struct options *o, const char *name, const char *arg, struct error *e)
 {
     return parse_chardev(name, arg, &o->debugcon, e);
+}
+
+static bool take_monitor(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    o->monitor_given = true;
+    if (!parse_chardev(name, arg, &o->monitor, e))
+        return false;
+    if (o->monitor.mux)
+        return bad_value(name, arg, "a serial port shares the terminal: -serial mon:stdio", e);
+    return o->monitor.kind != CHARDEV_FILE || bad_value(name, arg, "nobody types into a file", e);
+}
+
+static bool take_gdb(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    if (!parse_chardev(name, arg, &o->gdb, e))
+        return false;
+    o->gdb.server = true;
+    return (!o->gdb.mux && o->gdb.kind != CHARDEV_FILE) ||
+           bad_value(name, arg, "gdb needs a socket, pty or stdio of its own", e);
+}
+
+static bool take_gdb_default(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)arg;
+    return take_gdb(o, name, "tcp::1234", e);
+}
+
+static bool take_paused(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name, (void)arg, (void)e;
+    o->start_paused = true;
+    return true;
 }
 
 static bool take_nographic(struct options *o, const char *name, const char *arg, struct error *e)
@@ -270,7 +309,7 @@ static bool take_vga(struct options *o, const char *name, const char *arg, struc
     return o->no_vga || !strcmp(arg, "std") || missing(name, arg, e);
 }
 
-/* -nic, -net, -monitor, -parallel: only "none" so far. */
+/* -nic, -net, -parallel: only "none" so far. */
 static bool take_none(struct options *o, const char *name, const char *arg, struct error *e)
 {
     (void)o;
@@ -559,25 +598,31 @@ static const struct {
     {"io", LOG_IO, "accesses to I/O ports that nothing claims, once each"},
 };
 
-static bool take_log(struct options *o, const char *name, const char *arg, struct error *e)
+bool options_parse_log(const char *text, unsigned *items, struct error *e)
 {
-    struct suboption sub = {.rest = arg};
+    struct suboption sub = {.rest = text};
 
-    if (!strcmp(arg, "help")) {
-        o->action = ACTION_LOG_HELP;
-        return true;
-    }
-    while (suboption_next(&sub, name, e)) {
+    while (suboption_next(&sub, "d", e)) {
         size_t i;
 
         for (i = 0; i < sizeof(log_items) / sizeof(log_items[0]); i++)
             if (!sub.has_value && !strcmp(sub.key, log_items[i].name))
                 break;
         if (i == sizeof(log_items) / sizeof(log_items[0]))
-            return error_set(e, "-%s %s: not supported (see -d help)", name, sub.key);
-        o->log |= log_items[i].bits;
+            return error_set(e, "-d %s: not supported (see -d help)", sub.key);
+        *items |= log_items[i].bits;
     }
     return e->text[0] == '\0';
+}
+
+static bool take_log(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name;
+    if (!strcmp(arg, "help")) {
+        o->action = ACTION_LOG_HELP;
+        return true;
+    }
+    return options_parse_log(arg, &o->log, e);
 }
 
 static bool take_log_file(struct options *o, const char *name, const char *arg, struct error *e)
@@ -651,7 +696,8 @@ static const struct option_row option_rows[] = {
     {"drive",        "SPEC",   take_drive,        "file=,if=ide|floppy|none,index=,media=disk|cdrom,"
                                                   "format=,readonly=,snapshot=,cache=,id=,..."},
     {"snapshot",     NULL,     take_snapshot,     "write to temporary files, not to images"},
-    {"serial",       "WHERE",  take_serial,       "stdio, mon:stdio, file:PATH, pty, null, none"},
+    {"serial",       "WHERE",  take_serial,       "stdio, mon:stdio, file:PATH, pty, unix:PATH,"
+                                                  " tcp:[HOST]:PORT, telnet:..., null, none"},
     {"debugcon",     "WHERE",  take_debugcon,     "the firmware's log (port 0x402), as -serial"},
     {"nographic",    NULL,     take_nographic,    "no window; first serial port on the terminal"},
     {"display",      "KIND",   take_display,      "sdl[,full-screen=on], curses, vnc=:N or none"},
@@ -662,7 +708,10 @@ static const struct option_row option_rows[] = {
     {"device",       "NAME",   take_device,       "isa-debug-exit[,iobase=PORT][,iosize=N]"},
     {"nic",          "none",   take_none,         "no network card"},
     {"net",          "none",   take_none,         NULL},
-    {"monitor",      "none",   take_none,         NULL},
+    {"monitor",      "WHERE",  take_monitor,      "the monitor: as -serial, or unix:PATH,server,nowait"},
+    {"gdb",          "WHERE",  take_gdb,          "wait for gdb: tcp::PORT, unix:PATH, none"},
+    {"s",            NULL,     take_gdb_default,  "the same as -gdb tcp::1234"},
+    {"S",            NULL,     take_paused,       "do not start before the monitor or gdb says so"},
     {"parallel",     "none",   take_none,         NULL},
     {"rtc",          "base=T", take_rtc,          "utc, localtime or 2026-01-31T12:00:00"},
     {"icount",       "shift=N", take_icount,      "count instructions as time, 2^N ns each"},
@@ -682,9 +731,6 @@ static const struct option_row option_rows[] = {
     {"chardev",      "SPEC",   NULL,              NULL},
     {"mon",          "SPEC",   NULL,              NULL},
     {"qmp",          "SPEC",   NULL,              NULL},
-    {"gdb",          "SPEC",   NULL,              NULL},
-    {"s",            NULL,     NULL,              NULL},
-    {"S",            NULL,     NULL,              NULL},
     {"global",       "SPEC",   NULL,              NULL},
     {"object",       "SPEC",   NULL,              NULL},
     {"fw_cfg",       "SPEC",   NULL,              NULL},
@@ -735,7 +781,8 @@ static const struct option_row *find_row(const char *name)
 /* What only shows when everything has been read. */
 static bool check_together(struct options *o, struct error *error)
 {
-    unsigned stdio_users = o->debugcon.kind == CHARDEV_STDIO;
+    unsigned stdio_users = (o->debugcon.kind == CHARDEV_STDIO) +
+                           (o->monitor.kind == CHARDEV_STDIO) + (o->gdb.kind == CHARDEV_STDIO);
 
     if (o->append != NULL && o->kernel == NULL)
         return error_set(error, "-append: only with -kernel");
@@ -743,13 +790,22 @@ static bool check_together(struct options *o, struct error *error)
         return error_set(error, "-initrd: only with -kernel");
     /* The terminal goes to the debug console when that asked for it by name. */
     if (o->nographic && !o->serial_given && !o->no_defaults && stdio_users == 0) {
-        o->serial[0] = (struct chardev_spec){.kind = CHARDEV_STDIO, .mux = true};
+        o->serial[0] = (struct chardev_spec){.kind = CHARDEV_STDIO, .mux = !o->monitor_given};
         o->serial_count = 1;
     }
-    for (unsigned i = 0; i < o->serial_count; i++)
+    for (unsigned i = 0; i < o->serial_count; i++) {
         stdio_users += o->serial[i].kind == CHARDEV_STDIO;
+        if (o->serial[i].kind == CHARDEV_SOCKET && o->accel == RUN_LOCKSTEP)
+            return error_set(error, "-serial: no socket with -accel lockstep");
+    }
+    if (o->nographic && !o->monitor_given && !o->no_defaults && stdio_users == 0 &&
+        o->accel != RUN_LOCKSTEP)
+        o->monitor.kind = CHARDEV_STDIO;
     if (stdio_users > 1)
-        return error_set(error, "-serial, -debugcon: only one of them can have stdio");
+        return error_set(error, "-serial, -debugcon, -monitor, -gdb: only one can have stdio");
+    if (o->accel == RUN_LOCKSTEP &&
+        (o->gdb.kind != CHARDEV_NONE || o->monitor.kind != CHARDEV_NONE || o->start_paused))
+        return error_set(error, "-gdb, -monitor, -S: not with -accel lockstep");
     if (o->accel == RUN_LOCKSTEP &&
         (o->display.vnc || (o->display.kind != DISPLAY_NONE && o->display.kind != DISPLAY_DEFAULT)))
         return error_set(error, "-display, -vnc: not with -accel lockstep");

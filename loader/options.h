@@ -17,12 +17,15 @@ enum { OPTIONS_BOOT_LETTERS = 17, BOOT_FAIL_STAY = -2 };
 
 enum accel { RUN_TRANSLATE, RUN_INTERPRET, RUN_LOCKSTEP };
 
-enum chardev_kind { CHARDEV_NONE, CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY };
+enum chardev_kind {
+    CHARDEV_NONE, CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_SOCKET
+};
 
 struct chardev_spec {
     enum chardev_kind kind;
     bool mux;         /* mon:stdio: Ctrl-A commands, and Ctrl-C goes to the guest */
-    const char *path; /* CHARDEV_FILE */
+    const char *path; /* CHARDEV_FILE; CHARDEV_SOCKET: see loader/chardev_socket.h */
+    bool server;      /* CHARDEV_SOCKET: as if ",server,nowait" were there */
 };
 
 /* -d items */
@@ -62,6 +65,9 @@ struct options {
     unsigned serial_count;
     bool serial_given;
     struct chardev_spec debugcon;
+    struct chardev_spec monitor, gdb;
+    bool monitor_given;
+    bool start_paused; /* -S */
     bool nographic, no_defaults, display_given;
     struct display_spec display;
     bool no_vga;
@@ -79,6 +85,8 @@ struct options {
 
 /* Parse; on failure *error names the option. */
 bool options_parse(int argc, char *const argv[], struct options *options, struct error *error);
+/* "ITEM,ITEM" of -d: adds enum log_item bits to *items. */
+bool options_parse_log(const char *text, unsigned *items, struct error *error);
 void options_print_help(FILE *out);
 void options_print_log_items(FILE *out);
 

@@ -547,6 +547,12 @@ void translator_add_breakpoint(struct translator *tr, linaddr_t linear)
     cache_invalidate_linear(tr->cache, linear);
 }
 
+void translator_set_log(struct translator *tr, bool in_asm, bool out_asm)
+{
+    tr->options.log_in_asm = in_asm;
+    tr->options.log_out_asm = out_asm;
+}
+
 void translator_destroy(struct translator *tr)
 {
     if (tr == NULL)

@@ -41,6 +41,9 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
  * While the CPU does not run. */
 void translator_add_breakpoint(struct translator *tr, linaddr_t linear);
 
+/* Log blocks that are translated from now on, to options.log. */
+void translator_set_log(struct translator *tr, bool in_asm, bool out_asm);
+
 /* Counters, one "name value" line each, for -d stats. */
 void translator_print_stats(const struct translator *tr, FILE *out);
 

@@ -9,7 +9,10 @@ expect '/ #'
 printf '\001h' >&3
 expect 'Ctrl-A x    quit' 10
 printf '\001c' >&3
-expect 'no monitor yet' 10
+expect '(qemu) ' 10
+printf 'info status\r' >&3
+expect 'VM status: running' 10
+printf '\001c' >&3
 type 'stty -echo; cat -v'
 sleep 1
 printf '\001\001z\n' >&3

@@ -130,7 +130,7 @@ static void test_control_a_keys(void **state)
     assert_true(size > 0);
     shown[size] = '\0';
     assert_non_null(strstr(shown, "Ctrl-A x    quit"));
-    assert_non_null(strstr(shown, "no monitor yet"));
+    assert_non_null(strstr(shown, "no monitor on this terminal"));
 }
 
 static void test_plain_stdio_has_no_keys(void **state)

@@ -73,10 +73,15 @@ static void test_errors_name_the_option(void **state)
         {"--foo", "unknown option --foo"},
         {"a.img -hda b.img", "-hda: there is a drive already"},
         {"-blockdev x", "-blockdev: not supported yet"},
-        {"-s", "-s: not supported yet"},
         {"-netdev user", "-netdev: not supported yet"},
         {"-nic user", "-nic user: not supported yet"},
-        {"-monitor stdio", "-monitor stdio: not supported yet"},
+        {"-monitor vc", "-monitor vc: supported are stdio"},
+        {"-monitor mon:stdio", "-monitor mon:stdio: a serial port shares"},
+        {"-monitor file:x", "-monitor file:x: nobody types"},
+        {"-monitor stdio -serial stdio", "-serial, -debugcon, -monitor, -gdb: only one"},
+        {"-gdb file:x", "-gdb file:x: gdb needs"},
+        {"-gdb device", "-gdb device: supported are"},
+        {"-s -accel lockstep", "-gdb, -monitor, -S: not with -accel lockstep"},
         {"-smp 2", "-smp 2: more than one CPU"},
         {"-smp cpus=1,cores=2", "-smp cpus=1,cores=2: more than one CPU"},
         {"-smp x", "-smp x: not a number"},
@@ -87,10 +92,10 @@ static void test_errors_name_the_option(void **state)
         {"-accel magic", "-accel magic: known are"},
         {"-accel tcg,foo=1", "-accel tcg,foo=1: it takes"},
         {"-accel tcg,tb-size=0", "-accel tcg,tb-size=0: tb-size is"},
-        {"-serial tcp::4444", "-serial tcp::4444: supported are"},
+        {"-serial udp::4444", "-serial udp::4444: supported are"},
         {"-serial file:", "-serial file:: supported are"},
-        {"-nographic -debugcon stdio -serial stdio", "-serial, -debugcon: only one"},
-        {"-serial stdio -serial mon:stdio", "-serial, -debugcon: only one"},
+        {"-nographic -debugcon stdio -serial stdio", "-serial, -debugcon, -monitor, -gdb: only one"},
+        {"-serial stdio -serial mon:stdio", "-serial, -debugcon, -monitor, -gdb: only one"},
         {"-serial null -serial null -serial null -serial null -serial null", "-serial null: more"},
         {"-append x", "-append: only with -kernel"},
         {"-initrd x", "-initrd: only with -kernel"},
@@ -216,6 +221,21 @@ static void test_the_rest(void **state)
     assert_string_equal(options.drives.drives[0].image.file, "disk.img");
     assert_true(options.drives.drives[0].image.snapshot);
     accepts("-smp 1 -boot order=dc,menu=off -nic none -net none -monitor none -M pc", &options);
+    accepts("-s -S -monitor unix:m,server,nowait -serial tcp:localhost:4444,server", &options);
+    assert_true(options.start_paused);
+    assert_int_equal(options.gdb.kind, CHARDEV_SOCKET);
+    assert_true(options.gdb.server);
+    assert_string_equal(options.gdb.path, "tcp::1234");
+    assert_string_equal(options.monitor.path, "unix:m,server,nowait");
+    assert_int_equal(options.serial[0].kind, CHARDEV_SOCKET);
+    /* as for QEMU: the monitor shares the terminal with the serial port, or has what that leaves */
+    accepts("-nographic", &options);
+    assert_true(options.serial[0].mux);
+    assert_int_equal(options.monitor.kind, CHARDEV_NONE);
+    accepts("-nographic -monitor none", &options);
+    assert_false(options.serial[0].mux);
+    accepts("-nographic -serial null", &options);
+    assert_int_equal(options.monitor.kind, CHARDEV_STDIO);
     accepts("-help -nonsense", &options);
     assert_int_equal(options.action, ACTION_HELP);
     accepts("-cpu help", &options);
