@@ -9,8 +9,8 @@
  *   DMA       the image moves data straight between the file and the guest's memory, in windows as
  *             large as the engine's table gives; at the end INTRQ
  *
- * The address and count registers say after each request where the next one begins: after an error
- * they name the sector that failed.
+ * The address registers name the last sector of the block that moves, or has moved; after an error
+ * the sector that failed.  The count is what is left then.
  */
 #include <errno.h>
 #include <string.h>
@@ -48,12 +48,12 @@ static void address_write(struct ata_drive *drive, uint64_t lba)
     reg[ATA_LBA_HIGH] = (uint8_t)(lba >> 8);
 }
 
-static void registers_update(struct ata_drive *drive)
+static void registers_update(struct ata_drive *drive, uint64_t lba)
 {
     const struct disk_transfer *disk = &drive->disk;
     const uint32_t left = disk->left + (disk->dma ? 0 : disk->buffered);
 
-    address_write(drive, disk->lba);
+    address_write(drive, lba);
     drive->reg[ATA_COUNT] = (uint8_t)left;
     if (disk->extended)
         drive->previous[ATA_COUNT] = (uint8_t)(left >> 8);
@@ -61,7 +61,7 @@ static void registers_update(struct ata_drive *drive)
 
 static void transfer_fail(struct ata_drive *drive, uint8_t error)
 {
-    registers_update(drive);
+    registers_update(drive, drive->disk.lba);
     ata_fail(drive, error);
 }
 
@@ -123,7 +123,7 @@ static void write_flushed(struct ata_drive *drive, int error)
 
 static void transfer_end(struct ata_drive *drive)
 {
-    registers_update(drive);
+    registers_update(drive, drive->disk.lba - 1);
     if (drive->disk.write && !drive->write_cache)
         ata_submit(drive, BLOCK_FLUSH, 0, 0, NULL, 0, write_flushed);
     else
@@ -153,7 +153,7 @@ static void read_block_out(struct ata_drive *drive)
 
     disk->buffered -= size;
     disk->lba += size;
-    registers_update(drive);
+    registers_update(drive, disk->lba - 1);
     ata_pio_in(drive, from * ATA_SECTOR, size * ATA_SECTOR, true, read_block_done);
 }
 
@@ -222,7 +222,7 @@ static void write_next(struct ata_drive *drive, bool interrupt)
     if (chunk == 0)
         return;
     disk->chunk = chunk;
-    registers_update(drive);
+    registers_update(drive, disk->lba);
     ata_pio_out(drive, 0, chunk * ATA_SECTOR, interrupt, write_block_in);
 }
 
