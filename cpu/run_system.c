@@ -486,7 +486,7 @@ bool run_wrmsr(struct cpu *cpu, const struct insn *in)
     return msr_write(cpu, (uint32_t)cpu->gpr[RCX], read_edx_eax(cpu));
 }
 
-/* ECX = 1 reads which of the enabled components are in use; all may be. */
+/* ECX = 1 reads which of the enabled components are in use: as XSAVEC sees it. */
 bool run_xgetbv(struct cpu *cpu, const struct insn *in)
 {
     const uint32_t index = (uint32_t)cpu->gpr[RCX];
@@ -496,7 +496,8 @@ bool run_xgetbv(struct cpu *cpu, const struct insn *in)
         return fault_ud(cpu);
     if (index > 1 || (index == 1 && !cpu->model->xgetbv1))
         return fault_gp(cpu, 0);
-    write_edx_eax(cpu, cpu->xcr0);
+    fpu_leave(cpu);
+    write_edx_eax(cpu, index == 1 ? cpu->xcr0 & (XCR0_UP_TO_AVX | fpu_high_used(cpu)) : cpu->xcr0);
     return true;
 }
 

@@ -519,6 +519,41 @@ static void prepare_division(struct test_case *t, uint64_t memory_offset)
         t->state.gpr[RDX] = one_in(2) ? below(4) : -(uint64_t)below(4);
 }
 
+static bool is_xsave(insn_run_fn run)
+{
+    return run == run_xsave || run == run_xsaveopt || run == run_xsavec || run == run_xrstor;
+}
+
+/* Components in their initial state, and images that have them or not, in both formats. */
+static void prepare_xsave(struct test_case *t, uint64_t offset)
+{
+    static const struct {
+        uint16_t at, size;
+    } parts[] = {{FPU_OPMASK, FPU_OPMASK_SIZE},
+                 {FPU_ZMM_HIGH, FPU_ZMM_HIGH_SIZE},
+                 {FPU_ZMM16, FPU_ZMM16_SIZE}};
+    const uint64_t all = guest_xcr0();
+    uint64_t present = rnd() & all, format = 0;
+
+    for (unsigned i = 0; i < 3; i++)
+        if (one_in(3))
+            memset(t->state.fpu + parts[i].at, 0, parts[i].size);
+    if (!is_address(t, RAX))
+        t->state.gpr[RAX] = one_in(3) ? all : rnd() & all;
+    if (!is_address(t, RDX))
+        t->state.gpr[RDX] = 0;
+    if (insn_run_table[t->row] != run_xrstor)
+        return;
+    if (one_in(2)) {
+        format = XCOMP_COMPACTED | (rnd() & all);
+        present &= format | (one_in(16) ? ~0ull : 0);
+    }
+    poke(t, offset + FPU_MXCSR, rnd() & 0xffff, 4);
+    poke(t, offset + FPU_XSTATE_BV, present, 8);
+    for (unsigned i = FPU_XCOMP_BV; i < FPU_YMM && !one_in(64); i += 8)
+        poke(t, offset + i, i == FPU_XCOMP_BV ? format : 0, 8);
+}
+
 static void prepare_specials(struct test_case *t, uint32_t aim, uint64_t offset)
 {
     const struct insn *in = &t->in;
@@ -560,14 +595,10 @@ static void prepare_specials(struct test_case *t, uint32_t aim, uint64_t offset)
         poke(t, offset, rnd() & (one_in(8) ? 0xfdffff : 0xffff), 4);
     if (run == run_fxrstor)
         poke(t, offset + FPU_MXCSR, rnd() & (one_in(8) ? 0xfdffff : 0xffff), 4);
-    if (run == run_xrstor) {
-        t->state.gpr[RAX] = below(8);
-        t->state.gpr[RDX] = 0;
-        poke(t, offset + FPU_MXCSR, rnd() & 0xffff, 4);
-        poke(t, offset + FPU_XSTATE_BV, rnd() & 7, 8);
-        for (unsigned i = FPU_XCOMP_BV; i < FPU_YMM && !one_in(8); i += 8)
-            poke(t, offset + i, 0, 8);
-    }
+    if (is_xsave(run))
+        prepare_xsave(t, offset);
+    if (run == run_xgetbv)
+        set_pointer(t, RCX, 4, below(3));
 }
 
 /* The segments that the mode starts with. */
@@ -591,8 +622,7 @@ static bool is_many_accesses(const struct test_case *t)
 
     const unsigned size = t->in.ops[0].size;
 
-    if (t->based &&
-        ((insn_row(&t->in)->traits & X87 && size > 8) || size > 32 || run == run_xrstor))
+    if (t->based && ((insn_row(&t->in)->traits & X87 && size > 8) || size > 32 || is_xsave(run)))
         return true; /* parts of it wrap around in the segment */
     return run == run_popa || run == run_pusha || run == run_enter || run == run_ret_far ||
            run == run_iret || run == run_call_far || run == run_maskmov;

@@ -80,6 +80,12 @@ bool guest_has_avx512(void)
 {
     return model.has[AVX512F];
 }
+uint64_t guest_xcr0(void)
+{
+    return guest_has_avx512()              ? XCR0_SUPPORTED
+           : __builtin_cpu_supports("avx") ? XCR0_UP_TO_AVX
+                                           : XCR0_X87 | XCR0_SSE;
+}
 uint8_t *guest_data(void)
 {
     return physmem_backing(mem, DATA_GPA);
@@ -244,9 +250,7 @@ static void set_mode(enum code_size mode)
 {
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_UMIP | CR4_FSGSBASE;
-    cpu->xcr0 = guest_has_avx512()              ? XCR0_SUPPORTED
-                : __builtin_cpu_supports("avx") ? XCR0_UP_TO_AVX
-                                                : XCR0_X87 | XCR0_SSE;
+    cpu->xcr0 = guest_xcr0();
     cpu->efer = EFER_NXE | EFER_SCE;
     if (mode == CODE64)
         cpu->efer |= EFER_LME | EFER_LMA;

@@ -255,10 +255,14 @@ static void put_fpu(const uint8_t *image)
     if (!guest_has_avx512())
         return;
     memcpy(&present, in + FPU_XSTATE_BV, 8);
-    present |= XCR0_AVX512;
-    memcpy(in + FPU_XSTATE_BV, &present, 8);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) { /* zeros are what makes a component not in use */
+        static const uint8_t zeros[FPU_ZMM16_SIZE];
+
+        if (memcmp(image + high_parts[i].at, zeros, high_parts[i].size) != 0)
+            present |= high_parts[i].bit;
         memcpy(in + guest_cpu()->model->xsave_at[i], image + high_parts[i].at, high_parts[i].size);
+    }
+    memcpy(in + FPU_XSTATE_BV, &present, 8);
 }
 
 /* XSAVE leaves out what is in its initial state; make the image complete. */
@@ -300,9 +304,7 @@ void host_run(const struct test_case *t, struct outcome *out)
     ctl->in_ds = t->state.ds;
     ctl->in_es = t->state.es;
     ctl->in_ss = t->state.ss;
-    ctl->xsave_mask = guest_has_avx512()              ? XCR0_SUPPORTED
-                      : __builtin_cpu_supports("avx") ? XCR0_UP_TO_AVX
-                                                      : XCR0_X87 | XCR0_SSE;
+    ctl->xsave_mask = (uint32_t)guest_xcr0();
     put_fpu(t->state.fpu);
     hostfault_set_handler(on_signal, NULL); /* the translator sets its own while it runs */
     ctl->active = 1;

@@ -31,7 +31,7 @@ enum {
     REGION_SIZE = 0x10000,
     CODE_AT = 0x2000,     /* offset of the instruction in the code region */
     CODE_BYTES = 64,      /* what is rewritten there */
-    WINDOW_SIZE = 2048,   /* bytes of the data region that a state initialises and compares */
+    WINDOW_SIZE = 3584,   /* bytes of the data region that a state initialises and compares */
     WINDOW_BEFORE = 768,  /* of which before the address that the instruction aims at */
 };
 
@@ -111,6 +111,8 @@ void guest_load_code(const struct test_case *t, bool end_with_int3);
 void guest_prepare(const struct test_case *t);
 /* The host has AVX-512, and so has the guest. */
 bool guest_has_avx512(void);
+/* The guest's XCR0. */
+uint64_t guest_xcr0(void);
 /* The CPU halted in the handler of an exception: what it was. */
 void guest_halted(const struct test_case *t, struct outcome *out);
 void run_interpreter(struct cpu *cpu, const struct test_case *t, struct outcome *out);
