@@ -11,6 +11,7 @@ parts=
 [ $# -gt 0 ] && [ "$1" != -- ] || set -- '' "$@"
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     for part in "$boot/userland/"[0-9]*"$1"*; do
+        [ -f "$part" ] || fail "no part of that name: $1"
         parts="$parts ${part##*/}"
     done
     shift
