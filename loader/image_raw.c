@@ -334,6 +334,8 @@ static bool open_file(struct raw *raw, const struct image_spec *spec, bool read_
 
     /* O_NONBLOCK: a FIFO must not hang us before we see that it is one. */
     raw->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (raw->fd < 0 && errno == EISDIR)
+        return error_set(error, "%s: is a directory", path);
     if (raw->fd < 0)
         return error_set(error, "%s: %s%s", path, strerror(errno),
                          !read_only && (errno == EACCES || errno == EROFS)

@@ -1,0 +1,527 @@
+/*
+ * tests/loader/test_image.c -- disk images: raw files, snapshots, errors of the host, the queue,
+ * changes of the medium.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "tests/loader/image_fake.h"
+
+enum { SIZE = 1 << 20 };
+
+static uint8_t model[SIZE];
+
+static void random_test(const struct image_spec *spec, bool synchronous, bool changes_file)
+{
+    struct image_host *host = image_host_create(synchronous);
+    struct image *image;
+
+    fake_fill(model, SIZE, 3);
+    image = fake_open(host, spec);
+    assert_int_equal(image_backend(image)->size_bytes, SIZE);
+    fake_random(host, image, model, SIZE, 120, 11);
+    image_close(image);
+    if (!changes_file)
+        fake_fill(model, SIZE, 3);
+    fake_compare(spec->file, model, SIZE);
+    image_host_destroy(host);
+}
+
+static void test_raw(void **state)
+{
+    const struct image_spec spec = fake_spec(fake_file("raw", SIZE, 3), "raw");
+
+    (void)state;
+    random_test(&spec, false, true);
+}
+
+static void test_raw_synchronous(void **state)
+{
+    const struct image_spec spec = fake_spec(fake_file("raw", SIZE, 3), "raw");
+
+    (void)state;
+    random_test(&spec, true, true);
+}
+
+static void test_guessed_raw(void **state)
+{
+    const struct image_spec spec = fake_spec(fake_file("raw", SIZE, 3), "");
+
+    (void)state;
+    random_test(&spec, false, true);
+}
+
+static void test_cache_modes(void **state)
+{
+    static const enum image_cache modes[] = {CACHE_WRITETHROUGH, CACHE_UNSAFE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        struct image_spec spec = fake_spec(fake_file("raw", SIZE, 3), "raw");
+
+        spec.cache = modes[i];
+        random_test(&spec, false, true);
+    }
+}
+
+/* O_DIRECT: buffers and pieces at any address still work.  Not every file system has it. */
+static void test_direct(void **state)
+{
+    struct image_spec spec = fake_spec(fake_file("raw", SIZE, 3), "raw");
+    const int fd = open(spec.file, O_RDONLY | __O_DIRECT);
+
+    (void)state;
+    if (fd < 0)
+        skip();
+    close(fd);
+    spec.cache = CACHE_NONE;
+    random_test(&spec, false, true);
+}
+
+static void test_snapshot_leaves_the_file_alone(void **state)
+{
+    struct image_spec spec = fake_spec(fake_file("raw", SIZE, 3), "raw");
+
+    (void)state;
+    spec.snapshot = true;
+    assert_int_equal(chmod(spec.file, 0400), 0); /* it need not be writable */
+    random_test(&spec, false, false);
+}
+
+/* A file that ends inside a sector: the sector is there, its rest reads as zeros, and can be
+ * written. */
+static void test_last_sector_is_whole(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const struct image_spec spec = fake_spec(fake_file("odd", 1000, 3), "raw");
+    struct image *image = fake_open(host, &spec);
+    uint8_t sector[BLOCK_SECTOR];
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(image_backend(image)->size_bytes, 1024);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 512, sector, 512), 0);
+    for (unsigned i = 0; i < 512; i++)
+        assert_int_equal(sector[i], 512 + i < 1000 ? fake_byte(512 + i, 3) : 0);
+    memset(sector, 0x5a, sizeof(sector));
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 512, sector, 512), 0);
+    assert_int_equal(stat(spec.file, &st), 0);
+    assert_int_equal(st.st_size, 1024);
+    image_host_destroy(host);
+}
+
+static void test_file_cut_short_meanwhile(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const struct image_spec spec = fake_spec(fake_file("cut", 8192, 3), "raw");
+    struct image *image = fake_open(host, &spec);
+    uint8_t bytes[8192];
+
+    (void)state;
+    assert_int_equal(truncate(spec.file, 700), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 0, bytes, sizeof(bytes)), 0);
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        assert_int_equal(bytes[i], i < 700 ? fake_byte(i, 3) : 0);
+    image_host_destroy(host);
+}
+
+static void test_requests_that_cannot_be(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    struct image_spec spec = fake_spec(fake_file("small", 4096, 3), "raw");
+    struct image *image = fake_open(host, &spec), *empty, *read_only;
+    const struct image_spec nothing = {0};
+    struct error error = {0};
+    uint8_t bytes[1024] = {0};
+
+    (void)state;
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 4096, bytes, 512), -EINVAL);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 3584, bytes, 1024), -EINVAL);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, UINT64_MAX - 511, bytes, 512), -EINVAL);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 100, bytes, 512), -EINVAL);
+    assert_int_equal(fake_io(host, image, BLOCK_DISCARD, 512, NULL, UINT64_MAX - 511), -EINVAL);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 0, bytes, 0), 0);
+    /* Pieces shorter than the size that is promised. */
+    assert_int_equal(fake_io_pieces(host, image, BLOCK_WRITE, 0, 1024,
+                                    &(struct iovec){.iov_base = bytes, .iov_len = 512}, 1),
+                     -EINVAL);
+    image_close(image);
+    spec.read_only = true;
+    read_only = fake_open(host, &spec);
+    assert_true(image_backend(read_only)->read_only);
+    assert_int_equal(fake_io(host, read_only, BLOCK_WRITE, 0, bytes, 512), -EROFS);
+    assert_int_equal(fake_io(host, read_only, BLOCK_FLUSH, 0, NULL, 0), 0);
+    empty = image_open(host, "cd", &nothing, true, &error);
+    assert_non_null(empty);
+    assert_false(image_backend(empty)->inserted);
+    assert_int_equal(fake_io(host, empty, BLOCK_READ, 0, bytes, 512), -ENOMEDIUM);
+    assert_null(image_open(host, "hd", &nothing, false, &error));
+    assert_non_null(strstr(error.text, "needs an image"));
+    image_host_destroy(host);
+}
+
+/* The host's disk is full (here: files may not grow): the guest gets an error, what was
+ * acknowledged before is there, and the drive goes on. */
+static void test_full_disk(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const struct image_spec spec = fake_spec(fake_path("sparse"), "raw");
+    struct rlimit limit, old;
+    struct image *image;
+    uint8_t bytes[4096];
+    FILE *file = fopen(spec.file, "w");
+
+    (void)state;
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(truncate(spec.file, 1 << 20), 0);
+    image = fake_open(host, &spec);
+    assert_int_equal(truncate(spec.file, 4096), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    limit = old;
+    limit.rlim_cur = 64 << 10;
+    memset(bytes, 0x11, sizeof(bytes));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 512 << 10, bytes, sizeof(bytes)), -EFBIG);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 512 << 10, bytes, sizeof(bytes)), -EFBIG);
+    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 512 << 10, bytes, sizeof(bytes)), 0);
+    image_close(image);
+    fake_compare(spec.file, bytes, sizeof(bytes));
+    image_host_destroy(host);
+}
+
+/* werror=ignore: the guest sees success. */
+static void test_ignored_errors(void **state)
+{
+    struct image_host *host = image_host_create(true);
+    struct image_spec spec = fake_spec(fake_file("ignored", 4096, 3), "raw");
+    struct rlimit limit, old;
+    struct image *image;
+    uint8_t bytes[512] = {0};
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    spec.on_write_error = ON_ERROR_IGNORE;
+    image = fake_open(host, &spec);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    limit = old;
+    limit.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    image_host_destroy(host);
+}
+
+/* ---- the queue ---- */
+
+enum { MANY = 64 };
+
+static void test_completions_wait_for_the_machine(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const struct image_spec spec = fake_spec(fake_file("queue", SIZE, 3), "raw");
+    struct image *image = fake_open(host, &spec);
+    struct block_backend *backend = image_backend(image);
+    static uint8_t bytes[MANY][4096];
+    struct block_request requests[MANY];
+    struct iovec iov[MANY];
+    int status[MANY];
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++) {
+        status[i] = FAKE_PENDING;
+        memset(bytes[i], (int)i, sizeof(bytes[i]));
+        iov[i] = (struct iovec){.iov_base = bytes[i], .iov_len = sizeof(bytes[i])};
+        requests[i] = (struct block_request){.op = BLOCK_WRITE,
+                                             .offset = i * sizeof(bytes[i]),
+                                             .size = sizeof(bytes[i]),
+                                             .iov = &iov[i],
+                                             .iov_count = 1,
+                                             .done = fake_done,
+                                             .ctx = &status[i]};
+        backend->ops->submit(backend->ctx, &requests[i]);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(status[i], FAKE_PENDING); /* never from the worker's thread */
+    backend->ops->cancel(backend->ctx, &requests[MANY - 1]);
+    backend->ops->cancel(backend->ctx, &requests[0]);
+    backend->ops->cancel(backend->ctx, &requests[MANY / 2]);
+    backend->ops->drain(backend->ctx);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(status[i], i == 0 || i == MANY / 2 || i == MANY - 1 ? FAKE_PENDING : 0);
+    backend->ops->cancel(backend->ctx, &requests[1]); /* long done: nothing happens */
+    /* The queue still works after its last element was taken out of it. */
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes[7], 4096), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 0, bytes[8], 4096), 0);
+    assert_memory_equal(bytes[7], bytes[8], 4096);
+    image_host_destroy(host);
+}
+
+/* What is under way when the image is closed is finished and flushed first. */
+static void test_close_finishes(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const struct image_spec spec = fake_spec(fake_file("close", SIZE, 3), "raw");
+    struct image *image = fake_open(host, &spec);
+    struct block_backend *backend = image_backend(image);
+    static uint8_t bytes[4096];
+    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+    int status = FAKE_PENDING;
+    struct block_request request = {.op = BLOCK_WRITE,
+                                    .size = sizeof(bytes),
+                                    .iov = &iov,
+                                    .iov_count = 1,
+                                    .done = fake_done,
+                                    .ctx = &status};
+
+    (void)state;
+    memset(bytes, 0x77, sizeof(bytes));
+    backend->ops->submit(backend->ctx, &request);
+    image_close(image);
+    assert_int_equal(status, 0);
+    fake_compare(spec.file, bytes, sizeof(bytes));
+    image_host_destroy(host);
+}
+
+/* ---- formats, locks ---- */
+
+/* A guest must not turn its raw disk into a qcow2 whose backing file is one of the host's. */
+static void test_guessed_raw_cannot_become_another_format(void **state)
+{
+    static const char magic[8] = "QFI\xfb\0\0\0\3";
+    struct image_host *host = image_host_create(false);
+    struct image_spec spec = fake_spec(fake_file("guard", 8192, 3), "");
+    struct image *image = fake_open(host, &spec);
+    uint8_t bytes[2048] = {0};
+    const struct iovec pieces[] = {{bytes, 4}, {bytes + 4, 700}, {bytes + 704, 1344}};
+
+    (void)state;
+    memcpy(bytes, magic, sizeof(magic));
+    assert_int_equal(fake_io_pieces(host, image, BLOCK_WRITE, 0, 2048, pieces, 3), -EPERM);
+    fake_fill(model, 8192, 3);
+    fake_compare(spec.file, model, 8192);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 512, bytes, 512), 0);
+    memcpy(bytes, "\xeb\x3c\x90", 3); /* a boot sector */
+    bytes[1500] = 9;
+    assert_int_equal(fake_io_pieces(host, image, BLOCK_WRITE, 0, 2048, pieces, 3), 0);
+    image_close(image);
+    fake_compare(spec.file, bytes, 2048);
+    strcpy(spec.format, "raw"); /* who names the format gets every write */
+    image = fake_open(host, &spec);
+    memcpy(bytes, magic, sizeof(magic));
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, 512), 0);
+    image_host_destroy(host);
+}
+
+static void test_locks(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    struct image_spec spec = fake_spec(fake_file("locked", 4096, 3), "raw");
+    struct image *writer = fake_open(host, &spec), *reader;
+
+    (void)state;
+    fake_refused(host, &spec, "in use by another process");
+    spec.read_only = true;
+    fake_refused(host, &spec, "another process is writing to it");
+    image_close(writer);
+    reader = fake_open(host, &spec);
+    fake_open(host, &spec); /* two readers */
+    spec.read_only = false;
+    spec.snapshot = true;
+    fake_open(host, &spec); /* it only reads, too */
+    spec.snapshot = false;
+    fake_refused(host, &spec, "in use by another process");
+    (void)reader;
+    image_host_destroy(host);
+}
+
+static void test_refusals(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    struct image_spec spec;
+    struct error error = {0};
+
+    (void)state;
+    spec = fake_spec(fake_path("none"), "");
+    fake_refused(host, &spec, "none: No such file");
+    spec = fake_spec(fake_path("none"), "raw");
+    fake_refused(host, &spec, "none: No such file");
+    spec = fake_spec(fake_dir, "");
+    fake_refused(host, &spec, "is a directory");
+    spec = fake_spec(fake_file("empty", 0, 0), "");
+    fake_refused(host, &spec, "the image is empty");
+    spec = fake_spec("/dev/full", "raw");
+    fake_refused(host, &spec, "neither a file nor a block device");
+    assert_int_equal(mkfifo(fake_path("fifo"), 0600), 0);
+    spec = fake_spec(fake_path("fifo"), "raw");
+    fake_refused(host, &spec, "neither a file nor a block device"); /* and it does not hang */
+    spec = fake_spec(fake_file("some", 512, 0), "gif");
+    fake_refused(host, &spec, "unknown image format 'gif'; known: raw qcow2");
+    spec = fake_spec("nbd://localhost/x", "qcow2");
+    fake_refused(host, &spec, "inside of a remote image");
+    setenv("TMPDIR", fake_path("nowhere"), 1);
+    spec = fake_spec(fake_path("some"), "raw");
+    spec.snapshot = true;
+    assert_null(image_open(host, "x", &spec, false, &error));
+    assert_non_null(strstr(error.text, "cannot make a temporary file in"));
+    unsetenv("TMPDIR");
+    image_host_destroy(host);
+}
+
+/* ---- removable media ---- */
+
+struct fake_tray {
+    bool locked, open;
+    unsigned pressed, left, changed;
+};
+
+static void tray_leaving(void *ctx)
+{
+    ((struct fake_tray *)ctx)->left++;
+}
+
+static void tray_changed(void *ctx)
+{
+    ((struct fake_tray *)ctx)->changed++;
+}
+
+static bool tray_pressed(void *ctx)
+{
+    struct fake_tray *tray = ctx;
+
+    tray->pressed++;
+    tray->open = !tray->locked;
+    return tray->open;
+}
+
+static const struct block_drive_ops tray_ops = {
+    .medium_leaving = tray_leaving, .medium_changed = tray_changed, .eject_pressed = tray_pressed};
+
+static void test_media_change(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    struct image_spec first = fake_spec(fake_file("first", 2048, 1), "raw");
+    struct image_spec second = fake_spec(fake_file("second", 4096, 2), "raw");
+    const struct image_spec none = fake_spec(fake_path("none"), "");
+    struct fake_tray tray = {.locked = true};
+    struct error error = {0};
+    struct image *image = image_open(host, "cd", &first, true, &error);
+    struct block_backend *backend = image_backend(image);
+    uint8_t sector[512];
+    char text[256];
+
+    (void)state;
+    backend->drive_ops = &tray_ops;
+    backend->drive = &tray;
+    assert_ptr_equal(image_find(host, "cd"), image);
+    assert_null(image_find(host, "dvd"));
+    /* Locked: the guest is asked, nothing changes. */
+    assert_false(image_eject(image, false, &error));
+    assert_non_null(strstr(error.text, "cd is locked"));
+    assert_int_equal(tray.pressed, 1);
+    assert_true(backend->inserted && tray.left == 0);
+    /* Cannot be opened: nothing changes either. */
+    assert_false(image_change(image, &none, true, &error));
+    assert_int_equal(tray.pressed, 1);
+    assert_true(backend->inserted && tray.left == 0);
+    assert_true(image_change(image, &second, true, &error));
+    assert_true(tray.left == 1 && tray.changed == 1);
+    assert_int_equal(backend->size_bytes, 4096);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 2048, sector, 512), 0);
+    assert_int_equal(sector[0], fake_byte(2048, 2));
+    tray.locked = false;
+    assert_true(image_eject(image, false, &error));
+    assert_false(backend->inserted);
+    assert_int_equal(backend->size_bytes, 0);
+    assert_true(tray.left == 2 && tray.changed == 2);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 0, sector, 512), -ENOMEDIUM);
+    image_describe(image, text, sizeof(text));
+    assert_string_equal(text, "cd: [not inserted]");
+    backend->ops->tray_moved(backend->ctx, true);
+    assert_true(image_change(image, &first, false, &error));
+    image_describe(image, text, sizeof(text));
+    assert_non_null(strstr(text, "first (raw), 2048 bytes, cache=writeback, tray open"));
+    image_close(image);
+    image = image_open(host, "hd", &first, false, &error);
+    assert_false(image_eject(image, true, &error));
+    assert_non_null(strstr(error.text, "not removable"));
+    image_host_destroy(host);
+}
+
+static void test_walk(void **state)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    struct image_host *host = image_host_create(true);
+    const struct image_spec nothing = {0};
+    struct image *image = NULL;
+    struct error error = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        assert_non_null(image_open(host, names[i], &nothing, true, &error));
+    for (unsigned i = 0; i < 3; i++) {
+        image = image_next(host, image);
+        assert_string_equal(image_name(image), names[i]);
+    }
+    assert_null(image_next(host, image));
+    image_host_destroy(host);
+}
+
+static void test_discard(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    struct image_spec spec = fake_spec(fake_file("discard", SIZE, 3), "raw");
+    struct image *image = fake_open(host, &spec);
+    uint8_t sector[512];
+
+    (void)state;
+    assert_false(image_backend(image)->can_discard);
+    assert_int_equal(fake_io(host, image, BLOCK_DISCARD, 0, NULL, SIZE), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 4096, sector, 512), 0);
+    assert_int_equal(sector[1], fake_byte(4097, 3)); /* ignored unless asked for */
+    image_close(image);
+    spec.unmap = true;
+    image = fake_open(host, &spec);
+    assert_true(image_backend(image)->can_discard);
+    assert_int_equal(fake_io(host, image, BLOCK_DISCARD, 8192, NULL, 4096), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 4096, sector, 512), 0);
+    assert_int_equal(sector[1], fake_byte(4097, 3));
+    image_host_destroy(host);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_raw_synchronous),
+        cmocka_unit_test(test_guessed_raw),
+        cmocka_unit_test(test_cache_modes),
+        cmocka_unit_test(test_direct),
+        cmocka_unit_test(test_snapshot_leaves_the_file_alone),
+        cmocka_unit_test(test_last_sector_is_whole),
+        cmocka_unit_test(test_file_cut_short_meanwhile),
+        cmocka_unit_test(test_requests_that_cannot_be),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_ignored_errors),
+        cmocka_unit_test(test_completions_wait_for_the_machine),
+        cmocka_unit_test(test_close_finishes),
+        cmocka_unit_test(test_guessed_raw_cannot_become_another_format),
+        cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_media_change),
+        cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_discard),
+    };
+
+    return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
+}
