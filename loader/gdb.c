@@ -379,8 +379,9 @@ static void change_point(struct gdb *g, const char *at, bool set)
         answer(g, "E22");
         return;
     }
-    if (!cpu_is_long(pc_cpu(g->m->pc)) && p.address >> 32 == UINT32_MAX)
-        p.address = (uint32_t)p.address; /* gdb has sign-extended it */
+    /* gdb may sign-extend a 32-bit address.  A model with long mode may be set up from 32-bit code. */
+    if (!g->target.wide && p.address >> 32 == UINT32_MAX)
+        p.address = (uint32_t)p.address;
     for (i = 0; i < g->point_count; i++)
         if (g->points[i].type == p.type && g->points[i].address == p.address &&
             g->points[i].size == p.size)
