@@ -281,10 +281,9 @@ static inline void command(struct rig *rig, uint16_t base, uint8_t opcode, uint3
 static inline void command48(struct rig *rig, uint16_t base, uint8_t opcode, uint64_t lba,
                              uint16_t count)
 {
-    const uint8_t bytes[2][4] = {{(uint8_t)(count >> 8), (uint8_t)(lba >> 24),
-                                  (uint8_t)(lba >> 32), (uint8_t)(lba >> 40)},
-                                 {(uint8_t)count, (uint8_t)lba, (uint8_t)(lba >> 8),
-                                  (uint8_t)(lba >> 16)}};
+    const uint8_t bytes[2][4] = {
+        {(uint8_t)(count >> 8), (uint8_t)(lba >> 24), (uint8_t)(lba >> 32), (uint8_t)(lba >> 40)},
+        {(uint8_t)count, (uint8_t)lba, (uint8_t)(lba >> 8), (uint8_t)(lba >> 16)}};
 
     put(rig, base, REG_DEVICE, 0xE0);
     for (unsigned i = 0; i < 2; i++) {

@@ -356,8 +356,8 @@ static void test_write_multiple_ext_with_blocks(void **state)
     memset(data, 0x3C, sizeof(data));
     command48(&rig, PRIMARY, 0x39, 1000, 40);
     for (unsigned done = 0; done < 40 * SECTOR / 4;) {
-        const unsigned count = bus_io_write_block(rig.fake.bus, PRIMARY, 4, data + done * 4,
-                                                  40 * SECTOR / 4 - done);
+        const unsigned count =
+            bus_io_write_block(rig.fake.bus, PRIMARY, 4, data + done * 4, 40 * SECTOR / 4 - done);
 
         assert_in_range(count, 1, 16 * SECTOR / 4);
         done += count;
