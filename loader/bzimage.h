@@ -61,6 +61,8 @@ enum {
     BZIMAGE_CAN_USE_HEAP = 1 << 7,
     BZIMAGE_LOADER_UNDEFINED = 0xff,
     BZIMAGE_VID_MODE_NORMAL = 0xffff,
+    BZIMAGE_VID_MODE_EXT = 0xfffe,
+    BZIMAGE_VID_MODE_ASK = 0xfffd,
 };
 
 /* Check the file and fill *header; on failure the error names the file and what is wrong. */

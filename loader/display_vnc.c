@@ -21,6 +21,7 @@
 #include "loader/display_link.h"
 
 enum { PORT_BASE = 5900, PASSWORD_BYTES = 9, POLL_MAX = 128, CHALLENGE_BYTES = 16 };
+enum { FIRST_PICTURE_MS = 300 };
 /* Buttons in a viewer's mask. */
 enum { RFB_LEFT = 1, RFB_MIDDLE = 2, RFB_RIGHT = 4, RFB_WHEEL_UP = 8, RFB_WHEEL_DOWN = 16 };
 
@@ -37,6 +38,7 @@ struct display_vnc {
     rfbScreenInfoPtr screen;
     uint32_t *pixels;
     unsigned viewers;
+    bool stale;  /* the first viewer came, and the picture is from before */
     int buttons; /* held, the viewer's bits */
 };
 
@@ -84,8 +86,10 @@ static enum rfbNewClientAction on_viewer(rfbClientPtr client)
     struct display_vnc *vnc = client->screen->screenData;
 
     client->clientGoneHook = on_gone;
-    if (vnc->viewers++ == 0)
+    if (vnc->viewers++ == 0) {
         display_link_look(vnc->link, true);
+        vnc->stale = true;
+    }
     return RFB_CLIENT_ACCEPT;
 }
 
@@ -176,13 +180,22 @@ static void wait_for_something(struct display_vnc *vnc)
 {
     struct pollfd fds[POLL_MAX];
     nfds_t count = 0;
-    rfbClientIteratorPtr iterator = rfbGetClientIterator(vnc->screen);
+    rfbClientIteratorPtr iterator;
     rfbClientPtr client;
     uint64_t counter;
 
     add_fd(fds, &count, vnc->wake_fd);
+    if (vnc->stale) {
+        /* Not every viewer can follow when the size changes: say nothing to it before the size is
+         * known.  A machine that is paused does not answer. */
+        vnc->stale = false;
+        if (poll(fds, count, FIRST_PICTURE_MS) > 0 &&
+            read(vnc->wake_fd, &counter, sizeof(counter)) > 0)
+            take_picture(vnc);
+    }
     add_fd(fds, &count, vnc->screen->listenSock);
     add_fd(fds, &count, vnc->screen->listen6Sock);
+    iterator = rfbGetClientIterator(vnc->screen);
     while ((client = rfbClientIteratorNext(iterator)) != NULL)
         add_fd(fds, &count, client->sock);
     rfbReleaseClientIterator(iterator);

@@ -130,9 +130,14 @@ static bool read_firmware(struct machine *m, struct error *error)
 static bool choose_entry(struct machine *m, struct error *error)
 {
     const uint64_t ram_bytes = m->options->ram_bytes;
-    char reason[256];
+    char reason[256] = "";
+    uint16_t video_mode;
 
-    if (m->options->kernel == NULL ||
+    if (m->options->kernel == NULL)
+        return true;
+    /* Only real-mode code can call the video BIOS. */
+    if (!(bzimage_probe(&m->source.kernel) && m->source.has_vga &&
+          setup_boot_video_mode(m->source.cmdline, &video_mode)) &&
         !setup_boot_wanted(&m->source.kernel, &m->model, reason, sizeof(reason)))
         return true;
     if (reason[0] != '\0')

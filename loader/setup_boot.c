@@ -94,6 +94,7 @@ static bool fill_setup(const struct boot_source *source, const struct bzimage_he
                        uint64_t initrd_at, struct setup_boot *boot, struct error *error)
 {
     const char *path = source->kernel.path;
+    uint16_t mode = BZIMAGE_VID_MODE_NORMAL;
     uint8_t *setup;
 
     if (h->setup_bytes > SETUP_ROOM - SETUP_HEAP_MIN)
@@ -105,7 +106,8 @@ static bool fill_setup(const struct boot_source *source, const struct bzimage_he
     memcpy(setup, source->kernel.bytes, h->setup_bytes);
     setup[HDR_TYPE_OF_LOADER] = BZIMAGE_LOADER_UNDEFINED;
     setup[HDR_LOADFLAGS] |= BZIMAGE_CAN_USE_HEAP;
-    boot_put(setup + HDR_VID_MODE, 2, BZIMAGE_VID_MODE_NORMAL);
+    (void)setup_boot_video_mode(source->cmdline, &mode);
+    boot_put(setup + HDR_VID_MODE, 2, mode);
     boot_put(setup + HDR_HEAP_END_PTR, 2, HEAP_END);
     boot_put(setup + HDR_CMD_LINE_PTR, 4, CMDLINE_AT);
     if (source->module_count != 0) {
@@ -113,6 +115,29 @@ static bool fill_setup(const struct boot_source *source, const struct bzimage_he
         boot_put(setup + HDR_RAMDISK_SIZE, 4, source->modules[0].file.size);
     }
     return true;
+}
+
+bool setup_boot_video_mode(const char *cmdline, uint16_t *mode)
+{
+    *mode = BZIMAGE_VID_MODE_NORMAL;
+    for (const char *at = cmdline; (at = strstr(at, "vga=")) != NULL; at += 4) {
+        const char *value = at + 4;
+        const size_t length = strcspn(value, " ");
+        char *end;
+        const unsigned long number = strtoul(value, &end, 0);
+
+        if (at != cmdline && at[-1] != ' ')
+            continue; /* the end of another word */
+        if (length == 6 && !strncmp(value, "normal", length))
+            *mode = BZIMAGE_VID_MODE_NORMAL;
+        else if (length == 3 && !strncmp(value, "ext", length))
+            *mode = BZIMAGE_VID_MODE_EXT;
+        else if (length == 3 && !strncmp(value, "ask", length))
+            *mode = BZIMAGE_VID_MODE_ASK;
+        else if (length != 0 && end == value + length && number <= UINT16_MAX)
+            *mode = (uint16_t)number;
+    }
+    return *mode != BZIMAGE_VID_MODE_NORMAL;
 }
 
 /* Where the initrd goes: as high as the kernel and the firmware let it; 0 when it does not fit. */

@@ -30,6 +30,10 @@ struct setup_boot {
  * `reason` when it is one that the user ought to know, else "". */
 bool setup_boot_wanted(const struct file *kernel, const struct cpu_model *model, char *reason,
                        size_t reason_size);
+/* The video mode that "vga=" in the command line asks the real-mode code to set; the last one counts.
+ * False: there is none, or the one that is there anyway.
+ * [Linux Documentation/admin-guide/svga.rst, "The vga mode parameter"] */
+bool setup_boot_video_mode(const char *cmdline, uint16_t *mode);
 /* Fill *boot from the source; memory ends at ram_bytes below 4 GiB.  On failure the error names the
  * file. */
 bool setup_boot_make(const struct boot_source *source, uint64_t ram_bytes, struct setup_boot *boot,
