@@ -333,11 +333,6 @@ void pc_destroy(struct pc *pc)
 
 /* ---- what callers ask for ---- */
 
-void pc_power_button(struct pc *pc)
-{
-    piix4_pm_power_button(pc->pm);
-}
-
 struct cpu *pc_cpu(struct pc *pc)
 {
     return pc->cpu;

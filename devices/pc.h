@@ -99,9 +99,6 @@ enum pc_exit pc_run(struct pc *pc, uint64_t max_insns);
 /* Any thread, async-signal-safe. */
 void pc_stop(struct pc *pc);
 int pc_debug_exit_status(const struct pc *pc);
-/* Somebody presses the power button: an ACPI event, which a guest that listens takes as a wish to be
- * shut down.  On the machine's thread. */
-void pc_power_button(struct pc *pc);
 
 /*
  * ---- run state ----

@@ -268,6 +268,8 @@ static bool prepare(struct machine *m, struct error *error)
         .ns_per_insn_x1000 = o->ns_per_insn * 1000,
         .rtc_epoch_s = rtc_epoch_s(o),
         .no_vga = o->no_vga,
+        .no_hpet = o->no_hpet,
+        .testdev = o->testdev,
         .debug_exit = o->debug_exit,
         .debug_exit_port = o->debug_exit_port,
         .debug_exit_size = o->debug_exit_size,

@@ -310,6 +310,15 @@ static bool take_vga(struct options *o, const char *name, const char *arg, struc
 }
 
 /* -nic, -net, -parallel: only "none" so far. */
+static bool take_no_hpet(struct options *o, const char *name, const char *arg, struct error *e)
+{
+    (void)name;
+    (void)arg;
+    (void)e;
+    o->no_hpet = true;
+    return true;
+}
+
 static bool take_none(struct options *o, const char *name, const char *arg, struct error *e)
 {
     (void)o;
@@ -323,6 +332,10 @@ static bool take_device(struct options *o, const char *name, const char *arg, st
 
     if (drive_is_device(arg))
         return drive_take_device(&o->drives, arg, e);
+    if (!strcmp(arg, "pc-testdev")) {
+        o->testdev = true;
+        return true;
+    }
     if (!first_word(arg, "isa-debug-exit"))
         return missing(name, arg, e);
     while (suboption_next(&sub, name, e)) {
@@ -483,6 +496,10 @@ static bool take_machine(struct options *o, const char *name, const char *arg, s
         else if (!strcmp(sub.key, "accel") && sub.has_value) {
             if (!parse_accel(o, name, sub.value, e))
                 return false;
+        } else if (!strcmp(sub.key, "hpet") && sub.has_value) {
+            if (strcmp(sub.value, "on") != 0 && strcmp(sub.value, "off") != 0)
+                return bad_value(name, arg, "hpet is on or off", e);
+            o->no_hpet = !strcmp(sub.value, "off");
         } else
             return error_set(e, "-%s %s: %s is not supported yet", name, arg, sub.key);
         if (type != NULL && strcmp(type, "pc") != 0)
@@ -705,7 +722,7 @@ static const struct option_row option_rows[] = {
                                                   " ,password=on ,password-file=FILE"},
     {"full-screen",  NULL,     take_full_screen,  "the window fills the screen"},
     {"vga",          "std",    take_vga,          "std or none"},
-    {"device",       "NAME",   take_device,       "isa-debug-exit[,iobase=PORT][,iosize=N]"},
+    {"device",       "NAME",   take_device,       "pc-testdev; isa-debug-exit[,iobase=PORT][,iosize=N]"},
     {"nic",          "none",   take_none,         "no network card"},
     {"net",          "none",   take_none,         NULL},
     {"monitor",      "WHERE",  take_monitor,      "the monitor: as -serial, or unix:PATH,server,nowait"},
@@ -723,7 +740,7 @@ static const struct option_row option_rows[] = {
                                                   " no-chain, no-flags, no-bmi2, no-group"},
     {"nodefaults",   NULL,     take_nodefaults,   "no serial port unless asked for"},
     {"no-user-config", NULL,   take_nothing,      NULL},
-    {"no-hpet",      NULL,     take_nothing,      NULL},
+    {"no-hpet",      NULL,     take_no_hpet,      NULL},
     {"enable-kvm",   NULL,     take_kvm,          NULL},
 
     {"blockdev",     "SPEC",   NULL,              NULL},

@@ -72,6 +72,7 @@ struct options {
     struct display_spec display;
     bool no_vga;
 
+    bool no_hpet, testdev;
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;
 

@@ -177,14 +177,14 @@ static void test_power_button(void **state)
     pic_init(pc);
     out8(pc, 0x4D1, 0x0E);                   /* level */
     bus_io_write(pc->bus, 0x602, 2, 0x0100); /* PWRBTN_EN */
-    pc_power_button(pc);
+    piix4_pm_power_button(pc->pm);
     assert_int_equal(requests(pc) & 0x200, 0); /* ACPI is not enabled yet */
     out8(pc, PIIX4_SMI_CMD, PIIX4_ACPI_ENABLE);
     assert_int_equal(requests(pc) & 0x200, 0x200);
     assert_int_equal(bus_io_read(pc->bus, 0x600, 2) & 0x0100, 0x0100);
     bus_io_write(pc->bus, 0x600, 2, 0x0100);
     assert_int_equal(requests(pc) & 0x200, 0);
-    pc_power_button(pc);
+    piix4_pm_power_button(pc->pm);
     assert_int_equal(requests(pc) & 0x200, 0x200);
     pc_destroy(pc);
 }

@@ -100,6 +100,8 @@ static void test_errors_name_the_option(void **state)
         {"-append x", "-append: only with -kernel"},
         {"-initrd x", "-initrd: only with -kernel"},
         {"-device e1000", "-device e1000: not supported yet"},
+        {"-device pc-testdev,x=y", "-device pc-testdev,x=y: not supported yet"},
+        {"-machine pc,hpet=perhaps", "-machine pc,hpet=perhaps: hpet is on or off"},
         {"-device isa-debug-exit,iobase=0x10000", "-device isa-debug-exit,iobase=0x10000: isa-"},
         {"-device isa-debug-exit,iobase=0xffff,iosize=4", "-device isa-debug-exit,iobase=0xffff"},
         {"-device isa-debug-exit,iosize=3", "-device isa-debug-exit,iosize=3: isa-debug-exit"},
@@ -193,6 +195,13 @@ static void test_the_rest(void **state)
     assert_int_equal(options.firmware_dir_count, 2);
     assert_string_equal(options.firmware_dirs[1], "d2");
     assert_true(options.no_vga && options.no_reboot && options.no_shutdown);
+    assert_false(options.no_hpet || options.testdev);
+    accepts("-no-hpet -device pc-testdev", &options);
+    assert_true(options.no_hpet && options.testdev);
+    accepts("-M pc,hpet=off", &options);
+    assert_true(options.no_hpet);
+    accepts("-no-hpet -machine pc,hpet=on", &options);
+    assert_false(options.no_hpet);
     accepts("-device isa-debug-exit", &options);
     assert_int_equal(options.debug_exit_port, 0x501);
     assert_int_equal(options.debug_exit_size, 2);
