@@ -133,6 +133,7 @@ void signals_install(void (*stop)(void *ctx), void *ctx)
                   SA_ONSTACK | SA_RESETHAND);
     catch_signals(alarms, 1, on_alarm, SA_ONSTACK);
     catch_signals(continues, 1, on_continue, SA_ONSTACK | SA_RESTART);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the drive, not our end */
     signal(SIGPIPE, SIG_IGN); /* the reader of our output may leave; the machine goes on */
     atexit(signals_restore_terminal);
 }
