@@ -158,6 +158,8 @@ relative:
         jnz     .hot
         EQ      [CODE_B], (0x10 + 60 * 0x01010101) & 0xffffffff
         MAP64   CODE_B, 0, 0
+        mov     r9, ALIAS(CODE_B)
+        invlpg  [r9]
         mov     rcx, rsp
         mov     dword [lx_resume], .fault
         mov     dword [lx_count], 0
