@@ -19,6 +19,7 @@
 
 /* cpu/run.h declares them all, but cmocka has a macro of the same name as run_test(). */
 bool run_mov_to_cr(struct cpu *cpu, const struct insn *in);
+bool run_xsetbv(struct cpu *cpu, const struct insn *in);
 bool run_mov_to_dr(struct cpu *cpu, const struct insn *in);
 bool run_mov_from_dr(struct cpu *cpu, const struct insn *in);
 bool run_lmsw(struct cpu *cpu, const struct insn *in);
@@ -182,6 +183,67 @@ static void features_can_be_taken_and_given(void **state)
                  model.has[XSAVES_] || model.xgetbv1);
     assert_true(cpu_model_parse("max,-hypervisor", 1, &model, message, sizeof message));
     assert_false(model.hypervisor);
+}
+
+static bool host_has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512cd");
+}
+
+static void avx512_goes_with_its_state(void **state)
+{
+    struct machine m = {0};
+    struct cpu_model model;
+    char message[2000];
+    struct cpuid_leaf leaf;
+    uint32_t end = 0;
+
+    (void)state;
+    assert_true(cpu_model_parse("max", 1, &model, message, sizeof message));
+    assert_int_equal(model.has[AVX512F], host_has_avx512());
+    assert_int_equal(model.has[AVX512VBMI],
+                     host_has_avx512() && __builtin_cpu_supports("avx512vbmi"));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(
+            cpu_model_parse(i ? "max,-avx512f" : "max,-avx", 1, &model, message, sizeof message));
+        for (unsigned f = AVX512F; f <= AVX512BF16; f++)
+            assert_false(model.has[f]);
+    }
+    assert_int_equal(model.has[AVX2_], __builtin_cpu_supports("avx2") != 0);
+    assert_true(cpu_model_parse("qemu64", 1, &model, message, sizeof message));
+    assert_false(model.has[AVX512F] || model.has[GFNI]);
+    if (!host_has_avx512())
+        skip();
+
+    assert_true(cpu_model_parse("max,-avx512bw", 1, &model, message, sizeof message));
+    assert_true(model.has[AVX512F] && model.has[AVX512VL]);
+    assert_false(model.has[AVX512BW] || model.has[AVX512VBMI] || model.has[AVX512BITALG]);
+
+    /* Leaf 0xD: all components, each behind the one before, and XSETBV takes all or none. */
+    make(&m, "max");
+    leaf = cpuid_query(m.cpu, 0xd, 0);
+    assert_int_equal(leaf.eax, 0xe7);
+    assert_int_equal(leaf.ebx, 576);
+    for (unsigned i = 2; i < 8; i++) {
+        const struct cpuid_leaf part = cpuid_query(m.cpu, 0xd, i);
+
+        assert_true(!part.eax || part.ebx >= (end ? end : 576));
+        end = part.eax ? part.eax + part.ebx : end;
+    }
+    assert_int_equal(leaf.ecx, end);
+    m.cpu->cr4 |= CR4_OSXSAVE;
+    m.cpu->gpr[RCX] = m.cpu->gpr[RDX] = 0;
+    for (unsigned xcr0 = 0; xcr0 < 256; xcr0++) {
+        const bool valid = xcr0 == 1 || xcr0 == 3 || xcr0 == 7 || xcr0 == 0xe7;
+
+        m.cpu->gpr[RAX] = xcr0;
+        assert_int_equal(run_xsetbv(m.cpu, &(struct insn){0}), valid);
+    }
+    assert_int_equal(cpuid_query(m.cpu, 0xd, 0).ebx, end);
+    assert_int_equal(cpuid_query(m.cpu, 0xd, 1).ebx, 576 + 256 + 64 + 512 + 1024);
+    drop(&m);
 }
 
 static void errors_name_the_problem(void **state)
@@ -546,6 +608,7 @@ int main(void)
         cmocka_unit_test(every_model_is_consistent),
         cmocka_unit_test(models_grow),
         cmocka_unit_test(features_can_be_taken_and_given),
+        cmocka_unit_test(avx512_goes_with_its_state),
         cmocka_unit_test(errors_name_the_problem),
         TEST(frequencies_are_told),
         TEST(reset_values),

@@ -371,6 +371,78 @@ static void test_vex(void **state)
     assert_int_equal(STATUS(CODE32, 0x62, 0xc0), DECODE_INVALID); /* bound needs memory */
 }
 
+static void test_evex(void **state)
+{
+    struct insn in;
+
+    (void)state;
+    in = INSN_OK(CODE64, 0x62, 0xa1, 0x74, 0x47, 0x58, 0xc2); /* vaddps zmm16{k7}, zmm17, zmm18 */
+    assert_row(&in, "vaddps");
+    assert_operand(&in, 0, OPERAND_VEC, 16, 64);
+    assert_operand(&in, 1, OPERAND_VEC, 17, 64);
+    assert_operand(&in, 2, OPERAND_VEC, 18, 64);
+    assert_int_equal(in.evex, EVEX_PREFIX);
+    assert_int_equal(in.mask, 7);
+    in = INSN_OK(CODE64, 0x62, 0xf1, 0x74, 0xc9, 0x58, 0x50, 0x01); /* {k1}{z}, [rax+64] */
+    assert_memory(&in, DS, RAX, NO_REG, 1, 64);
+    assert_operand(&in, 2, OPERAND_MEM, 0, 64);
+    assert_int_equal(in.evex, EVEX_PREFIX | EVEX_ZEROING);
+    assert_int_equal(in.lanes, 16);
+    assert_int_equal(in.lane_bytes, 4);
+    in = INSN_OK(CODE64, 0x62, 0xf1, 0x74, 0x38, 0x58, 0x50, 0xff); /* ymm, [rax-4]{1to8} */
+    assert_memory(&in, DS, RAX, NO_REG, 1, -4);
+    assert_operand(&in, 2, OPERAND_MEM, 0, 4);
+    assert_int_equal(in.evex, EVEX_PREFIX | EVEX_BROADCAST | EVEX_SHORT);
+    in = INSN_OK(CODE64, 0x62, 0xf1, 0x74, 0x78, 0x58, 0xd3); /* {rz-sae} */
+    assert_operand(&in, 0, OPERAND_VEC, 2, 64);
+    assert_int_equal(in.evex, EVEX_PREFIX | EVEX_ROUNDING);
+    assert_int_equal(in.rounding, 3);
+    in = INSN_OK(CODE16, 0x62, 0xf2, 0x7e, 0x48, 0x31, 0x48, 0x01); /* vpmovdb [bx+si+16], zmm1 */
+    assert_memory(&in, DS, RBX, RSI, 1, 16);
+    in = INSN_OK(CODE64, 0x62, 0xf2, 0x7d, 0x48, 0x8a, 0x48, 0x01); /* vcompressps [rax+4], zmm1 */
+    assert_memory(&in, DS, RAX, NO_REG, 1, 4);
+    in = INSN_OK(CODE64, 0x62, 0xf2, 0x7d, 0x41, 0x90, 0x0c, 0xa0); /* zmm1{k1}, [rax+zmm20*4] */
+    assert_row(&in, "vpgatherdd");
+    assert_memory(&in, DS, RAX, 20, 4, 0);
+    in = INSN_OK(CODE32, 0x62, 0xf1, 0x74, 0x48, 0x58, 0xc2);
+    assert_row(&in, "vaddps");
+    in = INSN_OK(CODE32, 0x62, 0x08); /* bound ecx, [eax] */
+    assert_row(&in, "bound");
+    in = INSN_OK(CODE64, 0xc5, 0xec, 0x41, 0xcb); /* kandw k1, k2, k3 */
+    assert_row(&in, "kandw");
+    assert_operand(&in, 1, OPERAND_MASK, 2, 8);
+
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf9, 0x74, 0x48, 0x58, 0xc2),
+                     DECODE_INVALID); /* P0[3] */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x70, 0x48, 0x58, 0xc2),
+                     DECODE_INVALID); /* P1[2] */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf5, 0x74, 0x48, 0x58, 0xc2),
+                     DECODE_INVALID); /* map 5 */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x74, 0x68, 0x58, 0xc2),
+                     DECODE_INVALID); /* LL = 3 */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x74, 0xc8, 0x58, 0xc2),
+                     DECODE_INVALID); /* {z} alone */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x7c, 0xc9, 0x11, 0x00),
+                     DECODE_INVALID); /* {z} store */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x74, 0xc9, 0xc2, 0xc2, 0),
+                     DECODE_INVALID); /* k{z} */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x7c, 0x58, 0x10, 0x00),
+                     DECODE_INVALID); /* vmovups b */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x75, 0x58, 0xfe, 0xc2),
+                     DECODE_INVALID); /* no {er} */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x74, 0x48, 0x10, 0xc2), DECODE_INVALID); /* vvvv */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf1, 0x7c, 0x40, 0x10, 0xc2), DECODE_INVALID); /* V' */
+    assert_int_equal(STATUS(CODE32, 0x62, 0xf1, 0x74, 0x40, 0x58, 0xc2), DECODE_INVALID); /* V' */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf2, 0x7d, 0x48, 0x90, 0x0c, 0xa0),
+                     DECODE_INVALID); /* k0 */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf2, 0x7d, 0x41, 0x90, 0x0c, 0x80), DECODE_OK);
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf2, 0x7d, 0x49, 0x90, 0x0c, 0x88),
+                     DECODE_INVALID); /* index = destination */
+    assert_int_equal(STATUS(CODE64, 0x62, 0xf2, 0x75, 0x08, 0x36, 0xc2), DECODE_INVALID); /* xmm */
+    assert_int_equal(STATUS(CODE64, 0x66, 0x62, 0xf1, 0x74, 0x48, 0x58, 0xc2), DECODE_INVALID);
+    assert_int_equal(STATUS(CODE64, 0xc5, 0x6c, 0x41, 0xcb), DECODE_INVALID); /* k9 */
+}
+
 /* What decides about stores: operand 0 of each class of row. */
 static void test_traits(void **state)
 {
@@ -462,11 +534,17 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operand_sizes), cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_immediates),    cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_aliases),       cmocka_unit_test(test_vex),
-        cmocka_unit_test(test_traits),        cmocka_unit_test(test_length_limit),
-        cmocka_unit_test(test_capstone_maps), cmocka_unit_test(test_capstone_random),
+        cmocka_unit_test(test_operand_sizes),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_immediates),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_vex),
+        cmocka_unit_test(test_evex),
+        cmocka_unit_test(test_traits),
+        cmocka_unit_test(test_length_limit),
+        cmocka_unit_test(test_capstone_maps),
+        cmocka_unit_test(test_capstone_random),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -452,6 +452,235 @@ static void gather_and_masked_loads_skip_unselected_elements(void **state)
     assert_memory_equal(rig->cpu->fpu + FPU_XMM, "\x11\x11\0\0\0\0\0\0\x33\x33\0\0\0\0\0\0", 16);
 }
 
+/* ---- AVX-512 ---- */
+
+static bool has_avx512(const struct rig *rig)
+{
+    return rig->model.has[AVX512F];
+}
+
+static void enable_avx512(struct rig *rig)
+{
+    if (!has_avx512(rig))
+        skip();
+    enable_xsave(rig);
+    rig->cpu->xcr0 = XCR0_SUPPORTED;
+    cpu_update_mode(rig->cpu);
+    rig->cpu->gpr[RBX] = DATA_AT;
+}
+
+static void set_mask(struct rig *rig, unsigned reg, uint64_t value)
+{
+    memcpy(rig->cpu->fpu + FPU_OPMASK + 8 * reg, &value, 8);
+    fpu_settle_high(rig->cpu);
+}
+static uint64_t get_mask(const struct rig *rig, unsigned reg)
+{
+    return fpu_opmask(rig->cpu, reg);
+}
+/* Dword `i` of a vector register. */
+static void set_lane(struct rig *rig, unsigned reg, unsigned i, uint32_t value)
+{
+    uint8_t all[64];
+
+    fpu_read_vector(rig->cpu, reg, 64, all);
+    memcpy(all + 4 * i, &value, 4);
+    fpu_write_vector(rig->cpu, reg, 64, all);
+    fpu_settle_high(rig->cpu);
+}
+static uint32_t get_lane(const struct rig *rig, unsigned reg, unsigned i)
+{
+    uint8_t all[64];
+    uint32_t value;
+
+    fpu_read_vector(rig->cpu, reg, 64, all);
+    memcpy(&value, all + 4 * i, 4);
+    return value;
+}
+/* Nothing of DS beyond `bytes` bytes of the data. */
+static void limit_data(struct rig *rig, unsigned bytes)
+{
+    rig->cpu->seg[DS].limit = DATA_AT + bytes - 1;
+    rig->cpu->seg[DS].attr &= (uint16_t)~SEG_G;
+    segment_update_cache(&rig->cpu->seg[DS]);
+}
+
+static void evex_wants_all_of_its_state(void **state)
+{
+    struct rig *rig = *state;
+
+    enable_avx512(rig);
+    RUN(rig, "\x62\xf1\x75\x48\xfe\xc2"); /* vpaddd zmm0, zmm1, zmm2 */
+    rig->cpu->cr0 |= CR0_TS;
+    cpu_update_mode(rig->cpu);
+    FAULTS(rig, "\x62\xf1\x75\x48\xfe\xc2", VEC_NM);
+    rig->cpu->xcr0 = XCR0_UP_TO_AVX;
+    cpu_update_mode(rig->cpu);
+    FAULTS(rig, "\x62\xf1\x75\x48\xfe\xc2", VEC_UD);
+    FAULTS(rig, "\xc5\xec\x41\xcb", VEC_UD); /* kandw */
+    rig->cpu->xcr0 = XCR0_SUPPORTED;
+    rig->cpu->cr0 &= ~(uint64_t)CR0_TS;
+    cpu_update_mode(rig->cpu);
+    rig->model.has[AVX512VL] = false;
+    RUN(rig, "\x62\xf1\x75\x48\xfe\xc2");
+    FAULTS(rig, "\x62\xf1\x75\x28\xfe\xc2", VEC_UD); /* ymm */
+    RUN(rig, "\x62\xf1\x76\x08\x58\xc2");            /* vaddss has one length */
+    RUN(rig, "\x62\xf1\x74\x38\x58\xc2");            /* vaddps {rd-sae} is 512 bits */
+}
+
+static void masked_off_elements_do_not_fault(void **state)
+{
+    struct rig *rig = *state;
+
+    enable_avx512(rig);
+    for (unsigned i = 0; i < 16; i++)
+        put32(rig, DATA_AT + 4 * i, 100 + i);
+    limit_data(rig, 20); /* five elements */
+    set_mask(rig, 1, 0x15);
+    set_lane(rig, 0, 1, 7);
+    RUN(rig, "\x62\xf1\x7e\x49\x6f\x03"); /* vmovdqu32 zmm0{k1}, [ebx] */
+    assert_int_equal(get_lane(rig, 0, 0), 100);
+    assert_int_equal(get_lane(rig, 0, 1), 7);
+    assert_int_equal(get_lane(rig, 0, 4), 104);
+    RUN(rig, "\x62\xf1\x7e\xc9\x6f\x03"); /* {z} */
+    assert_int_equal(get_lane(rig, 0, 1), 0);
+    set_mask(rig, 1, 0x35);
+    FAULTS(rig, "\x62\xf1\x7e\x49\x6f\x03", VEC_GP);
+    set_mask(rig, 1, 0);
+    RUN(rig, "\x62\xf1\x75\x59\xfe\x43\x10"); /* vpaddd zmm0{k1}, zmm1, [ebx+64]{1to16} */
+
+    /* Stores, too; nothing is stored when one of them faults. */
+    set_mask(rig, 1, 0x12);
+    set_lane(rig, 2, 1, 55);
+    RUN(rig, "\x62\xf1\x7e\x49\x7f\x13"); /* vmovdqu32 [ebx]{k1}, zmm2 */
+    assert_int_equal(get32(rig, DATA_AT), 100);
+    assert_int_equal(get32(rig, DATA_AT + 4), 55);
+    assert_int_equal(get32(rig, DATA_AT + 16), 0);
+    set_mask(rig, 1, 0x801);
+    FAULTS(rig, "\x62\xf1\x7e\x49\x7f\x13", VEC_GP);
+    assert_int_equal(get32(rig, DATA_AT), 100);
+    /* Without fault suppression the operand is accessed whole. */
+    set_mask(rig, 1, 1);
+    FAULTS(rig, "\x62\xf1\x75\x49\x62\x03", VEC_GP); /* vpunpckldq zmm0{k1}, zmm1, [ebx] */
+}
+
+static void compressed_elements_are_as_many_as_the_mask_has_bits(void **state)
+{
+    struct rig *rig = *state;
+
+    enable_avx512(rig);
+    memset(rig->ram + DATA_AT, FILL, 64);
+    limit_data(rig, 12);
+    for (unsigned i = 0; i < 16; i++)
+        set_lane(rig, 3, i, 200 + i);
+    set_mask(rig, 2, 0x8102);
+    RUN(rig, "\x62\xf2\x7d\x4a\x8b\x1b"); /* vpcompressd [ebx]{k2}, zmm3 */
+    assert_int_equal(get32(rig, DATA_AT), 201);
+    assert_int_equal(get32(rig, DATA_AT + 4), 208);
+    assert_int_equal(get32(rig, DATA_AT + 8), 215);
+    assert_int_equal(rig->ram[DATA_AT + 12], FILL);
+    RUN(rig, "\x62\xf2\x7d\xca\x89\x23"); /* vpexpandd zmm4{k2}{z}, [ebx] */
+    assert_int_equal(get_lane(rig, 4, 0), 0);
+    assert_int_equal(get_lane(rig, 4, 8), 208);
+    assert_int_equal(get_lane(rig, 4, 15), 215);
+    set_mask(rig, 2, 0x8103);
+    FAULTS(rig, "\x62\xf2\x7d\x4a\x8b\x1b", VEC_GP);
+    FAULTS(rig, "\x62\xf2\x7d\xca\x89\x23", VEC_GP);
+    set_mask(rig, 2, 0);
+    rig->cpu->gpr[RBX] = DATA_AT + 0x1000;
+    RUN(rig, "\x62\xf2\x7d\x4a\x8b\x1b");
+    RUN(rig, "\x62\xf2\x7d\xca\x89\x23");
+}
+
+static void gathers_and_scatters_go_on_where_they_faulted(void **state)
+{
+    struct rig *rig = *state;
+
+    enable_avx512(rig);
+    for (unsigned i = 0; i < 4; i++)
+        put32(rig, DATA_AT + 4 * i, 300 + i);
+    limit_data(rig, 16);
+    for (unsigned i = 0; i < 16; i++) {
+        set_lane(rig, 1, i, i == 5 ? 0x1000 : i % 4); /* indices */
+        set_lane(rig, 0, i, 1);
+    }
+    set_mask(rig, 1, 0xf2a9);
+    FAULTS(rig, "\x62\xf2\x7d\x49\x90\x04\x8b", VEC_GP); /* vpgatherdd zmm0{k1}, [ebx+zmm1*4] */
+    assert_int_equal(get_mask(rig, 1), 0xf2a0);
+    assert_int_equal(get_lane(rig, 0, 0), 300);
+    assert_int_equal(get_lane(rig, 0, 3), 303);
+    assert_int_equal(get_lane(rig, 0, 5), 1);
+    set_lane(rig, 1, 5, 2);
+    RUN(rig, "\x62\xf2\x7d\x49\x90\x04\x8b");
+    assert_int_equal(get_mask(rig, 1), 0);
+    assert_int_equal(get_lane(rig, 0, 5), 302);
+    assert_int_equal(get_lane(rig, 0, 6), 1);
+    assert_int_equal(get_lane(rig, 0, 15), 303);
+
+    /* The last of several elements for one place wins; those before a fault are stored. */
+    for (unsigned i = 0; i < 16; i++)
+        set_lane(rig, 2, i, 400 + i);
+    set_lane(rig, 1, 9, 0x1000);
+    set_mask(rig, 1, 0xffff);
+    FAULTS(rig, "\x62\xf2\x7d\x49\xa0\x14\x8b", VEC_GP); /* vpscatterdd [ebx+zmm1*4]{k1}, zmm2 */
+    assert_int_equal(get_mask(rig, 1), 0xfe00);
+    assert_int_equal(get32(rig, DATA_AT), 408);
+    assert_int_equal(get32(rig, DATA_AT + 4), 401);
+    set_lane(rig, 1, 9, 1);
+    RUN(rig, "\x62\xf2\x7d\x49\xa0\x14\x8b");
+    assert_int_equal(get_mask(rig, 1), 0);
+    assert_int_equal(get32(rig, DATA_AT), 412);
+}
+
+static void narrower_writes_clear_the_rest_of_the_register(void **state)
+{
+    struct rig *rig = *state;
+
+    enable_avx512(rig);
+    for (unsigned i = 0; i < 3; i++)
+        set_lane(rig, i, 15, 9);
+    assert_int_equal(fpu_high_used(rig->cpu), XCR0_ZMM_HIGH);
+    RUN(rig, "\xc5\xf0\x58\xc2"); /* vaddps xmm0, xmm1, xmm2 */
+    assert_int_equal(get_lane(rig, 0, 15), 0);
+    assert_int_equal(get_lane(rig, 1, 15), 9);
+    RUN(rig, "\x0f\x58\xca"); /* addps xmm1, xmm2 leaves it */
+    assert_int_equal(get_lane(rig, 1, 15), 9);
+    RUN(rig, "\xc5\xf8\x77"); /* vzeroupper */
+    assert_int_equal(get_lane(rig, 1, 15), 0);
+    assert_int_equal(fpu_high_used(rig->cpu), 0);
+}
+
+static void high_state_survives_host_code_that_uses_it(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t before[FPU_SIZE - FPU_OPMASK];
+
+    enable_avx512(rig);
+    for (unsigned i = 0; i < sizeof before; i++)
+        rig->cpu->fpu[FPU_OPMASK + i] = (uint8_t)(i * 7 + 1);
+    fpu_settle_high(rig->cpu);
+    memcpy(before, rig->cpu->fpu + FPU_OPMASK, sizeof before);
+    for (unsigned i = 0; i < 2; i++) {
+        fpu_load(rig->cpu);
+        fpu_save(rig->cpu);
+        assert_memory_equal(rig->cpu->fpu + FPU_OPMASK, before, sizeof before);
+        assert_int_equal(fpu_high_used(rig->cpu), XCR0_AVX512);
+        /* As string functions of the host's library do. */
+        __asm__ volatile(".byte 0x62, 0xb3, 0x5d, 0x40, 0x25, 0xe4, 0xff\n\t" /* zmm4, zmm20 = ~0 */
+                         ".byte 0x62, 0xa3, 0x5d, 0x40, 0x25, 0xe4, 0xff\n\t"
+                         ".byte 0xc4, 0xe1, 0xf4, 0x46, 0xc9\n\t" /* kxnorq k1, k1, k1 */
+                         "vzeroupper" ::
+                             : "memory");
+    }
+    /* Nothing of it is left for a guest that has not used it. */
+    memset(rig->cpu->fpu + FPU_OPMASK, 0, sizeof before);
+    fpu_settle_high(rig->cpu);
+    fpu_load(rig->cpu);
+    fpu_save(rig->cpu);
+    assert_int_equal(fpu_high_used(rig->cpu), 0);
+    assert_true(rig->cpu->fpu[FPU_OPMASK + 8] == 0 && rig->cpu->fpu[FPU_ZMM16 + 256] == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +700,12 @@ int main(void)
         TEST(live_state_stays_in_the_registers),
         TEST(xsave_round_trip),
         TEST(gather_and_masked_loads_skip_unselected_elements),
+        TEST(evex_wants_all_of_its_state),
+        TEST(masked_off_elements_do_not_fault),
+        TEST(compressed_elements_are_as_many_as_the_mask_has_bits),
+        TEST(gathers_and_scatters_go_on_where_they_faulted),
+        TEST(narrower_writes_clear_the_rest_of_the_register),
+        TEST(high_state_survives_host_code_that_uses_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "cpu/cpuid.h"
 #include "cpu/fpu.h"
 #include "cpu/mmu.h"
 #include "cpu/segment.h"
@@ -344,7 +345,9 @@ static void set_control(const struct program *p, struct cpu *cpu)
     cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PGE;
     if (p->random >> 16 & 1)
         cpu->cr4 |= CR4_OSXSAVE;
-    cpu->xcr0 = p->random >> 17 & 1 ? 7 : 1;
+    cpu->xcr0 = p->random >> 17 & 1 ? XCR0_UP_TO_AVX : XCR0_X87;
+    if (cpu->xcr0 != XCR0_X87 && cpu->model->has[AVX512F] && (p->random >> 20 & 3))
+        cpu->xcr0 = XCR0_SUPPORTED;
     if (mode >= WORLD_PAE_0)
         cpu->cr4 |= CR4_PAE;
     if (is_long(p)) {
