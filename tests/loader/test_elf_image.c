@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <elf.h>
 
 #include "loader/elf_image.h"
 #include "tests/loader/boot_fake.h"
+
+#include <elf.h> /* last: its macros have names that the manual gives to other things */
 
 enum {
     FILE_BYTES = 4096,

@@ -107,7 +107,7 @@ static void test_errors_name_the_option(void **state)
         {"-device isa-debug-exit,iosize=3", "-device isa-debug-exit,iosize=3: isa-debug-exit"},
         {"-rtc base=yesterday", "-rtc base=yesterday: base is"},
         {"-rtc driftfix=slew", "-rtc driftfix=slew: not supported yet"},
-        {"-display sdl", "-display sdl: not supported yet"},
+        {"-display gtk", "-display gtk: supported are"},
         {"-vga qxl", "-vga qxl: not supported yet"},
         {"-d nonsense", "-d nonsense: not supported"},
         {"-x warp", "-x warp: known switches"},
