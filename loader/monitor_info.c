@@ -2,6 +2,7 @@
  * loader/monitor_info.c -- info ...
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loader/monitor_internal.h"
@@ -61,6 +62,20 @@ static void info_irq(struct monitor_line *line)
     pc_describe_irq(line->m->pc, line->out);
 }
 
+/* For scripts that wait for a word on the screen. */
+static void info_screen(struct monitor_line *line)
+{
+    enum { TEXT_BYTES = 64 << 10 };
+    char *text = malloc(TEXT_BYTES);
+    const size_t size = text != NULL ? pc_screen_text(line->m->pc, text, TEXT_BYTES) : 0;
+
+    if (size != 0)
+        fwrite(text, 1, size, line->out);
+    else
+        fprintf(line->out, "the screen is in a graphics mode\n");
+    free(text);
+}
+
 static void info_lapic(struct monitor_line *line)
 {
     pc_describe_lapic(line->m->pc, line->out);
@@ -78,6 +93,7 @@ static const struct monitor_command subjects[] = {
     {"irq",       "pic", "", "interrupt controllers",                  info_irq},
     {"lapic",     NULL,  "", "the local APIC",                         info_lapic},
     {"jit",       NULL,  "", "counters of the translator",             info_jit},
+    {"screen",    NULL,  "", "the text on the VGA screen",             info_screen},
     {"version",   NULL,  "", "the program's version",                  info_version},
 };
 /* clang-format on */

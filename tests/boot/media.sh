@@ -1,0 +1,113 @@
+#!/bin/sh
+# media.sh MEDIUM: a medium that nobody prepared for us boots through the firmware, is seen on the
+# VGA screen and answers the keyboard.
+#
+#   grub-floppy    GRUB's rescue floppy: menu, command line, `halt` through ACPI
+#   memtest-x64, memtest-ia32   memtest86+ on a floppy: a full pass over 32 MiB without an error
+#   ipxe-floppy    ipxe.lkrn on a FAT floppy that GRUB boots: its shell
+. "$(dirname "$0")/common.sh"
+command -v python3 > /dev/null || exit 77
+
+monitor=$work/monitor
+vga() { python3 "$boot/vga.py" "$monitor" "$@"; }
+vga_has() { vga screen > "$work/screen" 2> /dev/null && grep -q -F -e "$1" "$work/screen"; }
+press() { vga type "$1" > /dev/null || fail "the monitor does not take keys"; }
+
+# vga_expect TEXT [SECONDS]
+vga_expect()
+{
+    until_s=$(($(date +%s) + ${2:-120}))
+    until vga_has "$1"; do
+        kill -0 "$pid" 2> /dev/null || fail "ended while waiting for \"$1\""
+        [ "$(date +%s)" -lt "$until_s" ] || fail "no \"$1\" on the screen:
+$(cat "$work/screen")"
+        sleep 0.3
+    done
+}
+
+boot_floppy() # IMAGE OPTION...
+{
+    image=$1
+    shift
+    start -drive "file=$image,if=floppy,format=raw" -boot a -display none -serial none \
+        -monitor "unix:$monitor,server,nowait" "$@"
+}
+
+# An image of 1.44 MB that begins with FILE.
+floppy_of() # FILE IMAGE
+{
+    dd if=/dev/zero of="$2" bs=1024 count=1440 2> /dev/null
+    dd if="$1" of="$2" conv=notrunc 2> /dev/null
+}
+
+needs() { for file; do [ -f "$file" ] || exit 77; done; }
+
+grub_floppy()
+{
+    needs /usr/lib/grub-rescue/grub-rescue-floppy.img
+    cp /usr/lib/grub-rescue/grub-rescue-floppy.img "$work/a.img"
+    boot_floppy "$work/a.img" -m 64
+    vga_expect 'GNU GRUB'
+    press c
+    vga_expect 'grub>'
+    press 'set x=dead; echo ${x}BEEF\n'
+    vga_expect deadBEEF
+    press 'ls (fd0)/boot/grub\n'
+    vga_expect i386-pc
+    press 'halt\n'
+    finish 0
+}
+
+memtest() # x64 or ia32
+{
+    needs "/boot/memtest86+$1.bin"
+    floppy_of "/boot/memtest86+$1.bin" "$work/a.img"
+    boot_floppy "$work/a.img" -m 32
+    vga_expect 'Memtest86+'
+    vga_expect 'Pass:  1' 1500
+    cat "$work/screen"
+    grep -q 'Errors: 0 ' "$work/screen" || fail "memory errors"
+    vga quit > /dev/null
+    finish 0
+}
+
+# GRUB's boot sector, its core image in the reserved sectors, a FAT behind them.
+ipxe_image()
+{
+    modules=/usr/lib/grub/i386-pc
+    printf 'linux16 (fd0)/ipxe.lkrn\nboot\n' > "$work/early"
+    grub-mkimage -O i386-pc -p '(fd0)/' -c "$work/early" -o "$work/core" \
+        biosdisk fat linux16 boot
+    sectors=$((($(stat -c %s "$work/core") + 511) / 512 + 1))
+    dd if=/dev/zero of="$1" bs=1024 count=1440 2> /dev/null
+    mkfs.fat -F 12 -R "$sectors" "$1" > /dev/null
+    mcopy -i "$1" /boot/ipxe.lkrn ::ipxe.lkrn
+    # The jump, and the code behind the BIOS parameter block.
+    dd if="$modules/boot.img" of="$1" bs=1 count=3 conv=notrunc 2> /dev/null
+    dd if="$modules/boot.img" of="$1" bs=1 skip=90 seek=90 count=420 conv=notrunc 2> /dev/null
+    dd if="$work/core" of="$1" bs=512 seek=1 conv=notrunc 2> /dev/null
+}
+
+ipxe_floppy()
+{
+    needs /boot/ipxe.lkrn /usr/lib/grub/i386-pc/boot.img
+    command -v grub-mkimage > /dev/null && command -v mkfs.fat > /dev/null &&
+        command -v mcopy > /dev/null || exit 77
+    ipxe_image "$work/a.img"
+    boot_floppy "$work/a.img" -m 64 -no-reboot
+    vga_expect 'Press Ctrl-B for the iPXE command line'
+    press '^b'
+    vga_expect 'iPXE>'
+    press 'set x hot && echo ${x}dog\n'
+    vga_expect hotdog
+    press 'reboot\n'
+    finish 0
+}
+
+case $1 in
+grub-floppy) grub_floppy ;;
+memtest-x64) memtest x64 ;;
+memtest-ia32) memtest ia32 ;;
+ipxe-floppy) ipxe_floppy ;;
+*) fail "unknown medium $1" ;;
+esac
