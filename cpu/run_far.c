@@ -217,7 +217,7 @@ bool run_sysexit(struct cpu *cpu, const struct insn *in)
 
     if (cpu_is_long(cpu) && is_amd(cpu))
         return fault_ud(cpu);
-    if (!(cpu->cr0 & CR0_PE) || base == 0)
+    if (cpu->cpl != 0 || !(cpu->cr0 & CR0_PE) || base == 0)
         return fault_gp(cpu, 0);
     if (to64) {
         if (!linear_is_canonical(cpu, rip) || !linear_is_canonical(cpu, rsp))
@@ -283,7 +283,8 @@ bool run_sysret(struct cpu *cpu, const struct insn *in)
 
     if (!(cpu->efer & EFER_SCE) || (!cpu_is_code64(cpu) && !is_amd(cpu)) || !(cpu->cr0 & CR0_PE))
         return fault_ud(cpu);
-    if (cpu->cpl != 0 || (to64 && !linear_is_canonical(cpu, cpu->gpr[RCX])))
+    /* AMD's processors go to an address that is not canonical, and fault there at level 3. */
+    if (cpu->cpl != 0 || (to64 && !is_amd(cpu) && !linear_is_canonical(cpu, cpu->gpr[RCX])))
         return fault_gp(cpu, 0);
     if (cpu_is_long(cpu))
         cpu->rflags = (cpu->gpr[R11] & SYSRET_FLAGS) | 2;

@@ -7,6 +7,8 @@
  *
  * GUEST_STATS=1 in the environment prints the translator's counters after each run.
  *
+ * A program with "_amd" in its name gets a CPU of that vendor (the model qemu64), others Intel's.
+ *
  * The surroundings of the program (ports, addresses) are described in tests/guests/common.inc.
  */
 #include <setjmp.h>
@@ -246,7 +248,8 @@ static const struct engine engines[] = {
 };
 enum { ENGINES = sizeof(engines) / sizeof(engines[0]) };
 
-static void guest_open(struct guest *g, const struct engine *engine)
+/* model: of the CPU. */
+static void guest_open(struct guest *g, const char *model, const struct engine *engine)
 {
     char message[256];
 
@@ -255,7 +258,7 @@ static void guest_open(struct guest *g, const struct engine *engine)
     g->mem = physmem_create(MEMORY, 36);
     assert_non_null(g->mem);
     assert_int_equal(physmem_map(g->mem, 0, MEMORY, 0, true), 0);
-    assert_true(cpu_model_parse("max", 1000000000, &g->model, message, sizeof(message)));
+    assert_true(cpu_model_parse(model, 1000000000, &g->model, message, sizeof(message)));
     g->cpu = cpu_create(g->mem, &g->model, &ops, g);
     assert_non_null(g->cpu);
     if (engine->translate) {
@@ -390,7 +393,7 @@ static void run_program(void **state)
     bool wide;
     char line[600];
 
-    guest_open(&g, test->engine);
+    guest_open(&g, strstr(program->path, "_amd") != NULL ? "qemu64" : "max", test->engine);
     physmem_write_bytes(g.mem, LOAD_AT, program->image, program->size);
     segment_load_real(g.cpu, CS, 0);
     g.cpu->rip = LOAD_AT;
