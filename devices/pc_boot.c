@@ -315,6 +315,8 @@ static void display_map(struct pc *pc)
     pci_config_write(pc->pci, VGA_DEVFN, PCI_COMMAND, 2,
                      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     vga_set_text_mode(pc->vga);
+    if (pc->config.vga_bios != NULL)
+        (void)vga_load_font(pc->vga, pc->config.vga_bios, pc->config.vga_bios_bytes);
 }
 
 int pc_boot_direct(struct pc *pc)

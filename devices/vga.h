@@ -32,6 +32,8 @@ void vga_destroy(struct vga *dev);
 void vga_reset(struct vga *dev);
 /* As firmware leaves it: 80x25 text in colour. */
 void vga_set_text_mode(struct vga *dev);
+/* Load the 8x16 font that an option ROM holds, as the ROM's code would; false: there is none in it. */
+bool vga_load_font(struct vga *dev, const uint8_t *rom, size_t size);
 /* Text of the screen, see pc_screen_text(). */
 size_t vga_text(const struct vga *dev, char *buffer, size_t size);
 /* The cells of a text mode; text->columns and text->rows are 0 in any other. */

@@ -3,12 +3,15 @@
  * Source: IBM Personal System/2 Hardware Interface Technical Reference, "Video Subsystem"; the
  * mode's values are those that every VGA BIOS programs.
  */
+#define _GNU_SOURCE /* memmem */
 #include <string.h>
 
 #include "devices/vga_internal.h"
 
 #define ATTRIBUTE_NORMAL 0x07
 #define TEXT_COLUMNS_MAX 256
+
+enum { FONT_CHARACTERS = 256, FONT_HEIGHT = 16, FONT_STRIDE = 32 };
 
 static size_t utf8_put(char out[3], uint8_t character)
 {
@@ -99,6 +102,25 @@ void vga_text_cells(const struct vga *dev, struct display_text *text)
             }
         }
     }
+}
+
+bool vga_load_font(struct vga *dev, const uint8_t *rom, size_t size)
+{
+    /* Characters 0 and 1, a blank and a face, begin the font of every VGA BIOS. */
+    static const uint8_t signature[2 * FONT_HEIGHT] = {
+        0, 0, 0, 0, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+        0, 0, 0, 0, 0x7E, 0x81, 0xA5, 0x81, 0x81, 0xBD, 0x99, 0x81, 0x81, 0x7E};
+    const uint8_t *font = memmem(rom, size, signature, sizeof(signature));
+
+    if (font == NULL || (size_t)(rom + size - font) < FONT_CHARACTERS * FONT_HEIGHT)
+        return false;
+    for (unsigned i = 0; i < FONT_CHARACTERS * FONT_HEIGHT; i++) {
+        const unsigned at = i / FONT_HEIGHT * FONT_STRIDE + i % FONT_HEIGHT;
+
+        dev->memory[VGA_PLANES * at + 2] = font[i];
+    }
+    vga_stored_all(dev);
+    return true;
 }
 
 void vga_set_text_mode(struct vga *dev)

@@ -212,11 +212,21 @@ bool display_wants_terminal(const struct display_spec *spec)
 
 /* ---- open, close ---- */
 
+static bool wants_window(const struct display_spec *spec)
+{
+    return spec->kind == DISPLAY_SDL ||
+           (spec->kind == DISPLAY_DEFAULT && !spec->vnc && display_has_window());
+}
+
+bool display_is_open(const struct display_spec *spec)
+{
+    return spec->vnc || wants_window(spec);
+}
+
 bool displays_open(const struct display_spec *spec, struct pc *pc, const struct display_user *user,
                    struct displays **out, struct error *error)
 {
-    const bool window = spec->kind == DISPLAY_SDL ||
-                        (spec->kind == DISPLAY_DEFAULT && !spec->vnc && display_has_window());
+    const bool window = wants_window(spec);
     struct displays *displays;
 
     *out = NULL;

@@ -32,6 +32,8 @@ bool display_parse(const char *arg, struct display_spec *spec, struct error *err
 bool display_parse_vnc(const char *arg, struct display_spec *spec, struct error *error);
 /* Can a window be opened here, were none asked for by name? */
 bool display_has_window(void);
+/* Will there be a front end that shows pixels? */
+bool display_is_open(const struct display_spec *spec);
 /* Takes the terminal for itself? */
 bool display_wants_terminal(const struct display_spec *spec);
 

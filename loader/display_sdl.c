@@ -4,6 +4,10 @@
  * SDL has a thread of its own: it waits for events, of which a changed picture is one.  A click
  * gives mouse and keyboard to the guest; the keys of the host are Ctrl-Alt-G (take them back),
  * Ctrl-Alt-F (full screen) and Ctrl-Alt-U (a window of the guest's size).
+ *
+ * The window is painted by the CPU, and where nothing is scaled only what changed is: SDL's
+ * renderers paint all of it each time, which for a host without a graphics processor is a lot of
+ * work for a blinking cursor.
  */
 #include <SDL.h>
 #include <pthread.h>
@@ -30,9 +34,7 @@ struct display_sdl {
 
     /* SDL's thread only. */
     SDL_Window *window;
-    SDL_Renderer *renderer;
-    SDL_Texture *texture;
-    int width, height; /* of the guest's screen */
+    SDL_Surface *picture; /* the guest's screen; NULL until it is known */
     bool grabbed, resized_by_user;
     unsigned buttons;
     bool held[256]; /* keys that the guest believes to be down, by scancode */
@@ -80,46 +82,84 @@ static void set_full_screen(struct display_sdl *sdl, bool full)
     SDL_SetWindowFullscreen(sdl->window, full ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
 }
 
-static void show(struct display_sdl *sdl)
+/* Where the picture is in a window of another size: as large as fits, in its proportions. */
+static SDL_Rect fit(const SDL_Surface *picture, const SDL_Surface *window)
 {
-    SDL_SetRenderDrawColor(sdl->renderer, 0, 0, 0, SDL_ALPHA_OPAQUE);
-    SDL_RenderClear(sdl->renderer);
-    if (sdl->texture != NULL)
-        SDL_RenderCopy(sdl->renderer, sdl->texture, NULL, NULL);
-    SDL_RenderPresent(sdl->renderer);
+    SDL_Rect area = {0, 0, window->w, window->h};
+
+    if ((int64_t)picture->w * window->h > (int64_t)window->w * picture->h)
+        area.h = (int)((int64_t)window->w * picture->h / picture->w);
+    else
+        area.w = (int)((int64_t)window->h * picture->w / picture->h);
+    area.x = (window->w - area.w) / 2;
+    area.y = (window->h - area.h) / 2;
+    return area;
+}
+
+/* Paint these parts of the picture; count 0: all of it, and what is beside it. */
+static void show(struct display_sdl *sdl, const SDL_Rect *rects, int count)
+{
+    SDL_Surface *window = SDL_GetWindowSurface(sdl->window);
+    SDL_Rect area;
+
+    if (window == NULL || sdl->picture == NULL)
+        return; /* the window is just being resized: more events come */
+    if (count != 0 && window->w == sdl->picture->w && window->h == sdl->picture->h) {
+        for (int i = 0; i < count; i++) {
+            area = rects[i];
+            SDL_BlitSurface(sdl->picture, &rects[i], window, &area);
+        }
+        SDL_UpdateWindowSurfaceRects(sdl->window, rects, count);
+        return;
+    }
+    area = fit(sdl->picture, window);
+    SDL_FillRect(window, NULL, 0);
+    if (area.w == sdl->picture->w && area.h == sdl->picture->h)
+        SDL_BlitSurface(sdl->picture, NULL, window, &area);
+    else
+        SDL_BlitScaled(sdl->picture, NULL, window, &area);
+    SDL_UpdateWindowSurface(sdl->window);
 }
 
 /* The guest's screen has another size. */
 static void resize(struct display_sdl *sdl, int width, int height)
 {
-    if (sdl->texture != NULL)
-        SDL_DestroyTexture(sdl->texture);
-    sdl->texture = SDL_CreateTexture(sdl->renderer, SDL_PIXELFORMAT_RGB888,
-                                     SDL_TEXTUREACCESS_STREAMING, width, height);
-    SDL_RenderSetLogicalSize(sdl->renderer, width, height);
-    sdl->width = width;
-    sdl->height = height;
+    if (sdl->picture != NULL)
+        SDL_FreeSurface(sdl->picture);
+    sdl->picture = SDL_CreateRGBSurfaceWithFormat(0, width, height, 32, SDL_PIXELFORMAT_RGB888);
+    if (sdl->picture == NULL)
+        return; /* not enough host memory: what is shown stays */
+    SDL_SetSurfaceBlendMode(sdl->picture, SDL_BLENDMODE_NONE);
     if (!sdl->full_screen && !sdl->resized_by_user)
         SDL_SetWindowSize(sdl->window, width, height);
+}
+
+static void copy_part(SDL_Surface *to, const struct display_surface *from, const SDL_Rect *rect)
+{
+    for (int y = rect->y; y < rect->y + rect->h; y++)
+        memcpy((uint8_t *)to->pixels + (size_t)y * (size_t)to->pitch + (size_t)rect->x * 4,
+               from->pixels + (size_t)y * from->width + rect->x, (size_t)rect->w * 4);
 }
 
 static void take_picture(struct display_sdl *sdl)
 {
     const struct display_frame *frame = display_link_take(sdl->link);
     const struct display_surface *surface = &frame->surface;
+    const bool resized = frame->resized && surface->pixels != NULL;
+    SDL_Rect rects[DISPLAY_RECTS_MAX];
+    int count = 0;
 
-    if (frame->resized && surface->pixels != NULL)
+    if (resized)
         resize(sdl, (int)surface->width, (int)surface->height);
-    for (size_t i = 0; i < frame->rect_count && sdl->texture != NULL; i++) {
+    for (size_t i = 0; i < frame->rect_count && sdl->picture != NULL; i++) {
         const struct display_rect *rect = &frame->rects[i];
-        const SDL_Rect area = {(int)rect->x, (int)rect->y, (int)rect->width, (int)rect->height};
 
-        SDL_UpdateTexture(sdl->texture, &area,
-                          surface->pixels + (size_t)rect->y * surface->width + rect->x,
-                          (int)(surface->width * sizeof(uint32_t)));
+        rects[count] = (SDL_Rect){(int)rect->x, (int)rect->y, (int)rect->width, (int)rect->height};
+        copy_part(sdl->picture, surface, &rects[count++]);
     }
     display_link_give_back(sdl->link);
-    show(sdl);
+    if (resized || count != 0)
+        show(sdl, rects, resized ? 0 : count);
 }
 
 /* ---- SDL's thread: input ---- */
@@ -150,7 +190,8 @@ static bool host_key(struct display_sdl *sdl, const SDL_KeyboardEvent *key)
     case SDL_SCANCODE_U:
         if (key->type == SDL_KEYDOWN && !key->repeat && !sdl->full_screen) {
             sdl->resized_by_user = false;
-            SDL_SetWindowSize(sdl->window, sdl->width, sdl->height);
+            if (sdl->picture != NULL)
+                SDL_SetWindowSize(sdl->window, sdl->picture->w, sdl->picture->h);
         }
         return true;
     default:
@@ -200,12 +241,14 @@ static void on_window(struct display_sdl *sdl, const SDL_WindowEvent *window)
 {
     switch (window->event) {
     case SDL_WINDOWEVENT_RESIZED:
-        if (!sdl->full_screen && (window->data1 != sdl->width || window->data2 != sdl->height))
+        if (!sdl->full_screen && sdl->picture != NULL &&
+            (window->data1 != sdl->picture->w || window->data2 != sdl->picture->h))
             sdl->resized_by_user = true;
-        show(sdl);
+        show(sdl, NULL, 0);
         break;
+    case SDL_WINDOWEVENT_SIZE_CHANGED:
     case SDL_WINDOWEVENT_EXPOSED:
-        show(sdl);
+        show(sdl, NULL, 0);
         break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
         release_keys(sdl);
@@ -249,10 +292,6 @@ static bool on_event(struct display_sdl *sdl, const SDL_Event *event)
     case SDL_WINDOWEVENT:
         on_window(sdl, &event->window);
         break;
-    case SDL_RENDER_TARGETS_RESET:
-    case SDL_RENDER_DEVICE_RESET:
-        show(sdl);
-        break;
     case SDL_QUIT:
         display_link_quit(sdl->link);
         break;
@@ -269,18 +308,13 @@ static bool start(struct display_sdl *sdl)
     /* Termination is loader/signals.c's business, and the screen saver the user's. */
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
-    SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
+    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (SDL_Init(SDL_INIT_VIDEO) != 0)
         return false;
     sdl->event = SDL_RegisterEvents(1);
     sdl->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720,
                                    400, SDL_WINDOW_RESIZABLE);
     if (sdl->window == NULL)
-        return false;
-    sdl->renderer = SDL_CreateRenderer(sdl->window, -1, 0);
-    if (sdl->renderer == NULL)
-        sdl->renderer = SDL_CreateRenderer(sdl->window, -1, SDL_RENDERER_SOFTWARE);
-    if (sdl->renderer == NULL)
         return false;
     if (sdl->full_screen)
         set_full_screen(sdl, true);
@@ -289,10 +323,8 @@ static bool start(struct display_sdl *sdl)
 
 static void stop(struct display_sdl *sdl)
 {
-    if (sdl->texture != NULL)
-        SDL_DestroyTexture(sdl->texture);
-    if (sdl->renderer != NULL)
-        SDL_DestroyRenderer(sdl->renderer);
+    if (sdl->picture != NULL)
+        SDL_FreeSurface(sdl->picture);
     if (sdl->window != NULL)
         SDL_DestroyWindow(sdl->window);
     SDL_Quit();

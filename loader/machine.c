@@ -119,10 +119,18 @@ static bool read_firmware(struct machine *m, struct error *error)
 {
     const struct options *o = m->options;
     const bool needed = o->kernel == NULL || m->by_setup;
+    struct error font_error = {0};
 
     if ((needed || o->bios != NULL) && !firmware_read_bios(o, &m->bios, error))
         return false;
-    return !needed || o->no_vga || firmware_read_vga_bios(o, &m->vga_bios, error);
+    if (o->no_vga)
+        return true;
+    if (needed)
+        return firmware_read_vga_bios(o, &m->vga_bios, error);
+    /* The characters' shapes are in the VGA BIOS; who looks at no screen does not miss them. */
+    if (!firmware_read_vga_bios(o, &m->vga_bios, &font_error) && display_is_open(&o->display))
+        fprintf(stderr, "ringer: warning: no characters on the screen: %s\n", font_error.text);
+    return true;
 }
 
 /* Is the kernel to be started by its own code?  Where that may end with a message on a screen that

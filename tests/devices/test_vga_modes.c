@@ -497,6 +497,30 @@ static void test_text_for_terminals(void **state)
     rig_close(&rig);
 }
 
+/* A kernel that is entered directly has a text screen that somebody can read. */
+static void test_font_of_an_option_rom(void **state)
+{
+    static uint8_t rom[8192];
+    static const uint8_t face[16] = {0,    0,    0x7E, 0x81, 0xA5, 0x81, 0x81, 0xBD,
+                                     0x99, 0x81, 0x81, 0x7E, 0,    0,    0,    0};
+    struct rig rig;
+
+    (void)state;
+    text_open(&rig, &mode_text);
+    assert_false(vga_load_font(rig.vga, rom, sizeof(rom)));
+    memcpy(rom + 3000 + 16, face, sizeof(face));
+    rom[3000 + 'A' * 16 + 2] = 0x80;
+    assert_true(vga_load_font(rig.vga, rom, sizeof(rom)));
+    assert_false(vga_load_font(rig.vga, rom, 3000 + 4095)); /* cut off */
+    assert_false(vga_load_font(rig.vga, rom, 10));
+    cell(&rig, 0, 'A', 0x07);
+    assert_color(&rig, 0, 2, 7);
+    assert_color(&rig, 1, 2, 0);
+    cell(&rig, 0, 1, 0x07);
+    assert_color(&rig, 7, 3, 7);
+    rig_close(&rig);
+}
+
 static void test_edid(void **state)
 {
     struct rig rig;
@@ -527,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_unchanged_costs_nothing),
         cmocka_unit_test(test_blank),
         cmocka_unit_test(test_text_for_terminals),
+        cmocka_unit_test(test_font_of_an_option_rom),
         cmocka_unit_test(test_edid),
     };
 
