@@ -82,8 +82,8 @@ $(python3 "$boot/screen.py" < "$out")"
 
 screen_has() { python3 "$boot/screen.py" < "$out" | grep -F -e "$1" > /dev/null; }
 screen_chose() { python3 "$boot/screen.py" -r < "$out" | grep -e "^$1" > /dev/null; }
-screen_expect() { wait_for "${2:-60}" "\"$1\" on the screen" screen_has "$1"; }
-chosen_expect() { wait_for "${2:-60}" "\"$1\" to be chosen" screen_chose "$1"; }
+screen_expect() { wait_for "${2:-200}" "\"$1\" on the screen" screen_has "$1"; }
+chosen_expect() { wait_for "${2:-200}" "\"$1\" to be chosen" screen_chose "$1"; }
 
 type() { printf '%s\n' "$*" >&3; }
 key() { printf "\\$1" >&3; }

@@ -9,7 +9,7 @@ start -accel "$accel" -m 1G -kernel "$guest/installer-$arch-linux" \
     -initrd "$guest/installer-$arch-initrd.gz" -append "console=ttyS0" -nographic
 
 # A serial line gets a short list: "C" and "English", which is chosen at first.
-screen_expect 'Select a language' 500
+screen_expect 'Select a language' 1500
 chosen_expect 'English'
 echo "first dialog after $(($(date +%s) - started)) s"
 key_up
@@ -17,12 +17,12 @@ chosen_expect 'C$'
 key_down
 chosen_expect 'English'
 key 015
-screen_expect 'Select your location' 120
+screen_expect 'Select your location' 300
 chosen_expect 'United States'
 key_down
 chosen_expect 'Zambia'
 key 015
-screen_expect 'Configure the keyboard' 120
+screen_expect 'Configure the keyboard' 300
 chosen_expect 'American English'
 echo "third dialog after $(($(date +%s) - started)) s"
 printf '\001x' >&3

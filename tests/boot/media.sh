@@ -5,6 +5,10 @@
 #   grub-floppy    GRUB's rescue floppy: menu, command line, `halt` through ACPI
 #   memtest-x64, memtest-ia32   memtest86+ on a floppy: a full pass over 32 MiB without an error
 #   ipxe-floppy    ipxe.lkrn on a FAT floppy that GRUB boots: its shell
+#   grub-cd        GRUB's rescue CD: menu, command line; its files, and those of a disk beside it
+#   grub-disk      the same image as a hard disk: GRUB in the master boot record
+#   memtest-cd     memtest86+ from its CD until it tests (the whole pass is the floppy's)
+#   ipxe-cd        ipxe.iso: its shell
 . "$(dirname "$0")/common.sh"
 command -v python3 > /dev/null || exit 77
 
@@ -30,6 +34,14 @@ boot_floppy() # IMAGE OPTION...
     image=$1
     shift
     start -drive "file=$image,if=floppy,format=raw" -boot a -display none -serial none \
+        -monitor "unix:$monitor,server,nowait" "$@"
+}
+
+boot_cd() # IMAGE OPTION...
+{
+    image=$1
+    shift
+    start -cdrom "$image" -boot d -display none -serial none \
         -monitor "unix:$monitor,server,nowait" "$@"
 }
 
@@ -104,7 +116,73 @@ ipxe_floppy()
     finish 0
 }
 
+rescue=/usr/lib/grub-rescue/grub-rescue-cdrom.iso
+
+grub_cd()
+{
+    needs $rescue
+    cp $rescue "$work/c.img"
+    boot_cd $rescue -m 64 -hda "$work/c.img"
+    vga_expect 'GNU GRUB'
+    press c
+    vga_expect 'grub>'
+    press 'set x=dead; echo ${x}BEEF\n'
+    vga_expect deadBEEF
+    press 'ls\n'
+    vga_expect '(hd0) (hd0,msdos1) (cd)'
+    press 'ls (cd)/\n'
+    vga_expect 'boot/ boot.catalog'
+    press 'clear; ls (hd0,msdos1)/boot/grub\n'
+    vga_expect 'i386-pc/'
+    press 'clear; cmp (cd)/boot/grub/i386-pc/normal.mod (hd0)/boot/grub/i386-pc/normal.mod\n'
+    vga_expect 'identical'
+    press 'halt\n'
+    finish 0
+}
+
+grub_disk()
+{
+    needs $rescue
+    cp $rescue "$work/c.img"
+    start -drive "file=$work/c.img,format=raw" -boot c -display none -serial none \
+        -monitor "unix:$monitor,server,nowait" -m 64
+    vga_expect 'GNU GRUB'
+    press c
+    vga_expect 'grub>'
+    press 'ls (hd0)/boot/grub\n'
+    vga_expect i386-pc
+    press 'halt\n'
+    finish 0
+}
+
+memtest_cd()
+{
+    needs /usr/lib/memtest86+/memtest86+x64.iso
+    boot_cd /usr/lib/memtest86+/memtest86+x64.iso -m 32
+    vga_expect 'Memtest86+'
+    vga_expect 'Testing'
+    vga quit > /dev/null
+    finish 0
+}
+
+ipxe_cd()
+{
+    needs /usr/lib/ipxe/ipxe.iso
+    boot_cd /usr/lib/ipxe/ipxe.iso -m 64 -no-reboot
+    vga_expect 'Press Ctrl-B for the iPXE command line'
+    press '^b'
+    vga_expect 'iPXE>'
+    press 'set x hot && echo ${x}dog\n'
+    vga_expect hotdog
+    press 'reboot\n'
+    finish 0
+}
+
 case $1 in
+grub-cd) grub_cd ;;
+grub-disk) grub_disk ;;
+memtest-cd) memtest_cd ;;
+ipxe-cd) ipxe_cd ;;
 grub-floppy) grub_floppy ;;
 memtest-x64) memtest x64 ;;
 memtest-ia32) memtest ia32 ;;
