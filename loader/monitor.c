@@ -62,39 +62,47 @@ static void run_help(struct monitor_line *line);
 
 /* clang-format off */
 static const struct monitor_command commands[] = {
-    {"help",             "?",  "[COMMAND]",         "this list",                               run_help},
-    {"info",             NULL, "[SUBJECT]",         "show something of the machine",           monitor_info},
-    {"stop",             "s",  "",                  "stop the machine",                        run_stop},
-    {"cont",             "c",  "",                  "let it go on",                            run_cont},
-    {"quit",             "q",  "",                  "end the program",                         run_quit},
-    {"system_reset",     NULL, "",                  "press the reset button",                  run_reset},
-    {"system_powerdown", NULL, "",                  "press the power button",                  run_powerdown},
-    {"nmi",              NULL, "",                  "raise a non-maskable interrupt",          run_nmi},
-    {"sendkey",          NULL, "KEY[-KEY...] [MS]", "press keys together, for 100 ms or MS",   monitor_sendkey},
-    {"mouse_move",       NULL, "DX DY [DZ]",        "move the mouse: right, down, wheel",      monitor_mouse_move},
-    {"mouse_button",     NULL, "STATE",             "mouse buttons: 1 left, 2 right, 4 middle", monitor_mouse_button},
-    {"x",                NULL, "/FMT ADDRESS",      "dump memory at a linear address",         monitor_x},
-    {"xp",               NULL, "/FMT ADDRESS",      "dump memory at a physical address",       monitor_xp},
-    {"print",            "p",  "[/FMT] EXPRESSION", "value of an expression ($eax, 2*$esp)",   monitor_print},
-    {"memsave",          NULL, "ADDRESS SIZE FILE", "save linear memory to a file",            monitor_memsave},
-    {"pmemsave",         NULL, "ADDRESS SIZE FILE", "save physical memory to a file",          monitor_pmemsave},
-    {"log",              NULL, "ITEM[,ITEM...]",    "log these, or none (as -d)",              run_log},
+    {"help",             "?",  "[COMMAND]",         "this list",                               run_help, false},
+    {"info",             NULL, "[SUBJECT]",         "show something of the machine",           monitor_info, false},
+    {"stop",             "s",  "",                  "stop the machine",                        run_stop, false},
+    {"cont",             "c",  "",                  "let it go on",                            run_cont, false},
+    {"quit",             "q",  "",                  "end the program",                         run_quit, false},
+    {"system_reset",     NULL, "",                  "press the reset button",                  run_reset, false},
+    {"system_powerdown", NULL, "",                  "press the power button",                  run_powerdown, false},
+    {"nmi",              NULL, "",                  "raise a non-maskable interrupt",          run_nmi, false},
+    {"sendkey",          NULL, "KEY[-KEY...] [MS]", "press keys together, for 100 ms or MS",   monitor_sendkey, false},
+    {"mouse_move",       NULL, "DX DY [DZ]",        "move the mouse: right, down, wheel",      monitor_mouse_move, false},
+    {"mouse_button",     NULL, "STATE",             "mouse buttons: 1 left, 2 right, 4 middle", monitor_mouse_button, false},
+    {"screendump",       NULL, "FILE.png|FILE.ppm", "save a picture of the screen",            monitor_screendump, false},
+    {"eject",            NULL, "[-f] DRIVE",        "take the medium out (-f: locked or not)", monitor_eject, false},
+    {"change",           NULL, "[-f] DRIVE FILE [FORMAT]", "put another medium in; change vnc password WORD", monitor_change, false},
+    {"x",                NULL, "/FMT ADDRESS",      "dump memory at a linear address",         monitor_x, true},
+    {"xp",               NULL, "/FMT ADDRESS",      "dump memory at a physical address",       monitor_xp, true},
+    {"print",            "p",  "[/FMT] EXPRESSION", "value of an expression ($eax, 2*$esp)",   monitor_print, true},
+    {"memsave",          NULL, "ADDRESS SIZE FILE", "save linear memory to a file",            monitor_memsave, false},
+    {"pmemsave",         NULL, "ADDRESS SIZE FILE", "save physical memory to a file",          monitor_pmemsave, false},
+    {"log",              NULL, "ITEM[,ITEM...]",    "log these, or none (as -d)",              run_log, false},
 };
 /* clang-format on */
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
-static const struct monitor_command *find_command(const char *name)
+static bool is_name(const char *name, const char *text, size_t length)
+{
+    return name != NULL && strlen(name) == length && !strncmp(name, text, length);
+}
+
+static const struct monitor_command *find_command(const char *text, size_t length)
 {
     for (size_t i = 0; i < COMMANDS; i++)
-        if (!strcmp(commands[i].name, name) ||
-            (commands[i].alias != NULL && !strcmp(commands[i].alias, name)))
+        if (is_name(commands[i].name, text, length) || is_name(commands[i].alias, text, length))
             return &commands[i];
     return NULL;
 }
 
 static void run_help(struct monitor_line *line)
 {
-    const struct monitor_command *one = line->count > 1 ? find_command(line->word[1]) : NULL;
+    const struct monitor_command *one =
+        line->count > 1 ? find_command(line->word[1], strlen(line->word[1])) : NULL;
 
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct monitor_command *c = &commands[i];
@@ -156,9 +164,14 @@ static bool take_words(struct monitor_line *line)
 static bool take_format(struct monitor_line *line)
 {
     char *slash = strchr(line->text, '/');
-    size_t name = strcspn(line->text, " \t/"), length;
+    const size_t name = strcspn(line->text, " \t/");
+    const struct monitor_command *command;
+    size_t length;
 
     if (slash == NULL || slash != line->text + name + strspn(line->text + name, " \t"))
+        return true;
+    command = find_command(line->text, name);
+    if (command == NULL || !command->takes_format)
         return true;
     length = strcspn(slash + 1, " \t");
     if (length >= sizeof(line->format))
@@ -193,7 +206,7 @@ void monitor_command(struct machine *m, const char *text, FILE *out)
         fprintf(out, "too many words, or a quote that does not end\n");
         return;
     }
-    command = line.count != 0 ? find_command(line.word[0]) : NULL;
+    command = line.count != 0 ? find_command(line.word[0], strlen(line.word[0])) : NULL;
     if (command == NULL)
         fprintf(out, "unknown command: '%s'\n", line.count != 0 ? line.word[0] : "");
     else

@@ -83,18 +83,19 @@ static void info_lapic(struct monitor_line *line)
 
 /* clang-format off */
 static const struct monitor_command subjects[] = {
-    {"status",    NULL,  "", "running or stopped, and why",            info_status},
-    {"registers", NULL,  "", "the CPU's registers",                    monitor_info_registers},
-    {"cpus",      NULL,  "", "the CPUs",                               info_cpus},
-    {"mem",       NULL,  "", "what the page tables map, as ranges",    monitor_info_mem},
-    {"tlb",       NULL,  "", "what the page tables map, page by page", monitor_info_tlb},
-    {"mtree",     NULL,  "", "who answers at which physical address",  info_mtree},
-    {"pci",       NULL,  "", "PCI devices",                            info_pci},
-    {"irq",       "pic", "", "interrupt controllers",                  info_irq},
-    {"lapic",     NULL,  "", "the local APIC",                         info_lapic},
-    {"jit",       NULL,  "", "counters of the translator",             info_jit},
-    {"screen",    NULL,  "", "the text on the VGA screen",             info_screen},
-    {"version",   NULL,  "", "the program's version",                  info_version},
+    {"status",    NULL,  "", "running or stopped, and why",            info_status, false},
+    {"registers", NULL,  "", "the CPU's registers",                    monitor_info_registers, false},
+    {"cpus",      NULL,  "", "the CPUs",                               info_cpus, false},
+    {"mem",       NULL,  "", "what the page tables map, as ranges",    monitor_info_mem, false},
+    {"tlb",       NULL,  "", "what the page tables map, page by page", monitor_info_tlb, false},
+    {"block",     NULL,  "", "drives and what is in them",             monitor_info_block, false},
+    {"mtree",     NULL,  "", "who answers at which physical address",  info_mtree, false},
+    {"pci",       NULL,  "", "PCI devices",                            info_pci, false},
+    {"irq",       "pic", "", "interrupt controllers",                  info_irq, false},
+    {"lapic",     NULL,  "", "the local APIC",                         info_lapic, false},
+    {"jit",       NULL,  "", "counters of the translator",             info_jit, false},
+    {"screen",    NULL,  "", "the text on the VGA screen",             info_screen, false},
+    {"version",   NULL,  "", "the program's version",                  info_version, false},
 };
 /* clang-format on */
 

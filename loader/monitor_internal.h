@@ -7,6 +7,7 @@
  *   monitor_cpu.c      info registers, info mem, info tlb
  *   monitor_memory.c   x, xp, print, memsave
  *   monitor_expr.c     expressions with registers
+ *   monitor_media.c    info block, eject, change, screendump
  *   monitor_keys.c     sendkey, mouse_move, mouse_button
  */
 #ifndef RINGER_LOADER_MONITOR_INTERNAL_H
@@ -38,6 +39,7 @@ struct monitor_command {
     const char *name, *alias; /* alias may be NULL */
     const char *arguments, *help;
     void (*run)(struct monitor_line *line);
+    bool takes_format; /* /FMT behind the name; elsewhere a slash begins a path */
 };
 
 /* The name of the nth command that begins with `text`, or NULL. */
@@ -52,6 +54,10 @@ void monitor_xp(struct monitor_line *line);
 void monitor_print(struct monitor_line *line);
 void monitor_memsave(struct monitor_line *line);
 void monitor_pmemsave(struct monitor_line *line);
+void monitor_info_block(struct monitor_line *line);
+void monitor_eject(struct monitor_line *line);
+void monitor_change(struct monitor_line *line);
+void monitor_screendump(struct monitor_line *line);
 void monitor_sendkey(struct monitor_line *line);
 void monitor_mouse_move(struct monitor_line *line);
 void monitor_mouse_button(struct monitor_line *line);
