@@ -122,7 +122,7 @@ grub_cd()
 {
     needs $rescue
     cp $rescue "$work/c.img"
-    boot_cd $rescue -m 64 -hda "$work/c.img"
+    boot_cd $rescue -m 64 -drive "file=$work/c.img,format=raw"
     vga_expect 'GNU GRUB'
     press c
     vga_expect 'grub>'
@@ -132,7 +132,7 @@ grub_cd()
     vga_expect '(hd0) (hd0,msdos1) (cd)'
     press 'ls (cd)/\n'
     vga_expect 'boot/ boot.catalog'
-    press 'clear; ls (hd0,msdos1)/boot/grub\n'
+    press 'clear; ls (hd0)/boot/grub\n'
     vga_expect 'i386-pc/'
     press 'clear; cmp (cd)/boot/grub/i386-pc/normal.mod (hd0)/boot/grub/i386-pc/normal.mod\n'
     vga_expect 'identical'
