@@ -368,11 +368,12 @@ static void enter_reset(struct i82077 *dev)
     dev->perpendicular &= PERPENDICULAR_DRIVES;
 }
 
-/* Polling finds that all four drives have changed their state.  [82077AA 3.3 "Reset"] */
+/*
+ * Polling finds that all four drives have changed their state.  [82077AA 3.3 "Reset"]  Drivers that
+ * have switched polling off with CONFIGURE wait for this interrupt all the same.
+ */
 static void leave_reset(struct i82077 *dev)
 {
-    if (dev->config & CONFIG_POLL)
-        return;
     for (unsigned i = 0; i < LOGICAL_DRIVES; i++)
         sense_add(dev, i, ST0_POLLING | (uint8_t)i);
     i82077_interrupt(dev, true);

@@ -174,7 +174,7 @@ static void test_in_reset_nothing_answers(void **state)
     rig_close(&rig);
 }
 
-static void test_dsr_reset_polls(void **state)
+static void test_reset_interrupts_with_polling_off(void **state)
 {
     struct rig rig;
 
@@ -184,10 +184,13 @@ static void test_dsr_reset_polls(void **state)
     assert_true(rig.irq.line.level);
     ASK(&rig, 0x08);
     RESULT(&rig, 0xC0, 0);
-    /* Without polling there is nothing to sense. */
-    SEND(&rig, 0x13, 0, 0x10, 0);
+    SEND(&rig, 0x13, 0, 0x1A, 0);
     out8(&rig.fake, DSR, 0x80);
-    assert_false(rig.irq.line.level);
+    assert_true(rig.irq.line.level);
+    for (unsigned i = 0; i < 4; i++) {
+        ASK(&rig, 0x08);
+        RESULT(&rig, 0xC0 | i, 0);
+    }
     ASK(&rig, 0x08);
     RESULT(&rig, 0x80);
     rig_close(&rig);
@@ -793,7 +796,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_reset_nothing_answers),
-        cmocka_unit_test(test_dsr_reset_polls),
+        cmocka_unit_test(test_reset_interrupts_with_polling_off),
         cmocka_unit_test(test_interrupt_gate),
         cmocka_unit_test(test_control_commands),
         cmocka_unit_test(test_seek_and_status),
