@@ -120,6 +120,8 @@ bool bzimage_check(const struct file *kernel, struct bzimage_header *h, struct e
         h->payload_bytes = syssize_bytes;
 
     h->load_at = boot_get(bytes + HDR_CODE32_START, 4);
+    if (h->load_at == 0) /* iPXE: its real-mode code asks for no hook, and goes there itself */
+        h->load_at = CODE32_START;
     if (h->load_at < CODE32_START)
         return error_set(error, "%s: damaged Linux kernel: it wants to be loaded at 0x%llx", path,
                          (unsigned long long)h->load_at);

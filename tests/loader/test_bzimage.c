@@ -169,6 +169,21 @@ static void test_truncation(void **state)
     }
 }
 
+/* iPXE's header has no code32_start: the code goes where all bzImages go. */
+static void test_no_code32_start(void **state)
+{
+    uint8_t *kernel = make_kernel();
+    const struct file file = {.path = "kernel", .bytes = kernel, .size = KERNEL_BYTES};
+    struct bzimage_header header;
+    struct error error = {0};
+
+    (void)state;
+    boot_put(kernel + 0x214, 4, 0);
+    assert_true(bzimage_check(&file, &header, &error));
+    assert_int_equal(header.load_at, 0x100000);
+    test_free(kernel);
+}
+
 /* Protocol 2.02: no initrd_addr_max, no cmdline_size, 16-bit syssize. */
 static void test_old_protocol(void **state)
 {
@@ -193,7 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_boot_parameters), cmocka_unit_test(test_initrd_limits),
         cmocka_unit_test(test_refusals),        cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_old_protocol),
+        cmocka_unit_test(test_old_protocol),  cmocka_unit_test(test_no_code32_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
