@@ -4,10 +4,12 @@
  * Sources: [SDM 3A 9.1 "Initialization Overview"], [SDM 3A 6.9 "Prioritization of Concurrent
  * Events"].
  */
+#define _GNU_SOURCE
 #include "cpu/cpu.h"
 
 #include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "cpu/cpuid.h"
 #include "cpu/debugger.h"
@@ -51,11 +53,17 @@ struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
                        const struct cpu_ops *ops, void *ops_ctx)
 {
     /* Page-aligned and zero; most of it (generated code's tables) is touched only when used. */
-    struct cpu *cpu = mmap(NULL, sizeof *cpu, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int fd = memfd_create("ringer-cpu", MFD_CLOEXEC);
+    struct cpu *cpu = MAP_FAILED;
 
-    if (cpu == MAP_FAILED)
+    if (fd >= 0 && ftruncate(fd, sizeof *cpu) == 0)
+        cpu = mmap(NULL, sizeof *cpu, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (cpu == MAP_FAILED) {
+        if (fd >= 0)
+            close(fd);
         return NULL;
+    }
+    cpu->backing_fd = fd;
     cpu->mem = mem;
     cpu->model = model;
     cpu->ops = ops;
@@ -84,6 +92,7 @@ void cpu_destroy(struct cpu *cpu)
     physmem_remove_code_listener(cpu->mem, &cpu->tlb);
     physmem_remove_map_listener(cpu->mem, &cpu->tlb);
     thunk_destroy(cpu->thunks);
+    close(cpu->backing_fd);
     munmap(cpu, sizeof *cpu);
 }
 

@@ -32,6 +32,7 @@ struct debugger;
 #define CR0_CD (1u << 30)
 #define CR0_PG (1u << 31)
 
+#define CR3_PCID       0xfffu /* with CR4.PCIDE */
 #define CR4_VME        (1u << 0)
 #define CR4_PVI        (1u << 1)
 #define CR4_TSD        (1u << 2)
@@ -226,6 +227,9 @@ struct cpu {
      * fpu_live is set, the host's own registers hold the truth instead. */
     bool fpu_live;
     _Alignas(64) uint8_t fpu[FPU_AREA_SIZE];
+
+    /* Holds this struct: translator/ maps it once for each address space, with other tables. */
+    int backing_fd;
 
     /* Tables of generated code, next to the state so that one base register reaches both.  Zero
      * means empty; only translator/ looks inside. */

@@ -221,6 +221,13 @@ static bool walk_allows(const struct cpu *cpu, const struct walk *w, enum access
     return access != ACCESS_EXEC || !w->no_execute;
 }
 
+static void tlb_tell(struct tlb *tlb, uint64_t argument, enum tlb_flush what)
+{
+    tlb->flush_count++;
+    if (tlb->on_flush != NULL)
+        tlb->on_flush(tlb->on_flush_ctx, argument, what);
+}
+
 /* Drop what is cached of one 4 KiB page, in all views. */
 static void tlb_forget_page(struct cpu *cpu, linaddr_t linear)
 {
@@ -233,9 +240,7 @@ static void tlb_forget_page(struct cpu *cpu, linaddr_t linear)
         if (entry->tag_read == tag || entry->tag_write == tag || entry->tag_exec == tag)
             entry->tag_read = entry->tag_write = entry->tag_exec = TLB_INVALID;
     }
-    tlb->flush_count++;
-    if (tlb->on_flush != NULL)
-        tlb->on_flush(tlb->on_flush_ctx, linear, TLB_FLUSH_PAGE);
+    tlb_tell(tlb, linear, TLB_FLUSH_PAGE);
 }
 
 /* [SDM 3A 4.7 "Page-Fault Exceptions"].  A page fault drops what is cached of the page, for other
@@ -489,23 +494,43 @@ static void tlb_drop(struct cpu *cpu, bool keep_global)
             }
         }
     }
-    tlb->flush_count++;
-    if (tlb->on_flush != NULL)
-        tlb->on_flush(tlb->on_flush_ctx, 0, keep_global ? TLB_FLUSH_NONGLOBAL : TLB_FLUSH_ALL);
 }
 
 void mmu_flush_all(struct cpu *cpu)
 {
     tlb_drop(cpu, false);
     large_forget(&cpu->tlb);
+    tlb_tell(&cpu->tlb, 0, TLB_FLUSH_ALL);
 }
 
 void mmu_flush_nonglobal(struct cpu *cpu)
 {
-    if (cpu->cr4 & CR4_PGE)
-        tlb_drop(cpu, true);
-    else
+    if (!(cpu->cr4 & CR4_PGE)) {
         mmu_flush_all(cpu);
+        return;
+    }
+    tlb_drop(cpu, true);
+    tlb_tell(&cpu->tlb, 0, TLB_FLUSH_NONGLOBAL);
+}
+
+void mmu_switch_pcid(struct cpu *cpu, unsigned pcid, bool keep)
+{
+    tlb_drop(cpu, true);
+    tlb_tell(&cpu->tlb, pcid, keep ? TLB_SWITCH_KEEP : TLB_SWITCH);
+}
+
+void mmu_flush_pcid(struct cpu *cpu, unsigned pcid)
+{
+    if (pcid == mmu_pcid(cpu))
+        mmu_flush_nonglobal(cpu);
+    else
+        tlb_tell(&cpu->tlb, pcid, TLB_FLUSH_PCID);
+}
+
+void mmu_flush_pcids(struct cpu *cpu)
+{
+    tlb_drop(cpu, true);
+    tlb_tell(&cpu->tlb, 0, TLB_FLUSH_PCIDS);
 }
 
 void mmu_flush_page(struct cpu *cpu, linaddr_t linear)
@@ -525,8 +550,7 @@ void mmu_drop_user_view(struct cpu *cpu)
 
     for (unsigned i = 0; i < TLB_SIZE; i++)
         tlb->entries[VIEW_USER][i].tag_read = tlb->entries[VIEW_USER][i].tag_write = TLB_INVALID;
-    if (tlb->on_flush != NULL)
-        tlb->on_flush(tlb->on_flush_ctx, 0, TLB_FLUSH_ALL);
+    tlb_tell(tlb, 0, TLB_FLUSH_ALL);
 }
 
 void mmu_drop_write_tags(struct cpu *cpu, physaddr_t page)

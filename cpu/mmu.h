@@ -28,6 +28,12 @@ static inline enum tlb_view mmu_view(const struct cpu *cpu)
     return mmu_mode_view(cpu->mode);
 }
 
+/* [SDM 3A 4.10.1 "Process-Context Identifiers"] */
+static inline unsigned mmu_pcid(const struct cpu *cpu)
+{
+    return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & CR3_PCID : 0;
+}
+
 /*
  * Translate one linear address, set A/D bits, check permissions (WP, NX, SMEP, SMAP).
  * On success *phys is the physical address (A20 applied).  On failure #PF is recorded.
@@ -42,7 +48,11 @@ bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys);
 FAULT_CHECK bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access,
                           enum tlb_view view, uint8_t **host, physaddr_t *phys);
 void mmu_flush_all(struct cpu *cpu);          /* global pages too: CR0.PG, CR4.PGE, ... */
-void mmu_flush_nonglobal(struct cpu *cpu);    /* MOV CR3 */
+void mmu_flush_nonglobal(struct cpu *cpu);    /* MOV CR3 without CR4.PCIDE */
+/* MOV CR3 with CR4.PCIDE: `pcid` is current from now on; keep: what is cached of it stays valid. */
+void mmu_switch_pcid(struct cpu *cpu, unsigned pcid, bool keep);
+void mmu_flush_pcid(struct cpu *cpu, unsigned pcid); /* all but global entries of one PCID */
+void mmu_flush_pcids(struct cpu *cpu);               /* all but global entries of all PCIDs */
 void mmu_flush_page(struct cpu *cpu, linaddr_t linear); /* INVLPG */
 /* Forget what loads and stores of the user view may do without a check. */
 void mmu_drop_user_view(struct cpu *cpu);

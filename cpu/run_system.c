@@ -74,6 +74,8 @@ static bool write_cr0(struct cpu *cpu, uint64_t value)
 
 static bool write_cr3(struct cpu *cpu, uint64_t value)
 {
+    const bool keep = value & CR3_NO_FLUSH;
+
     if (cpu_is_long(cpu)) {
         uint64_t reserved = ~((1ull << cpu->model->phys_bits) - 1);
 
@@ -86,8 +88,10 @@ static bool write_cr3(struct cpu *cpu, uint64_t value)
         return false;
     }
     cpu->cr3 = value;
-    /* Entries are not tagged by PCID, so a load that may keep them drops them too. */
-    mmu_flush_nonglobal(cpu);
+    if (cpu->cr4 & CR4_PCIDE)
+        mmu_switch_pcid(cpu, mmu_pcid(cpu), keep);
+    else
+        mmu_flush_nonglobal(cpu);
     return true;
 }
 
@@ -352,7 +356,6 @@ bool run_invlpg(struct cpu *cpu, const struct insn *in)
     return true;
 }
 
-/* Entries are not tagged by PCID, so each type drops at least what it must. */
 bool run_invpcid(struct cpu *cpu, const struct insn *in)
 {
     enum { ADDRESS, CONTEXT, ALL_WITH_GLOBAL, ALL_BUT_GLOBAL };
@@ -365,12 +368,14 @@ bool run_invpcid(struct cpu *cpu, const struct insn *in)
         (type <= CONTEXT && descriptor[0] != 0 && !(cpu->cr4 & CR4_PCIDE)) ||
         (type == ADDRESS && !run_is_canonical(cpu, descriptor[1])))
         return fault_gp(cpu, 0);
-    if (type == ADDRESS)
+    if (type == ADDRESS && descriptor[0] == mmu_pcid(cpu))
         mmu_flush_page(cpu, descriptor[1]);
+    else if (type == ADDRESS || type == CONTEXT)
+        mmu_flush_pcid(cpu, (unsigned)descriptor[0]);
     else if (type == ALL_WITH_GLOBAL)
         mmu_flush_all(cpu);
     else
-        mmu_flush_nonglobal(cpu);
+        mmu_flush_pcids(cpu);
     return true;
 }
 

@@ -23,8 +23,20 @@ enum {
 #define PAGE_MASK   (~(uint64_t)(PAGE_SIZE - 1))
 #define TLB_INVALID ((uint64_t)1) /* any low bit set never equals a page address */
 
-/* What is being dropped. */
-enum tlb_flush { TLB_FLUSH_PAGE, TLB_FLUSH_NONGLOBAL, TLB_FLUSH_ALL };
+/*
+ * What is being dropped, for caches that follow and that may keep more than this TLB does: it holds
+ * entries of the current PCID and global ones only.  `argument` of on_flush() is named behind each.
+ * [SDM 3A 4.10.4.1 "Operations that Invalidate TLBs and Paging-Structure Caches"]
+ */
+enum tlb_flush {
+    TLB_FLUSH_PAGE,      /* linear address: current PCID, and global ones of all */
+    TLB_FLUSH_NONGLOBAL, /* -: of the current PCID */
+    TLB_FLUSH_ALL,       /* -: of all PCIDs, global ones too */
+    TLB_FLUSH_PCID,      /* PCID, not the current one: all but global ones */
+    TLB_FLUSH_PCIDS,     /* -: of all PCIDs, all but global ones */
+    TLB_SWITCH,          /* PCID that becomes the current one; its entries are dropped */
+    TLB_SWITCH_KEEP,     /* the same, entries stay: MOV CR3 with bit 63 set */
+};
 
 /* Who looks.  Under CR4.SMAP the supervisor does not see user pages in VIEW_SUPERVISOR, which is also
  * the view of the CPU's own accesses to descriptor tables and TSS; with EFLAGS.AC set (MODE_SMAP_AC)
@@ -57,9 +69,8 @@ struct tlb {
     uint64_t large_4m[TLB_LARGE_BITS / 64], large_1g[TLB_LARGE_BITS / 64];
     bool large_used;
     uint64_t flush_count, fill_count, miss_count;
-    /* Called when entries are dropped so that caches keyed by linear address follow. linear counts
-     * for TLB_FLUSH_PAGE only. */
-    void (*on_flush)(void *ctx, uint64_t linear, enum tlb_flush what);
+    /* Called when entries are dropped so that caches keyed by linear address follow. */
+    void (*on_flush)(void *ctx, uint64_t argument, enum tlb_flush what);
     void *on_flush_ctx;
 };
 

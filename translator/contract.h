@@ -59,12 +59,18 @@ static inline const struct contract *contract_of(uint32_t mode)
 
 /* Entry of the jump cache: the checked entry of the block at a linear address.  The views share the
  * table, but each is shifted against the others: an address has its entry elsewhere in each, as the
- * checked entry of a block looks only at what its own view maps.  An empty entry goes to
+ * checked entry of a block looks only at what its own view maps.  Nor do the contracts share one: a
+ * checked entry that fails stores the registers as its own block has them.  An empty entry goes to
  * glue.indirect, whatever address it seems to match. */
 struct jump_entry {
-    uint64_t negated; /* -(linear + 1) */
+    uint64_t negated; /* -(linear + rt_jump_bias()) */
     uint64_t host;
 };
+
+static inline unsigned rt_jump_bias(bool code64)
+{
+    return code64 ? 1 : 2;
+}
 
 enum { RT_VIEW_SHIFT = 16, RT_JUMPS = RT_ENTRIES + (TLB_VIEWS - 1) * RT_VIEW_SHIFT };
 
@@ -74,20 +80,29 @@ static inline uint32_t rt_jump_index(enum tlb_view view, linaddr_t linear)
 }
 
 /*
- * Per-CPU run-time tables, in cpu->translator_area.  All-zero is the empty state.
+ * What generated code asks about memory in one view: the inline TLB, and which code page is where.
+ * Indexed by the low 16 bits of the page number, so that entries rarely collide; all-zero is empty.
+ * A tag is stored as -(page + 1): adding the page number and 1 gives zero on a hit, which JRCXZ can
+ * test.
+ */
+struct rt_view {
+    uint64_t neg_read[RT_ENTRIES];
+    uint64_t neg_write[RT_ENTRIES];
+    uint64_t addend[RT_ENTRIES];  /* 0: the index is in no log (translator/tables.c) */
+    uint32_t code_id[RT_ENTRIES]; /* of the code page mapped here; 0: unknown, in no log */
+    uint8_t global[RT_ENTRIES];   /* data entry and code id are of a global page */
+};
+/* A code_id that matches nothing but is not empty: the index is in a log. */
+#define RT_NO_CODE 1u
+
+/*
+ * Per-CPU run-time tables, in cpu->translator_area.
  *
- * The inline TLB is indexed by the low 16 bits of the page number, so that entries rarely collide;
- * what was filled is logged, and a flush clears just that.  A tag is stored as -(page + 1): adding
- * the page number and 1 gives zero on a hit, which JRCXZ can test.
+ * struct cpu is mapped more than once, and the mappings differ in the views of user memory only
+ * (translator/spaces.c): HOST_CPU points to the one of the current address space.
  */
 struct rt {
-    uint64_t neg_read[TLB_VIEWS][RT_ENTRIES];
-    uint64_t neg_write[TLB_VIEWS][RT_ENTRIES];
-    uint64_t addend[TLB_VIEWS][RT_ENTRIES];
-    uint32_t code_id[TLB_VIEWS][RT_ENTRIES]; /* of the code page mapped here; 0: unknown */
-    uint8_t global[TLB_VIEWS][RT_ENTRIES];   /* data entry and code id are of a global page */
-    struct jump_entry jumps[RT_JUMPS];
-
+    struct cpu *base;          /* that mapping */
     uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */
     uint64_t resume;           /* host address that the reload glue jumps to */
     uint32_t down;             /* FLAG_DF of cpu->rflags: string instructions count down */
@@ -97,18 +112,13 @@ struct rt {
     uint64_t target;           /* where an indirect CALL goes once it has pushed */
     uint64_t value;            /* what a PUSH or CALL carries over its probe */
     uint64_t t0;               /* T0 at the side exit: linear address of the missed access */
-    uint32_t code_mode[TLB_VIEWS]; /* whose code ids are in each view */
     struct block *fault_block; /* set by the host-fault handler */
     uint32_t fault_insn;
-    uint32_t log_count;
-    uint32_t log[2 * TLB_VIEWS *
-                 RT_ENTRIES]; /* view << 16 | index of each entry in use; see RT_LOG_CODE */
+    struct jump_entry jumps[RT_JUMPS];
+    _Alignas(PAGE_SIZE) struct rt_view views[TLB_VIEWS];
 };
-enum { RT_LOG_CODE = 1 << 30 };
-/* A code_id that matches nothing but is not empty: the index is in the log. */
-#define RT_NO_CODE 1u
-
 _Static_assert(sizeof(struct rt) <= CPU_TRANSLATOR_AREA, "struct rt fits the area");
+_Static_assert(sizeof(struct rt_view) % PAGE_SIZE == 0, "views are mapped one by one");
 
 static inline struct rt *rt_of(struct cpu *cpu)
 {
@@ -118,6 +128,9 @@ static inline struct rt *rt_of(struct cpu *cpu)
 /* Displacements from HOST_CPU. */
 #define AT_CPU(field) ((int32_t)offsetof(struct cpu, field))
 #define AT_RT(field)  ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)))
+#define AT_VIEW(view, field)                                     \
+    (AT_RT(views) + (int32_t)((view) * sizeof(struct rt_view) + \
+                              offsetof(struct rt_view, field)))
 /* A field of the jump cache entry whose number without the view's shift is scaled elsewhere. */
 #define AT_JUMP(view, field)                                        \
     (AT_RT(jumps) + (int32_t)(offsetof(struct jump_entry, field) +  \

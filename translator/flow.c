@@ -12,7 +12,7 @@ static int32_t code_id_at(const struct build *b, linaddr_t linear)
 {
     const uint64_t index = (linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
 
-    return AT_RT(code_id) + (int32_t)((b->view * RT_ENTRIES + index) * sizeof(uint32_t));
+    return AT_VIEW(b->view, code_id) + (int32_t)(index * sizeof(uint32_t));
 }
 
 static void record(struct build *b, unsigned number)
@@ -143,7 +143,7 @@ static struct label lookup(struct build *b)
     emit_movzx_rr(e, T1, W16, T0);
     emit_lea(e, W32, T1, INDEX(T1, T1, 1, 0));
     emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, AT_JUMP(b->view, negated)));
-    emit_lea(e, W64, TC, INDEX(T0, T2, 1, 1));
+    emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)rt_jump_bias(b->code64)));
     hit = emit_jrcxz(e);
     emit_bind(e, stop);
     return hit;

@@ -40,6 +40,7 @@ static void spill(struct emit *e, const struct contract *contract)
 /* The other way, then jump to rt.resume. */
 static void reload(struct emit *e, const struct contract *contract)
 {
+    emit_mov_rm(e, W64, HOST_CPU, BASE(HOST_CPU, AT_RT(base))); /* MOV CR3 may have moved it */
     if (contract->shift)
         emit_mov_ri(e, HOST_SHIFT, PAGE_SHIFT);
     emit_mov_rm(e, W32, RAX, BASE(HOST_CPU, AT_RT(flag_ax)));

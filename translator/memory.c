@@ -204,8 +204,8 @@ void build_probe(struct build *b, unsigned size, enum access access)
 {
     struct emit *e = &b->e;
     const enum width w = address_width(b);
-    const int32_t tags = access == ACCESS_WRITE ? AT_RT(neg_write) : AT_RT(neg_read);
-    const int32_t view = (int32_t)(b->view * RT_ENTRIES * sizeof(uint64_t));
+    const int32_t tags =
+        access == ACCESS_WRITE ? AT_VIEW(b->view, neg_write) : AT_VIEW(b->view, neg_read);
     const uint8_t count = shift_count(b);
 
     if (size > 1) {
@@ -216,11 +216,11 @@ void build_probe(struct build *b, unsigned size, enum access access)
     }
     shift_right(b, w, T1, T0, PAGE_SHIFT, count);
     emit_movzx_rr(e, T1, W16, T1);
-    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags + view));
+    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags));
     emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
     side_exit_unless_zero(b);
     flags_restore(b);
-    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_RT(addend) + view));
+    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
 }
 
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access)

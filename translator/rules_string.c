@@ -166,8 +166,8 @@ static struct label check_count(struct build *b, const struct insn *in)
 static void find_run(struct build *b, const struct insn *in, uint8_t reg, enum access access)
 {
     struct emit *e = &b->e;
-    const int32_t tags = access == ACCESS_WRITE ? AT_RT(neg_write) : AT_RT(neg_read);
-    const int32_t view = (int32_t)(b->view * RT_ENTRIES * sizeof(uint64_t));
+    const int32_t tags =
+        access == ACCESS_WRITE ? AT_VIEW(b->view, neg_write) : AT_VIEW(b->view, neg_read);
 
     emit_mov_rr(e, in->addr_size, T0, reg);
     emit_mov_ri(e, T2, PAGE_SHIFT);
@@ -175,10 +175,10 @@ static void find_run(struct build *b, const struct insn *in, uint8_t reg, enum a
     emit_shrx(e, W64, TC, TC, T2);
     emit_shrx(e, W64, T1, T0, T2);
     emit_movzx_rr(e, T1, W16, T1);
-    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags + view));
+    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags));
     emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
     side_exit_unless_zero(b);
-    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_RT(addend) + view));
+    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
 }
 
 /* REP and the instruction without its prefixes, which the contract's registers do not need. */

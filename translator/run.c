@@ -185,7 +185,8 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
         return leave(tr);
     if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT))
         rt_of(cpu)->jumps[rt_jump_index(mmu_view(cpu), block->key.linear)] =
-            (struct jump_entry){-(block->key.linear + 1), block->checked_host};
+            (struct jump_entry){-(block->key.linear + rt_jump_bias(cpu_is_code64(cpu))),
+                                block->checked_host};
     return resume(tr, cpu, block->host);
 }
 
@@ -482,17 +483,14 @@ static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
     (void)size;
     cache_flush(tr->cache);
     if (tr->cpu != NULL)
-        tables_flush(tr->cpu, false);
+        tables_flush(tr->cpu, 0, TLB_FLUSH_ALL);
 }
 
-static void on_flush(void *ctx, uint64_t linear, enum tlb_flush what)
+static void on_flush(void *ctx, uint64_t argument, enum tlb_flush what)
 {
     struct translator *tr = ctx;
 
-    if (what == TLB_FLUSH_PAGE)
-        tables_flush_page(tr->cpu, linear);
-    else
-        tables_flush(tr->cpu, what == TLB_FLUSH_NONGLOBAL);
+    tables_flush(tr->cpu, argument, what);
 }
 
 static void on_drop(void *ctx, const struct block *block)
@@ -570,6 +568,9 @@ int translator_attach(struct translator *tr, struct cpu *cpu)
 {
     if (tr->cpu != NULL)
         return -EBUSY;
+    tr->tables = tables_create(cpu);
+    if (tr->tables == NULL)
+        return -ENOMEM;
     tr->cpu = cpu;
     cpu->translator_state = tr;
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
@@ -584,6 +585,8 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     if (tr->cpu != cpu)
         return;
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
+    tables_destroy(tr->tables);
+    tr->tables = NULL;
     tr->cpu = NULL;
     cpu->translator_state = NULL;
     cpu->kick = NULL;

@@ -33,8 +33,11 @@ struct run_counters {
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
 };
 
+struct tables;
+
 struct translator {
     struct physmem *mem;
+    struct tables *tables; /* of the attached CPU */
     struct translator_options options;
     struct cache *cache;
     struct glue glue[2]; /* by contract: 16/32-bit, 64-bit */
@@ -69,8 +72,10 @@ static inline const struct glue *glue_of(const struct translator *tr, uint32_t m
 }
 
 /* translator/tables.c: the per-CPU tables of struct rt. */
-void tables_flush(struct cpu *cpu, bool keep_global);
-void tables_flush_page(struct cpu *cpu, linaddr_t linear);
+struct tables *tables_create(struct cpu *cpu); /* NULL: no memory */
+void tables_destroy(struct tables *tables);
+/* Follow what cpu->tlb drops. */
+void tables_flush(struct cpu *cpu, uint64_t argument, enum tlb_flush what);
 /* Take over what cpu->tlb knows about the page of `linear`. */
 void tables_fill(struct cpu *cpu, linaddr_t linear);
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id);

@@ -1,41 +1,343 @@
 /*
  * translator/tables.c -- the per-CPU tables that generated code reads: inline TLB, code page ids,
- * jump cache.  They only ever repeat what cpu->tlb and the translation cache know, and are cleared
- * whenever those drop something.
+ * jump cache.  They only ever repeat what the guest's page tables and the translation cache say.
+ *
+ * They may keep more than cpu->tlb, which has entries of the current PCID only: each PCID in use
+ * has tables of user memory for itself (translator/spaces.c), and finds them as it left them when
+ * MOV CR3 says that they are still good.  What is dropped follows the calls of cpu/mmu.c.
  */
-#include "translator/runtime.h"
+#include <stdlib.h>
 
+#include "cpu/fpu.h"
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
+#include "translator/runtime.h"
+#include "translator/spaces.h"
 
-static struct cpu *rt_cpu(struct rt *rt)
+enum {
+    LOG_CODE = 1 << RT_INDEX_BITS, /* a code id, otherwise a data entry */
+    LOG_MAX = 2 * RT_ENTRIES,
+};
+
+/* Indices of one view that may be in use, so that dropping them touches no others.  An index may be
+ * in both logs of its view, or twice in one, when pages of another kind moved in: then a log can
+ * fill up, and the view is dropped. */
+struct log {
+    uint32_t count;
+    uint32_t entry[LOG_MAX];
+};
+
+struct view {
+    struct rt_view *table;
+    uint32_t code_mode; /* whose code ids are in it */
+    struct log local, global;
+};
+
+struct space {
+    struct cpu *base;
+    unsigned pcid;
+    uint64_t used_at;
+    struct view views[SPACE_VIEWS];
+};
+
+struct tables {
+    struct cpu *cpu; /* primary mapping; spaces[0].base as well */
+    struct view supervisor;
+    struct space *spaces[SPACES_MAX];
+    unsigned count;
+    struct space *current;
+    uint64_t switches;
+};
+
+static struct tables *tables_of(struct cpu *cpu)
 {
-    return (struct cpu *)((char *)rt - offsetof(struct cpu, translator_area));
+    return ((struct translator *)cpu->translator_state)->tables;
 }
 
-static void log_entry(struct rt *rt, enum tlb_view view, uint32_t index, uint32_t kind)
+/* ---- creation ---- */
+
+static void view_init(struct view *view, struct cpu *base, unsigned number)
 {
-    /* `addend` tells a data entry that is in the log, but is 0 as well for the one page that the
-     * guest has mapped at its host address: that one may come again and again. */
-    if (rt->log_count == sizeof(rt->log) / sizeof(rt->log[0]))
-        tables_flush(rt_cpu(rt), false);
-    rt->log[rt->log_count++] = kind | (uint32_t)view << RT_INDEX_BITS | index;
+    view->table = &rt_of(base)->views[number];
 }
 
-/* Every index is logged once for each table, when it stops being empty: the log cannot overflow. */
-_Static_assert(sizeof(((struct rt *)0)->log) / sizeof(uint32_t) >= 2 * TLB_VIEWS * RT_ENTRIES,
-               "room for every entry");
+static struct space *space_create(struct cpu *base, unsigned pcid)
+{
+    struct space *space = calloc(1, sizeof(*space));
+
+    if (space == NULL)
+        return NULL;
+    space->base = base;
+    space->pcid = pcid;
+    for (unsigned i = 0; i < SPACE_VIEWS; i++)
+        view_init(&space->views[i], base, SPACE_VIEW_FIRST + i);
+    return space;
+}
+
+struct tables *tables_create(struct cpu *cpu)
+{
+    struct tables *tables = calloc(1, sizeof(*tables));
+
+    if (tables == NULL)
+        return NULL;
+    tables->cpu = cpu;
+    view_init(&tables->supervisor, cpu, VIEW_SUPERVISOR);
+    tables->current = tables->spaces[0] = space_create(cpu, mmu_pcid(cpu));
+    if (tables->current == NULL) {
+        free(tables);
+        return NULL;
+    }
+    tables->count = 1;
+    rt_of(cpu)->base = cpu;
+    return tables;
+}
+
+void tables_destroy(struct tables *tables)
+{
+    if (tables == NULL)
+        return;
+    for (unsigned i = 0; i < tables->count; i++) {
+        if (i != 0)
+            spaces_unmap(tables->spaces[i]->base);
+        free(tables->spaces[i]);
+    }
+    free(tables);
+}
+
+/* ---- one view ---- */
+
+static void entry_clear(struct rt_view *table, uint32_t logged)
+{
+    const uint32_t index = logged & (RT_ENTRIES - 1);
+
+    if (logged & LOG_CODE) {
+        table->code_id[index] = 0;
+    } else {
+        table->neg_read[index] = 0;
+        table->neg_write[index] = 0;
+        table->addend[index] = 0;
+    }
+}
+
+/* What has become global since it was logged is in the other log as well. */
+static void view_flush_local(struct view *view)
+{
+    for (uint32_t i = 0; i < view->local.count; i++)
+        if (!view->table->global[view->local.entry[i] & (RT_ENTRIES - 1)])
+            entry_clear(view->table, view->local.entry[i]);
+    view->local.count = 0;
+}
+
+static void view_flush(struct view *view)
+{
+    for (uint32_t i = 0; i < view->local.count; i++)
+        entry_clear(view->table, view->local.entry[i]);
+    for (uint32_t i = 0; i < view->global.count; i++)
+        entry_clear(view->table, view->global.entry[i]);
+    view->local.count = view->global.count = 0;
+}
+
+/* The index stays in its log: `addend` and RT_NO_CODE remember that. */
+static void view_flush_index(struct view *view, uint32_t index)
+{
+    struct rt_view *table = view->table;
+
+    table->neg_read[index] = 0;
+    table->neg_write[index] = 0;
+    if (table->code_id[index] != 0)
+        table->code_id[index] = RT_NO_CODE;
+}
+
+static void view_log(struct view *view, uint32_t index, uint32_t kind)
+{
+    struct log *log = view->table->global[index] ? &view->global : &view->local;
+
+    if (log->count == LOG_MAX)
+        view_flush(view);
+    log->entry[log->count++] = kind | index;
+}
 
 /* An index is shared by data entry and code id; when a page of the other kind moves in, both go. */
-static void set_global(struct rt *rt, enum tlb_view view, uint32_t index, bool global)
+static void view_set_global(struct view *view, uint32_t index, bool global)
 {
-    if (rt->global[view][index] == global)
+    struct rt_view *table = view->table;
+
+    if (table->global[index] == global)
         return;
-    rt->global[view][index] = global;
-    rt->neg_read[view][index] = 0;
-    rt->neg_write[view][index] = 0;
-    if (rt->code_id[view][index] != 0)
-        rt->code_id[view][index] = RT_NO_CODE;
+    view_flush_index(view, index);
+    table->global[index] = global;
+    if (table->addend[index] != 0)
+        view_log(view, index, 0);
+    if (table->code_id[index] != 0)
+        view_log(view, index, LOG_CODE);
+}
+
+static void view_drop_writes(struct view *view, const struct log *log, const uint8_t *host)
+{
+    struct rt_view *table = view->table;
+
+    for (uint32_t i = 0; i < log->count; i++) {
+        const uint32_t index = log->entry[i] & (RT_ENTRIES - 1);
+        uint64_t page;
+
+        if ((log->entry[i] & LOG_CODE) || table->neg_write[index] == 0)
+            continue;
+        page = (-table->neg_write[index] - 1) << PAGE_SHIFT;
+        if (page + table->addend[index] == (uint64_t)host)
+            table->neg_write[index] = 0;
+    }
+}
+
+/* ---- what is dropped ---- */
+
+static void space_flush(struct space *space, bool keep_global)
+{
+    for (unsigned i = 0; i < SPACE_VIEWS; i++)
+        if (keep_global)
+            view_flush_local(&space->views[i]);
+        else
+            view_flush(&space->views[i]);
+}
+
+static void flush_all(struct tables *tables)
+{
+    view_flush(&tables->supervisor);
+    for (unsigned i = 0; i < tables->count; i++)
+        space_flush(tables->spaces[i], false);
+}
+
+static void flush_page(struct tables *tables, linaddr_t linear)
+{
+    const uint32_t index = (uint32_t)(linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
+
+    view_flush_index(&tables->supervisor, index);
+    for (unsigned i = 0; i < tables->count; i++) {
+        struct space *space = tables->spaces[i];
+
+        for (unsigned v = 0; v < SPACE_VIEWS; v++)
+            if (space == tables->current || space->views[v].table->global[index])
+                view_flush_index(&space->views[v], index);
+    }
+}
+
+/* The space of a PCID; NULL: it has none. */
+static struct space *space_find(struct tables *tables, unsigned pcid)
+{
+    for (unsigned i = 0; i < tables->count; i++)
+        if (tables->spaces[i]->pcid == pcid)
+            return tables->spaces[i];
+    return NULL;
+}
+
+/* One more, or the one that was not current for longest, emptied. */
+static struct space *space_claim(struct tables *tables, unsigned pcid)
+{
+    struct space *oldest = tables->spaces[0];
+
+    if (tables->count < SPACES_MAX) {
+        struct cpu *base;
+        struct space *space;
+
+        fpu_leave(tables->cpu); /* the C library comes */
+        base = spaces_map(tables->cpu, tables->count);
+        space = base != NULL ? space_create(base, pcid) : NULL;
+        if (space != NULL) {
+            tables->spaces[tables->count++] = space;
+            return space;
+        }
+        if (base != NULL)
+            spaces_unmap(base);
+    }
+    for (unsigned i = 1; i < tables->count; i++)
+        if (tables->spaces[i]->used_at < oldest->used_at)
+            oldest = tables->spaces[i];
+    space_flush(oldest, false);
+    oldest->pcid = pcid;
+    return oldest;
+}
+
+static void switch_to(struct tables *tables, unsigned pcid, bool keep)
+{
+    struct space *space = space_find(tables, pcid);
+
+    view_flush_local(&tables->supervisor); /* of all PCIDs together */
+    if (space == NULL)
+        space = space_claim(tables, pcid);
+    else if (!keep)
+        space_flush(space, true);
+    space->used_at = ++tables->switches;
+    tables->current = space;
+    rt_of(tables->cpu)->base = space->base;
+}
+
+static void flush_pcid(struct tables *tables, unsigned pcid)
+{
+    struct space *space = space_find(tables, pcid);
+
+    if (space != NULL)
+        space_flush(space, true);
+}
+
+void tables_flush(struct cpu *cpu, uint64_t argument, enum tlb_flush what)
+{
+    struct tables *tables = tables_of(cpu);
+
+    switch (what) {
+    case TLB_FLUSH_PAGE:
+        flush_page(tables, argument);
+        break;
+    case TLB_FLUSH_NONGLOBAL:
+        view_flush_local(&tables->supervisor);
+        space_flush(tables->current, true);
+        break;
+    case TLB_FLUSH_ALL:
+        flush_all(tables);
+        /* CR4.PCIDE may have changed, and with it the number of the current PCID. */
+        for (unsigned i = 0; i < tables->count; i++)
+            tables->spaces[i]->pcid = ~0u;
+        tables->current->pcid = mmu_pcid(cpu);
+        break;
+    case TLB_FLUSH_PCID:
+        flush_pcid(tables, (unsigned)argument);
+        break;
+    case TLB_FLUSH_PCIDS:
+        view_flush_local(&tables->supervisor);
+        for (unsigned i = 0; i < tables->count; i++)
+            space_flush(tables->spaces[i], true);
+        break;
+    case TLB_SWITCH:
+    case TLB_SWITCH_KEEP:
+        switch_to(tables, (unsigned)argument, what == TLB_SWITCH_KEEP);
+        break;
+    }
+}
+
+void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
+{
+    struct tables *tables = tables_of(cpu);
+    struct view *supervisor = &tables->supervisor;
+
+    view_drop_writes(supervisor, &supervisor->local, host);
+    view_drop_writes(supervisor, &supervisor->global, host);
+    for (unsigned i = 0; i < tables->count; i++) {
+        for (unsigned v = 0; v < SPACE_VIEWS; v++) {
+            struct view *view = &tables->spaces[i]->views[v];
+
+            view_drop_writes(view, &view->local, host);
+            view_drop_writes(view, &view->global, host);
+        }
+    }
+}
+
+/* ---- what is filled ---- */
+
+static struct view *current_view(struct cpu *cpu)
+{
+    struct tables *tables = tables_of(cpu);
+    const enum tlb_view view = mmu_view(cpu);
+
+    return view == VIEW_SUPERVISOR ? &tables->supervisor
+                                   : &tables->current->views[view - SPACE_VIEW_FIRST];
 }
 
 static uint32_t entry_index(linaddr_t linear)
@@ -43,62 +345,26 @@ static uint32_t entry_index(linaddr_t linear)
     return (uint32_t)(linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
 }
 
-void tables_flush(struct cpu *cpu, bool keep_global)
-{
-    struct rt *rt = rt_of(cpu);
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < rt->log_count; i++) {
-        const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
-        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 3;
-
-        if (keep_global && rt->global[view][index]) {
-            rt->log[kept++] = rt->log[i];
-        } else if (rt->log[i] & RT_LOG_CODE) {
-            rt->code_id[view][index] = 0;
-        } else {
-            rt->neg_read[view][index] = 0;
-            rt->neg_write[view][index] = 0;
-            rt->addend[view][index] = 0;
-        }
-    }
-    rt->log_count = kept;
-}
-
-void tables_flush_page(struct cpu *cpu, linaddr_t linear)
-{
-    struct rt *rt = rt_of(cpu);
-    const uint32_t index = entry_index(linear);
-
-    /* The log keeps the index: what is cleared twice stays clear, and a refill is not logged again
-     * because `addend` and the ids below remember that it is in the log. */
-    for (unsigned view = 0; view < TLB_VIEWS; view++) {
-        rt->neg_read[view][index] = 0;
-        rt->neg_write[view][index] = 0;
-        if (rt->code_id[view][index] != 0)
-            rt->code_id[view][index] = RT_NO_CODE;
-    }
-}
-
 void tables_fill(struct cpu *cpu, linaddr_t linear)
 {
-    struct rt *rt = rt_of(cpu);
-    const enum tlb_view view = mmu_view(cpu);
+    struct view *view = current_view(cpu);
+    struct rt_view *table = view->table;
+    const enum tlb_view number = mmu_view(cpu);
     const uint64_t page = linear & PAGE_MASK;
     const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
-    const struct tlb_entry *entry = &cpu->tlb.entries[view][slot];
+    const struct tlb_entry *entry = &cpu->tlb.entries[number][slot];
     const bool readable = entry->tag_read == page, writable = entry->tag_write == page;
     const uint32_t index = entry_index(linear);
     const uint64_t negated = -((page >> PAGE_SHIFT) + 1);
 
     if (!readable && !writable)
         return;
-    set_global(rt, view, index, cpu->tlb.global[view][slot]);
-    if (rt->addend[view][index] == 0)
-        log_entry(rt, view, index, 0);
-    rt->neg_read[view][index] = readable ? negated : 0;
-    rt->neg_write[view][index] = writable ? negated : 0;
-    rt->addend[view][index] = entry->addend;
+    view_set_global(view, index, cpu->tlb.global[number][slot]);
+    if (table->addend[index] == 0)
+        view_log(view, index, 0);
+    table->neg_read[index] = readable ? negated : 0;
+    table->neg_write[index] = writable ? negated : 0;
+    table->addend[index] = entry->addend;
 }
 
 /*
@@ -106,60 +372,47 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
  * CR0.TS set, CPL 1) would otherwise find the id of a page that it has not entered yet, and through
  * the jump cache a block that was made for the mode before.
  */
-static void drop_other_modes(struct cpu *cpu, enum tlb_view view)
+static void drop_other_modes(struct view *view, uint32_t mode)
 {
-    struct rt *rt = rt_of(cpu);
+    const struct log *logs[] = {&view->local, &view->global};
 
-    if (rt->code_mode[view] == cpu->mode)
+    if (view->code_mode == mode)
         return;
-    rt->code_mode[view] = cpu->mode;
-    for (uint32_t i = 0; i < rt->log_count; i++) {
-        const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
+    view->code_mode = mode;
+    for (unsigned l = 0; l < sizeof(logs) / sizeof(logs[0]); l++) {
+        for (uint32_t i = 0; i < logs[l]->count; i++) {
+            const uint32_t index = logs[l]->entry[i] & (RT_ENTRIES - 1);
 
-        if ((rt->log[i] & RT_LOG_CODE) && (rt->log[i] >> RT_INDEX_BITS & 3) == view &&
-            rt->code_id[view][index] != 0)
-            rt->code_id[view][index] = RT_NO_CODE;
+            if ((logs[l]->entry[i] & LOG_CODE) && view->table->code_id[index] != 0)
+                view->table->code_id[index] = RT_NO_CODE;
+        }
     }
 }
 
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
 {
-    struct rt *rt = rt_of(cpu);
-    const enum tlb_view view = mmu_view(cpu);
+    struct view *view = current_view(cpu);
+    const enum tlb_view number = mmu_view(cpu);
     const uint32_t index = entry_index(linear);
     const unsigned slot = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
-    drop_other_modes(cpu, view);
-    set_global(rt, view, index,
-               cpu->tlb.entries[view][slot].tag_exec == (linear & PAGE_MASK) &&
-                   cpu->tlb.global[view][slot]);
-    if (rt->code_id[view][index] == 0)
-        log_entry(rt, view, index, RT_LOG_CODE);
-    rt->code_id[view][index] = id;
+    drop_other_modes(view, cpu->mode);
+    view_set_global(view, index,
+                    cpu->tlb.entries[number][slot].tag_exec == (linear & PAGE_MASK) &&
+                        cpu->tlb.global[number][slot]);
+    if (view->table->code_id[index] == 0)
+        view_log(view, index, LOG_CODE);
+    view->table->code_id[index] = id;
 }
 
-void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
-{
-    struct rt *rt = rt_of(cpu);
+/* ---- jump cache ---- */
 
-    for (uint32_t i = 0; i < rt->log_count; i++) {
-        const uint32_t index = rt->log[i] & (RT_ENTRIES - 1);
-        const unsigned view = rt->log[i] >> RT_INDEX_BITS & 3;
-        uint64_t page;
-
-        if ((rt->log[i] & RT_LOG_CODE) || rt->neg_write[view][index] == 0)
-            continue;
-        page = (-rt->neg_write[view][index] - 1) << PAGE_SHIFT;
-        if (page + rt->addend[view][index] == (uint64_t)host)
-            rt->neg_write[view][index] = 0;
-    }
-}
-
-/* An address with another index: nothing that is looked up here matches, not even the last one of
- * the address space, which a CALL must not find before its push. */
+/* An address with another index, in whatever view and contract: nothing that is looked up here
+ * matches, not even the last one of the address space, which a CALL must not find before its
+ * push. */
 static struct jump_entry empty_entry(uint32_t index, uint64_t empty)
 {
-    return (struct jump_entry){-((uint64_t)(index ^ 1) + 1), empty};
+    return (struct jump_entry){-((uint64_t)(index ^ 2) + 1), empty};
 }
 
 void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empty)
@@ -176,5 +429,5 @@ void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empt
     }
     for (uint32_t i = 0; i < RT_JUMPS; i++)
         rt->jumps[i] = empty_entry(i, empty);
-    tables_flush(cpu, false);
+    flush_all(tables_of(cpu));
 }

@@ -314,15 +314,19 @@ static void smep_and_smap(void **state)
     /* Execution is SMEP's, whatever AC says; what the CPU does by itself never is allowed. */
     assert_int_equal(error_of(m, 0, ACCESS_EXEC, mmu_view(m->cpu), 0), PF_P | PF_I);
     assert_int_equal(error_of(m, 0, ACCESS_READ, VIEW_SUPERVISOR, 0), PF_P);
-    /* The permission does not outlive the flag, and comes back without a flush or a walk. */
+    /* Without a fault on the page, the permission comes back with the flag: no flush, no walk. */
+    assert_true(access_linear_write(m->cpu, 0, 4, mmu_view(m->cpu), value));
+    misses = m->cpu->tlb.miss_count;
     m->cpu->rflags &= ~(uint64_t)FLAG_AC;
     cpu_update_mode(m->cpu);
-    assert_false(access_linear_read(m->cpu, 0, 4, mmu_view(m->cpu), &value));
-    misses = m->cpu->tlb.miss_count;
     m->cpu->rflags |= FLAG_AC;
     cpu_update_mode(m->cpu);
     assert_true(access_linear_write(m->cpu, 0, 4, mmu_view(m->cpu), value));
     assert_int_equal(m->cpu->tlb.miss_count, misses);
+    /* The permission does not outlive the flag. */
+    m->cpu->rflags &= ~(uint64_t)FLAG_AC;
+    cpu_update_mode(m->cpu);
+    assert_false(access_linear_read(m->cpu, 0, 4, mmu_view(m->cpu), &value));
     /* What the CPU does by itself at CPL 3 is refused even with AC. */
     m->cpu->rflags |= FLAG_AC;
     flat(m->cpu, 3);
