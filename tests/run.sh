@@ -17,7 +17,7 @@ sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config lib
     libelf-dev libsdl2-dev libvncserver-dev libncurses-dev libpng-dev xvfb xdotool x11-apps \
     imagemagick vncsnapshot tigervnc-viewer libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps \
     python3 grub-rescue-pc grub-pc-bin grub-common memtest86+ ipxe dosfstools mtools acpica-tools \
-    xz-utils util-linux mount libnbd-dev qemu-utils nbdkit
+    xz-utils util-linux mount fdisk e2fsprogs libnbd-dev qemu-utils nbdkit
 
 build() # DIRECTORY CMAKE-OPTION...
 {
@@ -33,7 +33,7 @@ build sanitize -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRING
     -DRINGER_FUZZ=ON
 sh "$top/loader/guest/get.sh" vmlinuz-686 vmlinuz-686-pae initrd.gz vmlinuz-amd64 \
     initrd-amd64.gz installer-amd64-linux installer-amd64-initrd.gz installer-i386-linux \
-    installer-i386-initrd.gz userland.cpio > /dev/null
+    installer-i386-initrd.gz userland.cpio modules-amd64 > /dev/null
 
 status=0
 echo "ringer: tests with sanitizers" >&2

@@ -8,6 +8,7 @@
 # FILE: vmlinuz-686 vmlinuz-686-pae initrd.gz, vmlinuz-amd64 initrd-amd64.gz; of Debian's installer
 # installer-ARCH-linux installer-ARCH-initrd.gz (ARCH: amd64, i386).  userland.cpio is a root file
 # system of amd64 programs for an initrd (without an /init), userland/ the same tree unpacked.
+# modules-amd64/ has vmlinuz and the kernel modules for disks, with their order in `order`.
 #
 # The packages come from Debian's i386 repository through a private apt configuration, so that the
 # host's own is not touched.  Where that repository cannot be reached, the kernel and the busybox of
@@ -235,6 +236,37 @@ userland_is_there()
         [ "$(cat "$guest/userland/etc/packages")" = "$userland_packages" ]
 }
 
+# What an installed system's initrd has: the kernel's drivers for disks and their file systems.
+# The package has no modules.dep, so this is the order, too.
+disk_modules="crypto/crct10dif_common lib/crc-t10dif lib/crc64 crypto/crc64_rocksoft_generic
+    lib/crc64-rocksoft block/t10-pi drivers/scsi/scsi_common drivers/scsi/scsi_mod
+    drivers/cdrom/cdrom drivers/scsi/sd_mod drivers/scsi/sr_mod drivers/ata/libata
+    drivers/ata/ata_piix drivers/block/floppy fs/isofs/isofs lib/crc16 fs/mbcache fs/jbd2/jbd2
+    crypto/crc32c_generic lib/libcrc32c fs/ext4/ext4 fs/fat/fat fs/fat/vfat fs/nls/nls_ascii"
+
+modules_amd64()
+{
+    apt_setup amd64 || fail "no Debian package source for an amd64 kernel"
+    package=$(apt-cache -c "$apt" depends linux-image-amd64 |
+        awk '$1 == "Depends:" && /linux-image-[0-9]/ { print $2; exit }')
+    say "getting $package (amd64)"
+    mkdir -p "$work/debs"
+    (cd "$work/debs" && rm -f ./*.deb && apt-get -q -q -c "$apt" download "$package") ||
+        fail "cannot get $package"
+    dpkg-deb -x "$work"/debs/*.deb "$work/kernel"
+    tree=$work/modules
+    mkdir -p "$tree"
+    cp "$work"/kernel/boot/vmlinuz-* "$tree/vmlinuz"
+    for module in $disk_modules; do
+        file=$(echo "$work"/kernel/lib/modules/*/kernel/"$module".ko)
+        [ -f "$file" ] || continue # built in
+        cp "$file" "$tree"
+        basename "$file" >> "$tree/order"
+    done
+    rm -rf "${work:?}/kernel" "$work"/debs/*.deb "${guest:?}/modules-amd64"
+    mv "$tree" "$guest/modules-amd64"
+}
+
 [ $# -gt 0 ] || set -- vmlinuz-686 vmlinuz-686-pae initrd.gz
 for file; do
     case $file in
@@ -252,6 +284,8 @@ for file; do
         [ -s "$guest/$file" ] || kernel "${file#vmlinuz-}" ;;
     userland.cpio)
         userland_is_there || { mkdir -p "$work"; userland; } ;;
+    modules-amd64)
+        [ -s "$guest/$file/order" ] || { mkdir -p "$work"; modules_amd64; } ;;
     installer-amd64-* | installer-i386-*)
         [ -s "$guest/$file" ] || { mkdir -p "$work"; installer_file "$file"; } ;;
     *)
