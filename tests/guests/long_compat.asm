@@ -539,7 +539,7 @@ bits 32
         sub     rsp, 20
         mov     dword [rsp], .iretd
         mov     dword [rsp + 4], CODE64
-        mov     dword [rsp + 8], F_CF | 2
+        mov     dword [rsp + 8], F_VM | F_CF | 2        ; VM is ignored
         mov     [rsp + 12], r12d
         mov     dword [rsp + 16], DATA64
         iretd
