@@ -25,7 +25,10 @@
 
 enum {
     READ_NOW_MAX = 256 << 10, /* larger ones would keep the machine's thread too long */
-    CLOSE_PATIENCE_S = 20,    /* how long a hanging server may delay the end of the process */
+    PATIENCE_MS = 5000,
+    MS_PER_S = 1000,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
     OP_COUNT = BLOCK_DISCARD + 1,
 };
 
@@ -36,6 +39,7 @@ struct queue {
 struct image_host {
     bool synchronous;
     int event_fd;
+    unsigned patience_ms;
     struct image *images;
 };
 
@@ -246,6 +250,43 @@ static void deliver(struct image *image)
     }
 }
 
+/* ---- waiting for the worker ---- */
+
+struct patience {
+    struct timespec until;
+    bool lost;
+};
+
+static struct patience patience_start(const struct image *image)
+{
+    const unsigned ms = image->host->patience_ms;
+    struct patience patience = {.lost = false};
+
+    clock_gettime(CLOCK_MONOTONIC, &patience.until);
+    patience.until.tv_sec += ms / MS_PER_S;
+    patience.until.tv_nsec += (long)(ms % MS_PER_S) * NS_PER_MS;
+    if (patience.until.tv_nsec >= NS_PER_S) {
+        patience.until.tv_nsec -= NS_PER_S;
+        patience.until.tv_sec++;
+    }
+    return patience;
+}
+
+/* With the lock held: until the worker has done something.  A server that has not answered for too
+ * long is given up; then the worker gets an error.  A disk of the host's own is waited for. */
+static void wait_for_worker(struct image *image, struct patience *patience)
+{
+    if (patience->lost || !image->store->can_hang) {
+        pthread_cond_wait(&image->changed, &image->lock);
+    } else if (pthread_cond_timedwait(&image->changed, &image->lock, &patience->until) ==
+               ETIMEDOUT) {
+        patience->lost = true;
+        fprintf(stderr, "ringer: %s: %s: does not answer, given up\n", image->name,
+                image->spec.file);
+        image->store->ops->abort(image->store);
+    }
+}
+
 /* ---- the drive's calls ---- */
 
 static bool read_now(const struct image *image, const struct block_request *r)
@@ -280,11 +321,12 @@ static void image_submit(void *ctx, struct block_request *request)
 static void image_cancel(void *ctx, struct block_request *request)
 {
     struct image *image = ctx;
+    struct patience patience = patience_start(image);
 
     pthread_mutex_lock(&image->lock);
     if (!queue_remove(&image->waiting, request)) {
         while (image->running == request)
-            pthread_cond_wait(&image->changed, &image->lock);
+            wait_for_worker(image, &patience);
         queue_remove(&image->completed, request);
     }
     pthread_mutex_unlock(&image->lock);
@@ -295,13 +337,14 @@ static void image_drain(void *ctx)
     struct image *image = ctx;
 
     for (;;) {
+        struct patience patience = patience_start(image);
         bool busy;
 
         deliver(image);
         pthread_mutex_lock(&image->lock);
         while (image->completed.first == NULL &&
                (image->running != NULL || image->waiting.first != NULL))
-            pthread_cond_wait(&image->changed, &image->lock);
+            wait_for_worker(image, &patience);
         busy = image->completed.first != NULL;
         pthread_mutex_unlock(&image->lock);
         if (!busy)
@@ -332,6 +375,7 @@ struct image_host *image_host_create(bool synchronous)
     if (host == NULL)
         return NULL;
     host->synchronous = synchronous;
+    host->patience_ms = PATIENCE_MS;
     host->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (host->event_fd < 0) {
         free(host);
@@ -348,6 +392,11 @@ void image_host_destroy(struct image_host *host)
         image_close(host->images);
     close(host->event_fd);
     free(host);
+}
+
+void image_host_set_patience(struct image_host *host, unsigned ms)
+{
+    host->patience_ms = ms;
 }
 
 int image_host_fd(const struct image_host *host)
@@ -385,6 +434,7 @@ struct image *image_open(struct image_host *host, const char *name, const struct
 {
     struct image *image = calloc(1, sizeof(*image));
     struct store *store = NULL;
+    pthread_condattr_t monotonic;
 
     if (image == NULL) {
         (void)error_set(error, "%s: not enough host memory", name);
@@ -407,9 +457,12 @@ struct image *image_open(struct image_host *host, const char *name, const struct
     image->removable = removable;
     image->backend.ops = &block_ops;
     image->backend.ctx = image;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&image->lock, NULL);
     pthread_cond_init(&image->work, NULL);
-    pthread_cond_init(&image->changed, NULL);
+    pthread_cond_init(&image->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     queue_init(&image->waiting);
     queue_init(&image->completed);
     set_medium(image, store, spec);
@@ -418,25 +471,16 @@ struct image *image_open(struct image_host *host, const char *name, const struct
     return image;
 }
 
-/* Let the worker finish what it has; after a while make that fail. */
+/* Let the worker finish what it has. */
 static void worker_end(struct image *image)
 {
-    struct timespec deadline;
+    struct patience patience = patience_start(image);
 
     if (!image->has_worker)
         return;
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += CLOSE_PATIENCE_S;
     pthread_mutex_lock(&image->lock);
-    while (image->running != NULL || image->waiting.first != NULL) {
-        if (pthread_cond_timedwait(&image->changed, &image->lock, &deadline) != ETIMEDOUT)
-            continue;
-        fprintf(stderr, "ringer: %s: %s: does not answer, given up\n", image->name,
-                image->spec.file);
-        if (image->store->ops->abort != NULL)
-            image->store->ops->abort(image->store);
-        break;
-    }
+    while (image->running != NULL || image->waiting.first != NULL)
+        wait_for_worker(image, &patience);
     image->quit = true;
     pthread_cond_signal(&image->work);
     pthread_mutex_unlock(&image->lock);

@@ -54,6 +54,9 @@ struct image;
 struct image_host *image_host_create(bool synchronous);
 /* Closes what is left. */
 void image_host_destroy(struct image_host *host);
+/* How long a server that does not answer may keep the machine, or its end, waiting; then the
+ * connection is given up.  Default 5 s. */
+void image_host_set_patience(struct image_host *host, unsigned ms);
 /* For pc_watch_fd(): the descriptor, and what to call (ctx is the host). */
 int image_host_fd(const struct image_host *host);
 void image_host_ready(void *ctx, int fd);

@@ -219,6 +219,7 @@ static bool negotiate(struct remote *remote, const struct image_spec *spec, bool
         .ops = &remote_ops,
         .size_bytes = (remote->bytes + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR,
         .read_only = read_only,
+        .can_hang = true,
         .can_discard = spec->unmap && remote->can_trim && !read_only,
         .format = format,
     };

@@ -217,6 +217,7 @@ struct store *store_open_snapshot(struct store *below, const char *name, struct 
         .ops = &snapshot_ops,
         .size_bytes = below->size_bytes,
         .can_discard = true,
+        .can_hang = below->can_hang,
         .format = below->format,
     };
     if (s->fd >= 0 && s->buffer != NULL && s->written != NULL)

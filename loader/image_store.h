@@ -29,7 +29,7 @@ struct store_ops {
      * May be NULL. */
     bool (*read_now)(struct store *store, const struct iovec *iov, unsigned iov_count,
                      uint64_t offset, uint64_t size);
-    /* Any thread: make a call that is under way fail soon.  May be NULL: calls do not hang. */
+    /* Any thread: make a call that is under way fail soon.  May be NULL unless can_hang. */
     void (*abort)(struct store *store);
     /* Frees it, whatever was not flushed is as with a power cut. */
     void (*close)(struct store *store);
@@ -39,6 +39,7 @@ struct store {
     const struct store_ops *ops;
     uint64_t size_bytes; /* a multiple of BLOCK_SECTOR, not 0 */
     bool read_only, can_discard;
+    bool can_hang; /* it is a server's: abort() helps */
     const char *format;  /* how `info block` names it; a constant */
 };
 

@@ -196,6 +196,48 @@ static void test_server_hangs_and_dies(void **state)
     image_host_destroy(host);
 }
 
+/* A reset cancels what a dead server will never answer: that must end, and the drive stays dead. */
+static void test_cancel_gives_a_hanging_server_up(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const char *file = fake_file("served", SIZE, 3);
+    char socket[128], uri[256];
+    char *const argv[] = {"qemu-nbd", "--format=raw",          "--socket",
+                          socket,     (char *)(uintptr_t)file, NULL};
+    static uint8_t bytes[4096];
+    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+    int status = FAKE_PENDING;
+    struct block_request request = {.op = BLOCK_READ,
+                                    .size = sizeof(bytes),
+                                    .iov = &iov,
+                                    .iov_count = 1,
+                                    .done = fake_done,
+                                    .ctx = &status};
+    struct block_backend *backend;
+    struct image_spec spec;
+    struct image *image;
+    pid_t pid;
+
+    (void)state;
+    need("qemu-nbd");
+    image_host_set_patience(host, 200);
+    snprintf(socket, sizeof(socket), "%s", fake_path("sock4"));
+    pid = serve(socket, argv);
+    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
+    spec = fake_spec(uri, "");
+    image = fake_open(host, &spec);
+    backend = image_backend(image);
+    kill(pid, SIGSTOP);
+    backend->ops->submit(backend->ctx, &request);
+    pause_step();
+    backend->ops->cancel(backend->ctx, &request);
+    assert_int_equal(status, FAKE_PENDING);
+    assert_true(fake_io(host, image, BLOCK_READ, 0, bytes, sizeof(bytes)) < 0);
+    image_host_destroy(host);
+    kill(pid, SIGCONT);
+    stop(pid, SIGKILL);
+}
+
 static void test_read_only_server(void **state)
 {
     struct image_host *host = image_host_create(false);
@@ -326,10 +368,15 @@ static void test_nobody_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unix_socket),           cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_server_hangs_and_dies), cmocka_unit_test(test_read_only_server),
-        cmocka_unit_test(test_foreign_formats),       cmocka_unit_test(test_damaged_foreign_image),
-        cmocka_unit_test(test_no_server_installed),   cmocka_unit_test(test_nobody_answers),
+        cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_server_hangs_and_dies),
+        cmocka_unit_test(test_cancel_gives_a_hanging_server_up),
+        cmocka_unit_test(test_read_only_server),
+        cmocka_unit_test(test_foreign_formats),
+        cmocka_unit_test(test_damaged_foreign_image),
+        cmocka_unit_test(test_no_server_installed),
+        cmocka_unit_test(test_nobody_answers),
     };
 
     return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
