@@ -243,6 +243,8 @@ disk_modules="crypto/crct10dif_common lib/crc-t10dif lib/crc64 crypto/crc64_rock
     drivers/cdrom/cdrom drivers/scsi/sd_mod drivers/scsi/sr_mod drivers/ata/libata
     drivers/ata/ata_piix drivers/block/floppy fs/isofs/isofs lib/crc16 fs/mbcache fs/jbd2/jbd2
     crypto/crc32c_generic lib/libcrc32c fs/ext4/ext4 fs/fat/fat fs/fat/vfat fs/nls/nls_ascii"
+# Also there, but not in `order`.
+other_modules="drivers/acpi/button drivers/input/evdev"
 
 modules_amd64()
 {
@@ -262,6 +264,9 @@ modules_amd64()
         [ -f "$file" ] || continue # built in
         cp "$file" "$tree"
         basename "$file" >> "$tree/order"
+    done
+    for module in $other_modules; do
+        cp "$work"/kernel/lib/modules/*/kernel/"$module".ko "$tree"
     done
     rm -rf "${work:?}/kernel" "$work"/debs/*.deb "${guest:?}/modules-amd64"
     mv "$tree" "$guest/modules-amd64"
@@ -285,7 +290,7 @@ for file; do
     userland.cpio)
         userland_is_there || { mkdir -p "$work"; userland; } ;;
     modules-amd64)
-        [ -s "$guest/$file/order" ] || { mkdir -p "$work"; modules_amd64; } ;;
+        [ -s "$guest/$file/button.ko" ] || { mkdir -p "$work"; modules_amd64; } ;;
     installer-amd64-* | installer-i386-*)
         [ -s "$guest/$file" ] || { mkdir -p "$work"; installer_file "$file"; } ;;
     *)
