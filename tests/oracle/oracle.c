@@ -133,7 +133,7 @@ static void compare_memory(struct report *r, const struct test_case *t, const st
     struct cpu *cpu = guest_cpu();
     uint32_t at;
 
-    if (t->in.has_mem) {
+    if (t->in.has_mem && !t->in.vsib) {
         /* The operand's place in the window, from the registers before the run. */
         memcpy(cpu->gpr, t->state.gpr, sizeof cpu->gpr);
         cpu->rip = t->state.rip + t->in.length;
