@@ -11,6 +11,9 @@
  *          A  7 UIP, 6..4 divider, 3..0 periodic rate      C  7 IRQF, 6 PF, 5 AF, 4 UF; read clears
  *          B  7 SET, 6 PIE, 5 AIE, 4 UIE, 3 SQWE, 2 DM (binary), 1 24 hours, 0 DSE   D  7 VRT
  *
+ * Interrupts that come while the last one has not been served are one, as on the chip: a guest that
+ * counts periodic interrupts loses what it is late for.
+ *
  * Nothing ticks while nobody looks.  Seconds are boundaries of the divider chain, a multiple of 1 s
  * after divider_ns; the calendar is computed from their number.  While the guest holds the clock
  * (SET, or the divider in reset) the ten bytes are plain RAM.  The flags of register C are computed
