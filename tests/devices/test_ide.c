@@ -401,6 +401,12 @@ static void test_write_errors(void **state)
     assert_int_equal(get(&rig, PRIMARY, REG_STATUS), READY | DF | ERR);
     assert_int_equal(lba_registers(&rig, PRIMARY), 21);
     assert_int_equal(get(&rig, PRIMARY, REG_COUNT), 3);
+    put(&rig, PRIMARY, REG_ERROR, 0x82);
+    command(&rig, PRIMARY, SET_FEATURES, 0, 0);
+    rig.disk.bad_flush = true; /* a write without cache that does not reach the platter */
+    command(&rig, PRIMARY, WRITE, 30, 1);
+    data_out(&rig, PRIMARY, data, SECTOR);
+    assert_int_equal(get(&rig, PRIMARY, REG_STATUS), READY | DF | ERR);
     rig.disk.backend.read_only = true;
     command(&rig, PRIMARY, WRITE, 20, 1);
     assert_int_equal(get(&rig, PRIMARY, REG_STATUS), READY | ERR);
@@ -609,7 +615,64 @@ static void test_registers_as_wide_accesses(void **state)
     assert_int_equal(get(&rig, PRIMARY, REG_COUNT), 9);
 }
 
+static void test_look_ahead_and_reverting(void **state)
+{
+    static const uint8_t features[] = {0x55, 0x66, 0xCC};
+    uint8_t data[SECTOR];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(features); i++) {
+        put(&rig, PRIMARY, REG_ERROR, features[i]);
+        command(&rig, PRIMARY, SET_FEATURES, 0, 0);
+        assert_int_equal(get(&rig, PRIMARY, REG_STATUS), READY);
+    }
+    command(&rig, PRIMARY, IDENTIFY, 0, 0);
+    data_in(&rig, PRIMARY, data, SECTOR);
+    assert_int_equal(word(data, 85) & 0x40, 0);
+    put(&rig, PRIMARY, REG_ERROR, 0xAA);
+    command(&rig, PRIMARY, SET_FEATURES, 0, 0);
+    command(&rig, PRIMARY, IDENTIFY, 0, 0);
+    data_in(&rig, PRIMARY, data, SECTOR);
+    assert_int_equal(word(data, 85) & 0x40, 0x40);
+    put(&rig, PRIMARY, REG_COUNT, 0); /* no sectors a track */
+    put(&rig, PRIMARY, REG_STATUS, INITIALIZE);
+    assert_int_equal(get(&rig, PRIMARY, REG_ERROR), ABRT);
+    put(&rig, PRIMARY, REG_DEVICE, 0xA0); /* by CHS there is no such address */
+    put(&rig, PRIMARY, REG_STATUS, 0xF8);
+    assert_int_equal(get(&rig, PRIMARY, REG_ERROR), ABRT);
+}
+
 /* ---- geometry ---- */
+
+static void test_names_and_geometry_as_asked_for(void **state)
+{
+    const struct ata_drive_config drives[2] = {
+        {.backend = &rig.second.backend,
+         .serial = "a serial number of more than 20",
+         .model = "MODEL",
+         .geometry = {.cylinders = 5, .heads = 4, .sectors = 3}},
+        {.backend = NULL}};
+    const struct ata_host_ops host = {.intrq = NULL};
+    struct ata_channel *channel;
+    struct block_geometry chs;
+    uint8_t data[SECTOR];
+
+    (void)state;
+    pci_destroy(rig.pci);
+    piix3_ide_destroy(rig.ide);
+    fake_close(&rig.fake);
+    channel = ata_create(1, drives, &host, NULL);
+    assert_non_null(channel);
+    assert_true(ata_geometry(channel, 0, &chs));
+    ata_control_write(channel, 2);
+    ata_write(channel, ATA_COMMAND, IDENTIFY);
+    assert_int_equal(ata_data_read_block(channel, 2, data, 256), 256);
+    ata_destroy(channel);
+    rig_plug(&rig);
+    assert_int_equal(chs.cylinders * 100 + chs.heads * 10 + chs.sectors, 543);
+    assert_memory_equal(data + 20, " aesirlan mueb rfom ", 20);
+    assert_memory_equal(data + 54, "OMED L  ", 8);
+}
 
 static void expect_geometry(uint32_t cylinders, uint32_t heads, uint32_t sectors, unsigned how)
 {
@@ -684,6 +747,8 @@ int main(void)
         TEST(test_transfer_modes),
         TEST(test_small_commands),
         TEST(test_registers_as_wide_accesses),
+        TEST(test_look_ahead_and_reverting),
+        TEST(test_names_and_geometry_as_asked_for),
         TEST(test_geometry_by_size_and_partition_table),
     };
 

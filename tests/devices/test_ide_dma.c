@@ -437,6 +437,12 @@ static void test_trim(void **state)
     range(1, UINT64_C(0xFFFFFFFFFFFF), 0xFFFF);
     trim();
     expect_done(INTERRUPT, READY | ERR);
+    put(&rig, PRIMARY, REG_ERROR, 1);
+    command48(&rig, PRIMARY, DATA_SET_MANAGEMENT, 0, 0); /* no ranges */
+    assert_int_equal(get(&rig, PRIMARY, REG_ERROR), ABRT);
+    put(&rig, PRIMARY, REG_ERROR, 0);
+    command48(&rig, PRIMARY, DATA_SET_MANAGEMENT, 0, 1);
+    assert_int_equal(get(&rig, PRIMARY, REG_ERROR), ABRT);
     rig.disk.backend.can_discard = false;
     put(&rig, PRIMARY, REG_ERROR, 1);
     command48(&rig, PRIMARY, DATA_SET_MANAGEMENT, 0, 1);

@@ -6,7 +6,7 @@
  * at a time, nothing for a drive without a medium.  Under the sanitizers every access outside the
  * buffers and outside guest memory is found as well.
  *
- * RINGER_FUZZ_ROUNDS=N runs N rounds (default 4; a thousand take a quarter of an hour),
+ * RINGER_FUZZ_ROUNDS=N runs N rounds (default 6; a thousand take a quarter of an hour),
  * RINGER_FUZZ_SEED the first round's seed.
  */
 #include "ide_rig.h"
@@ -250,12 +250,12 @@ static void run_round(uint64_t seed)
 static void test_random_guest(void **state)
 {
     const char *rounds_text = getenv("RINGER_FUZZ_ROUNDS"), *seed = getenv("RINGER_FUZZ_SEED");
-    const unsigned long rounds = rounds_text != NULL ? strtoul(rounds_text, NULL, 10) : 4;
+    const unsigned long rounds = rounds_text != NULL ? strtoul(rounds_text, NULL, 10) : 6;
     const uint64_t first = seed != NULL ? strtoull(seed, NULL, 10) : 1;
 
     (void)state;
     for (unsigned long i = 0; i < rounds; i++) {
-        if (rounds > 4)
+        if (rounds > 6)
             print_message("round with seed %llu\n", (unsigned long long)(first + i));
         run_round(first + i);
     }

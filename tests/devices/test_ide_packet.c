@@ -309,6 +309,7 @@ static void test_configuration(void **state)
     assert_int_equal(reply[7], 0x10); /* a DVD */
     assert_int_equal(run(PACKET(0xAD, 0, 0, 0, 0, 0, 0, 0, 0, 20), reply, sizeof(reply)), 20);
     assert_memory_equal(reply, "\x08\x02\0\0\x01\x0F\x01\0\0\x03\0\0\0\x22\xFF\xFF", 16);
+    assert_int_equal(run(PACKET(0xAD, 0, 0, 0, 0, 0, 0, 4, 0, 6), reply, sizeof(reply)), 6);
     assert_int_equal(run(PACKET(0xAD, 0, 0, 0, 0, 0, 0, 1, 0, 20), reply, sizeof(reply)), 8);
     expect_refused(PACKET(0xAD, 0, 0, 0, 0, 0, 0, 9, 0, 20), ILLEGAL << 16 | 0x2400);
     rig.cd.backend.size_bytes = CD_SECTORS * CD_SECTOR_SIZE;
@@ -381,7 +382,7 @@ static void test_events(void **state)
 
 static void test_eject_and_load(void **state)
 {
-    uint8_t status;
+    uint8_t reply[8], status;
 
     (void)state;
     assert_int_equal(packet_simple(&rig, eject), 0);
@@ -391,7 +392,11 @@ static void test_eject_and_load(void **state)
     expect_refused(ready, NOT_READY << 16 | 0x3A02);
     expect_refused(PACKET(0x28, 0, 0, 0, 0, 7, 0, 0, 5), NOT_READY << 16 | 0x3A02);
     expect_refused(PACKET(0x43, 0, 0, 0, 0, 0, 0, 0, 64), NOT_READY << 16 | 0x3A02);
+    run(PACKET(0x5A, 0, 0x2A, 0, 0, 0, 0, 0, 3), reply, sizeof(reply));
+    assert_int_equal(reply[2], 0x71); /* door open */
     assert_int_equal(packet_simple(&rig, eject), 0);
+    assert_int_equal(packet_simple(&rig, PACKET(0x1B, 0, 0, 0, 1)), 0);    /* only the motor */
+    assert_int_equal(packet_simple(&rig, PACKET(0x1B, 0, 0, 0, 0x23)), 0); /* only power */
     assert_int_equal(rig.cd.trays, 1);
     assert_int_equal(packet_simple(&rig, load), 0);
     assert_false(rig.cd.tray_open);
@@ -462,6 +467,9 @@ static void test_medium_leaves_during_a_read(void **state)
 static void test_request_sense_tells_of_attention(void **state)
 {
     (void)state;
+    rig.cd.backend.drive_ops->medium_changed(rig.cd.backend.drive);
+    assert_int_equal(packet_sense(&rig), ATTENTION << 16 | 0x2800);
+    assert_int_equal(packet_simple(&rig, PACKET(0x12, 0, 0, 0, 0)), 0); /* nothing allocated */
     piix3_ide_reset(rig.ide);
     assert_int_equal(packet_sense(&rig), ATTENTION << 16 | 0x2900);
     assert_int_equal(packet_simple(&rig, ready), 0);
