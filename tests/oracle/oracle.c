@@ -14,7 +14,13 @@
 #include "cpu/operand.h"
 #include "tests/oracle/oracle.h"
 
-enum { DEFAULT_STATES = 1000, STATES_PER_ENCODING = 25, SHOWN_PER_ROW = 1, SKIPPED = 77 };
+enum {
+    DEFAULT_STATES = 1000,
+    STATES_PER_ENCODING = 25,
+    SHOWN_PER_ROW = 1,
+    SKIPPED = 77,
+    VALIDITY_ENCODINGS = 100000
+};
 
 /* RF is the signal frame's, TF is never set. */
 #define COMPARED_FLAGS (FLAGS_OSZAPC | FLAG_DF | FLAG_IF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_ID)
@@ -314,6 +320,8 @@ int main(int argc, char **argv)
         printf("FAIL row %u (%s) was never generated\n", row, insn_rows[row].mnemonic);
         totals.failed_rows++;
     }
+    if (all)
+        totals.failed_rows += validity_run(options.seed, VALIDITY_ENCODINGS) != 0;
     printf("oracle: seed %" PRIu64 ": %u row/mode pairs, %" PRIu64 " states (%" PRIu64
            " faulted), %u pairs failed\n",
            options.seed, totals.rows, totals.runs, totals.faults, totals.failed_rows);

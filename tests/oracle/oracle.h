@@ -3,7 +3,8 @@
  * engine of ours must leave the same registers, flags, x87/SSE/AVX state, memory and faults.
  *
  * Files, in reading order: oracle.h, generate.c (what is run), host.c (the host's answer),
- * guest.c (the interpreter's), translated.c (the translator's), known.c (what cannot be compared, and why), oracle.c (the driver).
+ * guest.c (the interpreter's), translated.c (the translator's), validity.c (which encodings exist
+ * at all), known.c (what cannot be compared, and why), oracle.c (the driver).
  *
  * Linear addresses, the same in this process (below 4 GiB, so that 32-bit code reaches them) and in
  * the guest:
@@ -122,6 +123,10 @@ int translated_init(void);
 void translated_destroy(void);
 void translated_print_stats(void);
 void run_translator(struct cpu *cpu, const struct test_case *t, struct outcome *out);
+
+/* ---- validity.c ---- */
+/* `count` EVEX prefixes: #UD on the host and here.  Returns the number of differences. */
+unsigned validity_run(uint64_t seed, unsigned count);
 
 /* ---- known.c ---- */
 /* Why the row cannot be run on the host or compared; NULL: it can. */
