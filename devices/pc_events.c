@@ -171,17 +171,17 @@ int pc_watch_fd(struct pc *pc, int fd, void (*ready)(void *ctx, int fd),
 
         if (watch->used)
             continue;
+        /* Before the waker can see the descriptor: it may be readable already, and fires once. */
+        *watch = (struct pc_watch){
+            .used = true, .fd = fd, .ready = ready, .want_input = want_input, .ctx = ctx};
         error = epoll_add(pc, fd, EPOLLIN | EPOLLONESHOT, i);
-        if (error != 0 && error != -EPERM)
+        if (error != 0 && error != -EPERM) {
+            watch->used = false;
             return error;
+        }
         /* EPERM: a regular file, which is readable at any time. */
-        *watch = (struct pc_watch){.used = true,
-                                   .fd = fd,
-                                   .ready = ready,
-                                   .want_input = want_input,
-                                   .ctx = ctx,
-                                   .pollable = error == 0,
-                                   .deferred = error != 0};
+        watch->pollable = error == 0;
+        watch->deferred = error != 0;
         return 0;
     }
     return -ENOSPC;

@@ -80,14 +80,14 @@ static struct fake *fake_open(const char *model, enum pc_accel accel)
     return f;
 }
 
-static void fake_close(struct fake *f)
+static inline void fake_close(struct fake *f)
 {
     pc_destroy(f->m.pc);
     free(f);
 }
 
 /* What has been written since the last time. */
-static const char *fake_output(struct fake *f)
+static inline const char *fake_output(struct fake *f)
 {
     static char copy[FAKE_OUTPUT_BYTES];
 
@@ -98,7 +98,7 @@ static const char *fake_output(struct fake *f)
     return copy;
 }
 
-static void fake_type(struct fake *f, const char *text, size_t size)
+static inline void fake_type(struct fake *f, const char *text, size_t size)
 {
     f->dev.backend.receive(f->dev.backend.chip, (const uint8_t *)text, size);
 }
