@@ -100,15 +100,34 @@ shows '$1 = 1' 'Breakpoint 1, work' '$2 = 0' 'Breakpoint 1, work' '$3 = 1' '#0  
     'VM status: paused (debug)' '0' 'CPU#0' 'detached'
 finish 43 20
 
-# ---- Ctrl-C, kill
+# ---- Ctrl-C in a guest that is busy, kill
+start -accel "$accel" -cpu pentium3 -m 16 -display none -kernel "$work/debuggee" -S -gdb "unix:$socket"
+listening
+debug 0 "file $work/debuggee
+target remote $socket
+break again
+continue
+delete
+set var \$ecx = 0x7fffffff
+shell (sleep 2; kill -INT \$PPID) > /dev/null 2>&1 &
+continue
+print \$ecx > 0 && \$ecx < 0x7fffffff
+print *(int *)&counter > 1000
+kill"
+shows 'received signal SIGINT' '$1 = 1' '$2 = 1'
+finish 0 20
+[ ! -e "$socket" ] || fail 'the socket is left behind'
+
+# ---- a machine that runs is stopped, and detached it goes on
 start -accel "$accel" -cpu pentium3 -m 16 -display none -kernel "$work/debuggee" -gdb "unix:$socket"
 listening
 debug 0 "target remote $socket
 print \$cs
+detach
+target remote $socket
 kill"
-shows '$1 = 16'
+shows '$1 = 16' 'detached'
 finish 0 20
-[ ! -e "$socket" ] || fail 'the socket is left behind'
 
 # ---- Debian's amd64 kernel; its symbols come from itself
 start_kernel amd64 -append 'console=ttyS0 nokaslr'
