@@ -81,6 +81,14 @@ if [ "$flavour" = amd64 ]; then
     ask 'dd if=/dev/fd1 bs=18k 2> /dev/null | md5sum' "$(md5sum < "$work/b.img" | cut -c1-32)"
     ask 'dd if=/dev/zero of=/dev/fd0 bs=512 seek=700 count=77 2> /dev/null; sync; echo wrote-$((1+1))' \
         wrote-2
+    # Another disk, which the guest notices by the disk change line; then none.
+    head -c 1474560 /dev/urandom > "$work/c.img"
+    python3 "$boot/vga.py" "$monitor" change floppy0 "$work/c.img" raw > /dev/null
+    ask 'dd if=/dev/fd0 bs=18k 2> /dev/null | md5sum' "$(md5sum < "$work/c.img" | cut -c1-32)"
+    no_complaint
+    python3 "$boot/vga.py" "$monitor" eject floppy0 > /dev/null
+    ask 'dd if=/dev/fd0 of=/dev/null 2>&1' "can't open '/dev/fd0'"
+    : > "$out" # it has complained of the missing disk
     ask 'insmod /mod/button.ko; insmod /mod/evdev.ko; (head -c 24 /dev/input/event1 | hexdump -C; echo pressed-$((1+1))) & sleep 1; echo waiting-$((1+1))' \
         waiting-2
     python3 "$boot/vga.py" "$monitor" system_powerdown > /dev/null
@@ -97,7 +105,7 @@ fi
 
 # ---- the same board without ACPI, and without I/O APIC
 
-for line in acpi=off 'noapic clocksource=acpi_pm' 'hpet=disable'; do
+for line in acpi=off 'noapic clocksource=acpi_pm' 'hpet=disable reboot=acpi'; do
     rm -f "$monitor"
     start_board "$line" -no-reboot
     ask 'sleep 2; grep -E "ttyS0|timer|i8042" /proc/interrupts; echo up-$((1+1))' up-2
@@ -106,9 +114,9 @@ for line in acpi=off 'noapic clocksource=acpi_pm' 'hpet=disable'; do
         grep -q 'MPTABLE: OEM ID: RINGER' "$out" || fail 'no MP table'
         grep -q 'IO-APIC .*ttyS0' "$out" || fail 'the I/O APIC is not used'
         ;;
+    hpet=disable*) ask "$alarm" 'alarm []' ;; # by the RTC's own interrupt
     noapic*) grep -q 'XT-PIC .*timer' "$out" || fail 'the 8259 is not used' ;;
     esac
-    [ "$line" != hpet=disable ] || ask "$alarm" 'alarm []' # the RTC's own
     no_complaint
     type 'reboot -f'
     finish 0

@@ -9,10 +9,12 @@
 #   grub-disk      the same image as a hard disk: GRUB in the master boot record
 #   memtest-cd     memtest86+ from its CD until it tests (the whole pass is the floppy's)
 #   ipxe-cd        ipxe.iso: its shell
+#
+# With RINGER_PICTURES a directory, the last screen that was waited for is there as MEDIUM.png.
 . "$(dirname "$0")/common.sh"
 command -v python3 > /dev/null || exit 77
 
-monitor=$work/monitor
+medium=$1 monitor=$work/monitor
 vga() { python3 "$boot/vga.py" "$monitor" "$@"; }
 vga_has() { vga screen > "$work/screen" 2> /dev/null && grep -q -F -e "$1" "$work/screen"; }
 press() { vga type "$1" > /dev/null || fail "the monitor does not take keys"; }
@@ -27,6 +29,8 @@ vga_expect()
 $(cat "$work/screen")"
         sleep 0.3
     done
+    [ -z "${RINGER_PICTURES:-}" ] ||
+        vga screendump "$RINGER_PICTURES/$medium.png" > /dev/null || fail "no picture"
 }
 
 boot_floppy() # IMAGE OPTION...
