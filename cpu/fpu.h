@@ -91,8 +91,8 @@ static inline uint64_t fpu_high_used(const struct cpu *cpu)
 void fpu_settle_high(struct cpu *cpu);
 /* Opmask register `reg` 1..7, wherever it is; the host has AVX-512. */
 uint64_t fpu_opmask(const struct cpu *cpu, unsigned reg);
-/* Copies of vector register `reg` to and from cpu->fpu, which must hold the state: `size` bytes, 16,
- * 32 or 64; the write clears what is above, as VEX and EVEX instructions do, and wants
+/* Copies of vector register `reg` to and from cpu->fpu, which must hold the state: `size` bytes,
+ * 16, 32 or 64; the write clears what is above, as VEX and EVEX instructions do, and wants
  * fpu_settle_high() in the end. */
 void fpu_read_vector(const struct cpu *cpu, unsigned reg, unsigned size, uint8_t *value);
 void fpu_write_vector(struct cpu *cpu, unsigned reg, unsigned size, const uint8_t *value);

@@ -190,9 +190,9 @@ struct insn {
     uint8_t evex;      /* enum insn_evex; 0: not an EVEX instruction */
     uint8_t mask;      /* EVEX.aaa: opmask register 1..7; 0: all elements */
     uint8_t rounding;  /* EVEX.L'L with EVEX_ROUNDING: 0 nearest, 1 down, 2 up, 3 towards zero */
-    /* A mask that governs a memory operand: how many bits it has, 1..64, and bytes of memory for each.
-     * An operand that is smaller than lanes * lane_bytes is repeated.  lane_bytes 0: the mask has no
-     * say, all of the operand is accessed. */
+    /* A mask that governs a memory operand: how many bits it has, 1..64, and bytes of memory for
+     * each.  An operand smaller than lanes * lane_bytes is repeated.  lane_bytes 0: the mask has
+     * no say, all of the operand is accessed. */
     uint8_t lanes, lane_bytes;
 };
 _Static_assert(sizeof(struct insn) == 64, "a cache line");

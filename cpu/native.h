@@ -30,8 +30,8 @@ FAULT_CHECK bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offs
  */
 FAULT_CHECK bool native_run(struct cpu *cpu, const struct insn *in);
 
-/* The same when the mask of an EVEX instruction decides which parts of memory operand `i` are accessed
- * (insn.lane_bytes); store: it is written, else read. (run_evex.c) */
+/* The same when the mask of an EVEX instruction decides which parts of memory operand `i` are
+ * accessed (insn.lane_bytes); store: it is written, else read. (run_evex.c) */
 FAULT_CHECK bool native_run_masked(struct cpu *cpu, const struct insn *in, unsigned i, bool store);
 
 #endif

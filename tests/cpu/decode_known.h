@@ -424,9 +424,10 @@ static inline bool known_newer(const struct oracle_case *c)
 
 static inline bool known_evex_tables(const struct oracle_case *c)
 {
-    /* Forms where W is ignored are read as if W were part of the opcode, with another length or element;
-     * some displacements are scaled by the wrong size, memory sizes are those of the registers; V' of an
-     * ordinary operand makes a vector index; outside 64-bit mode the registers' fifth bit counts. */
+    /* Forms where W is ignored are read as if W were part of the opcode, with another length or
+     * element; some displacements are scaled by the wrong size, memory sizes are those of the
+     * registers; V' of an ordinary operand makes a vector index; outside 64-bit mode the registers'
+     * fifth bit counts. */
     return c->ours->valid && c->theirs->valid && c->in->evex &&
            (oracle_is(c, "register") || oracle_is(c, "mnemonic") || oracle_is(c, "address") ||
             oracle_is(c, "memory size"));
