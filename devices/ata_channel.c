@@ -109,9 +109,13 @@ size_t ata_dma_window(struct ata_drive *drive, bool to_memory, size_t max, size_
                       const struct iovec **iov, unsigned *count)
 {
     struct ata_channel *channel = drive->channel;
-    const size_t size =
-        channel->host->dma_window(channel->host_ctx, to_memory, max, unit, iov, count);
+    size_t size;
 
+    /* One engine: while the other drive uses it (a guest that gives both commands at once breaks
+     * the rules), this one waits for its next start. */
+    if (channel->drives[1 - drive->unit].dma_window)
+        return 0;
+    size = channel->host->dma_window(channel->host_ctx, to_memory, max, unit, iov, count);
     drive->dma_window = size != 0;
     return size;
 }

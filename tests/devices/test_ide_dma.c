@@ -379,6 +379,34 @@ static void test_reset_gives_up_the_transfer(void **state)
     expect_done(INTERRUPT, READY);
 }
 
+/* A window of the master's was overwritten by one for the slave, while the image still used it. */
+static void test_commands_to_both_drives_at_once(void **state)
+{
+    (void)state;
+    rig.second.delayed = rig.cd.delayed = true;
+    packet_sense(&rig); /* power-on attention */
+    dma_prepare(&rig, SECONDARY);
+    descriptor(&rig, 0, DATA, CD_SECTOR_SIZE, 0);
+    descriptor(&rig, 1, DATA + CD_SECTOR_SIZE, 2 * SECTOR, LAST);
+    packet(&rig, (const uint8_t[12]){0x28, 0, 0, 0, 0, 9, 0, 0, 1}, 0, true);
+    put(&rig, SECONDARY, REG_DEVICE, 0xF0);
+    put(&rig, SECONDARY, REG_COUNT, 2);
+    put(&rig, SECONDARY, REG_LOW, 9);
+    put(&rig, SECONDARY, REG_MID, 0);
+    put(&rig, SECONDARY, REG_HIGH, 0);
+    put(&rig, SECONDARY, REG_STATUS, READ_DMA);
+    dma_start(&rig, SECONDARY, true);
+    assert_null(rig.second.waiting);
+    image_finish(&rig.cd);
+    assert_memory_equal(rig.fake.memory + DATA, rig.cd.data + 9 * CD_SECTOR_SIZE, CD_SECTOR_SIZE);
+    dma_stop(&rig, SECONDARY);
+    descriptor(&rig, 0, DATA, 2 * SECTOR, LAST);
+    dma_start(&rig, SECONDARY, true);
+    image_finish(&rig.second);
+    assert_memory_equal(rig.fake.memory + DATA, rig.second.data + 9 * SECTOR, 2 * SECTOR);
+    assert_int_equal(get(&rig, SECONDARY, REG_STATUS), READY);
+}
+
 static void test_bus_mastering_off(void **state)
 {
     (void)state;
@@ -473,6 +501,7 @@ int main(void)
         TEST(test_errors_of_writes_and_addresses),
         TEST(test_stop_gives_up_the_transfer),
         TEST(test_reset_gives_up_the_transfer),
+        TEST(test_commands_to_both_drives_at_once),
         TEST(test_bus_mastering_off),
         TEST(test_interrupt_bit_is_an_edge),
         TEST(test_trim),

@@ -65,10 +65,30 @@ static void random_command(struct fuzz *f)
         return;
     }
     command(&f->rig, base, opcode, lba & 0x0FFFFFFF, (uint8_t)count);
-    if (below(f, 4) == 0) { /* the slave, or CHS */
-        put(&f->rig, base, REG_DEVICE, (uint8_t)next(f));
+    if (below(f, 4) == 0) { /* the slave, which is small, or CHS, or anybody */
+        put(&f->rig, base, REG_LOW, (uint8_t)below(f, 110));
+        put(&f->rig, base, REG_MID, 0);
+        put(&f->rig, base, REG_HIGH, 0);
+        put(&f->rig, base, REG_DEVICE, below(f, 2) ? 0xF0 : (uint8_t)next(f));
         put(&f->rig, base, REG_STATUS, opcode);
     }
+}
+
+/* Ranges that exist, mostly, and the engine on its way to them. */
+static void random_trim(struct fuzz *f)
+{
+    const uint32_t at = 0x30000;
+
+    for (unsigned i = 0; i < SECTOR / 8; i++) {
+        put32(&f->rig, at + 8 * i, below(f, below(f, 64) ? DISK_SECTORS : UINT32_MAX));
+        put32(&f->rig, at + 8 * i + 4, below(f, 4) ? 0 : below(f, 20) << 16);
+    }
+    descriptor(&f->rig, 0, at, SECTOR, LAST);
+    dma_prepare(&f->rig, PRIMARY);
+    put(&f->rig, PRIMARY, REG_ERROR, 1);
+    command48(&f->rig, PRIMARY, 0x06, 0, 1);
+    dma_stop(&f->rig, PRIMARY);
+    dma_start(&f->rig, PRIMARY, false);
 }
 
 static void random_packet(struct fuzz *f)
@@ -86,6 +106,8 @@ static void random_packet(struct fuzz *f)
         bytes[4] = (uint8_t)below(f, 3);
         bytes[8] = (uint8_t)below(f, 80);
     }
+    if (bytes[0] == 0x1B && below(f, 8)) /* mostly load, or nothing is ever read */
+        bytes[4] = 3;
     put(&f->rig, SECONDARY, REG_DEVICE, 0xA0);
     put(&f->rig, SECONDARY, REG_ERROR, (uint8_t)below(f, 2));
     put(&f->rig, SECONDARY, REG_MID, (uint8_t)next(f));
@@ -202,7 +224,7 @@ static void random_host_event(struct fuzz *f)
         if (below(f, 16) != 0)
             break;
         ops->medium_leaving(drive);
-        f->rig.cd.backend.inserted = below(f, 4) != 0;
+        f->rig.cd.backend.inserted = below(f, 8) != 0;
         f->rig.cd.backend.size_bytes =
             below(f, 2) ? CD_SECTORS * CD_SECTOR_SIZE : below(f, CD_SECTORS * 4) * SECTOR;
         ops->medium_changed(drive);
@@ -222,8 +244,9 @@ static void run_round(uint64_t seed)
         void (*act)(struct fuzz *f);
         uint8_t weight;
     } acts[] = {
-        {random_register, 24}, {random_command, 10}, {random_packet, 10}, {random_data, 14},
-        {random_table, 4},     {random_engine, 12},  {random_control, 8}, {random_host_event, 18},
+        {random_register, 24}, {random_command, 10},    {random_packet, 10},
+        {random_data, 14},     {random_table, 4},       {random_engine, 12},
+        {random_control, 8},   {random_host_event, 18}, {random_trim, 1},
     };
     static struct fuzz f;
     unsigned total = 0;
@@ -243,6 +266,7 @@ static void run_round(uint64_t seed)
     /* The fuzzer must get somewhere, or it tests nothing. */
     assert_true(f.completed > 100);
     assert_true(f.rig.disk.reads > 100 && f.rig.disk.writes > 100 && f.rig.cd.reads > 100);
+    assert_true(f.rig.second.reads > 20 && f.rig.disk.discards > 100);
     assert_true(f.rig.disk.cancels > 10 && f.rig.disk.flushes > 10 && f.rig.maps > 100);
     rig_close(&f.rig);
 }
