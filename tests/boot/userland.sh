@@ -10,10 +10,13 @@ shift 2
 parts=
 [ $# -gt 0 ] && [ "$1" != -- ] || set -- '' "$@"
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    for part in "$boot/userland/"[0-9]*"$1"*; do
-        [ -f "$part" ] || fail "no part of that name: $1"
-        parts="$parts ${part##*/}"
+    before=$parts
+    for part in "$boot"/userland/[0-9]*; do
+        case ${part##*/} in
+        *"$1"*) parts="$parts ${part##*/}" ;;
+        esac
     done
+    [ "$parts" != "$before" ] || fail "no part of that name: $1"
     shift
 done
 [ $# -eq 0 ] || shift
