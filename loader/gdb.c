@@ -54,7 +54,7 @@ struct gdb {
     bool physical;     /* memory packets are physical addresses */
 
     enum { IDLE, DATA, CHECKSUM_HIGH, CHECKSUM_LOW } state;
-    bool overflow;
+    bool bad; /* too long, or a checksum that is no number */
     uint8_t sum, got_sum;
     char in[PACKET_BYTES + 1];
     size_t in_length;
@@ -684,7 +684,7 @@ static void execute(struct gdb *g)
 
 static void packet_end(struct gdb *g)
 {
-    const bool good = g->got_sum == g->sum && !g->overflow;
+    const bool good = g->got_sum == g->sum && !g->bad;
 
     g->state = IDLE;
     if (!g->no_ack)
@@ -703,7 +703,7 @@ static void take(struct gdb *g, uint8_t byte)
             g->state = DATA;
             g->in_length = 0;
             g->sum = 0;
-            g->overflow = false;
+            g->bad = false;
         } else if (byte == 0x03) {
             pc_pause(g->m->pc, PC_PAUSE_USER); /* paused() answers */
         } else if (byte == '-' && !g->no_ack && g->sent_length != 0) {
@@ -718,20 +718,22 @@ static void take(struct gdb *g, uint8_t byte)
         if (byte == '$') { /* a new one: the last was cut off */
             g->in_length = 0;
             g->sum = 0;
-            g->overflow = false;
+            g->bad = false;
             break;
         }
         g->sum += byte;
         if (g->in_length < PACKET_BYTES)
             g->in[g->in_length++] = (char)byte;
         else
-            g->overflow = true;
+            g->bad = true;
         break;
     case CHECKSUM_HIGH:
-        g->got_sum = (uint8_t)(hex_value((char)byte) << 4);
+        g->bad = g->bad || hex_value((char)byte) < 0;
+        g->got_sum = (uint8_t)((unsigned)hex_value((char)byte) << 4);
         g->state = CHECKSUM_LOW;
         break;
     case CHECKSUM_LOW:
+        g->bad = g->bad || hex_value((char)byte) < 0;
         g->got_sum |= (uint8_t)(hex_value((char)byte) & 15);
         packet_end(g);
         break;
