@@ -226,6 +226,7 @@ struct cpu {
     /* x87/MMX/SSE/AVX state in XSAVE (standard) format; the first 512 bytes are FXSAVE64's. While
      * fpu_live is set, the host's own registers hold the truth instead. */
     bool fpu_live;
+    bool fpu_stays; /* interp_run() puts it back when it ends, not after each instruction */
     _Alignas(64) uint8_t fpu[FPU_AREA_SIZE];
 
     /* Holds this struct: translator/ maps it once for each address space, with other tables. */

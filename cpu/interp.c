@@ -256,6 +256,7 @@ static inline struct icache_block *interp_block(struct cpu *cpu)
     phys = cpu->tlb.phys[view][index] | (linear & ~PAGE_MASK);
     block = icache_find(cpu->icache, phys, cpu->mode);
     if (block == NULL) {
+        fpu_leave(cpu); /* it may allocate memory */
         block = icache_build(cpu->icache, phys, (const uint8_t *)(linear + entry->addend));
         if (block == NULL)
             return NULL;
@@ -308,12 +309,10 @@ static inline bool interp_must_step(const struct cpu *cpu)
            cpu->dr6_pending;
 }
 
-enum run_exit interp_run(struct cpu *cpu, uint64_t max_insns)
+static enum run_exit interp_loop(struct cpu *cpu, uint64_t max_insns)
 {
     const uint64_t start = cpu->icount;
 
-    if (cpu->icache == NULL)
-        cpu->icache = icache_create(cpu);
     for (;;) {
         const uint64_t retired = cpu->icount - start;
         const struct icache_block *block;
@@ -338,4 +337,23 @@ enum run_exit interp_run(struct cpu *cpu, uint64_t max_insns)
         else
             interp_run_block(cpu, block, max_insns - retired);
     }
+}
+
+/*
+ * From the first x87 or SSE instruction on, that state stays in the host's registers, as under the
+ * translator: exchanging it for each one cost a third of the time of programs that use it.
+ */
+enum run_exit interp_run(struct cpu *cpu, uint64_t max_insns)
+{
+    enum run_exit result;
+
+    if (cpu->icache == NULL)
+        cpu->icache = icache_create(cpu);
+#ifndef RINGER_SANITIZED /* whose checks in C code may use vector registers */
+    cpu->fpu_stays = true;
+#endif
+    result = interp_loop(cpu, max_insns);
+    cpu->fpu_stays = false;
+    fpu_leave(cpu);
+    return result;
 }

@@ -267,7 +267,7 @@ bool thunk_run(struct cpu *cpu, const struct insn *in)
         if (!live)
             fpu_load(cpu);
         fault = thunk_enter(&frame, code);
-        if (!live)
+        if (!live && !cpu->fpu_stays)
             fpu_save(cpu);
         hostfault_set_range(outer);
     }

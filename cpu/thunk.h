@@ -28,7 +28,8 @@ void thunk_destroy(struct fpu_thunks *thunks);
 uint8_t *thunk_scratch(struct cpu *cpu, linaddr_t linear);
 
 /*
- * Run `in` on the guest's state: x87/SSE in cpu->fpu or, if cpu->fpu_live, in the host's registers;
+ * Run `in` on the guest's state: x87/SSE in cpu->fpu or, if cpu->fpu_live, in the host's registers
+ * (where it stays in any case if cpu->fpu_stays);
  * general registers and arithmetic flags in cpu; the memory operand in the scratch buffer.
  * Does not look at guest memory, at pending x87 errors or at alignment.
  * False with the fault recorded: #XM (or #UD without CR4.OSXMMEXCPT) for an unmasked SSE
