@@ -44,6 +44,9 @@ int main(int argc, char *argv[])
     case ACTION_LOG_HELP:
         options_print_log_items(stdout);
         return 0;
+    case ACTION_SWITCH_HELP:
+        options_print_switches(stdout);
+        return 0;
     case ACTION_RUN:
         break;
     }

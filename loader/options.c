@@ -9,6 +9,7 @@
 #include "loader/options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -649,22 +650,35 @@ static bool take_log_file(struct options *o, const char *name, const char *arg, 
     return true;
 }
 
+/* -x items: what the translator does unless it is told not to. */
+static const struct {
+    const char *name;
+    size_t offset; /* of its flag in struct options */
+    const char *help;
+} switches[] = {
+    {"no-chain", offsetof(struct options, no_chain), "every block returns to the dispatcher"},
+    {"no-flags", offsetof(struct options, no_flags), "all flags count as live everywhere"},
+    {"no-bmi2", offsetof(struct options, no_bmi2), "code as for a host without SHRX and RORX"},
+    {"no-group", offsetof(struct options, no_group), "every access is probed by itself"},
+};
+
 static bool take_switch(struct options *o, const char *name, const char *arg, struct error *e)
 {
     struct suboption sub = {.rest = arg};
 
+    if (!strcmp(arg, "help")) {
+        o->action = ACTION_SWITCH_HELP;
+        return true;
+    }
     while (suboption_next(&sub, name, e)) {
-        if (!strcmp(sub.key, "no-chain"))
-            o->no_chain = true;
-        else if (!strcmp(sub.key, "no-flags"))
-            o->no_flags = true;
-        else if (!strcmp(sub.key, "no-bmi2"))
-            o->no_bmi2 = true;
-        else if (!strcmp(sub.key, "no-group"))
-            o->no_group = true;
-        else
-            return error_set(e, "-%s %s: known switches are no-chain, no-flags, no-bmi2, no-group", name,
-                             sub.key);
+        size_t i;
+
+        for (i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+            if (!sub.has_value && !strcmp(sub.key, switches[i].name))
+                break;
+        if (i == sizeof(switches) / sizeof(switches[0]))
+            return error_set(e, "-%s %s: no such switch (see -%s help)", name, sub.key, name);
+        *(bool *)((char *)o + switches[i].offset) = true;
     }
     return e->text[0] == '\0';
 }
@@ -736,8 +750,7 @@ static const struct option_row option_rows[] = {
     {"no-shutdown",  NULL,     take_no_shutdown,  "power-off does not end the process"},
     {"d",            "ITEMS",  take_log,          "what to log (-d help lists it)"},
     {"D",            "FILE",   take_log_file,     "where to log (standard error)"},
-    {"x",            "SWITCH", take_switch,       "turn off a translator feature:"
-                                                  " no-chain, no-flags, no-bmi2, no-group"},
+    {"x",            "SWITCH", take_switch,       "turn off a translator feature (-x help lists them)"},
     {"nodefaults",   NULL,     take_nodefaults,   "no serial port unless asked for"},
     {"no-user-config", NULL,   take_nothing,      NULL},
     {"no-hpet",      NULL,     take_no_hpet,      NULL},
@@ -902,4 +915,10 @@ void options_print_log_items(FILE *out)
 {
     for (size_t i = 0; i < sizeof(log_items) / sizeof(log_items[0]); i++)
         fprintf(out, "  %-14s %s\n", log_items[i].name, log_items[i].help);
+}
+
+void options_print_switches(FILE *out)
+{
+    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+        fprintf(out, "  %-14s %s\n", switches[i].name, switches[i].help);
 }

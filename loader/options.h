@@ -40,7 +40,8 @@ enum log_item {
 
 /* Strings point into argv. */
 struct options {
-    enum { ACTION_RUN, ACTION_HELP, ACTION_VERSION, ACTION_CPU_HELP, ACTION_LOG_HELP } action;
+    enum { ACTION_RUN, ACTION_HELP, ACTION_VERSION, ACTION_CPU_HELP, ACTION_LOG_HELP,
+           ACTION_SWITCH_HELP } action;
 
     uint64_t ram_bytes;
     const char *cpu_model;
@@ -90,5 +91,7 @@ bool options_parse(int argc, char *const argv[], struct options *options, struct
 bool options_parse_log(const char *text, unsigned *items, struct error *error);
 void options_print_help(FILE *out);
 void options_print_log_items(FILE *out);
+/* What -x takes, a line each: its name, blanks, what it does. */
+void options_print_switches(FILE *out);
 
 #endif

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "cpu/debugger.h"
 #include "cpu/fpu.h"
@@ -108,6 +109,15 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
     return true;
 }
 
+/* Calls libc: only after fpu_leave(). */
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* The block at CS:rip, translated if it is hot; NULL: interpret. */
 static struct block *find_block(struct translator *tr, struct cpu *cpu)
 {
@@ -135,7 +145,10 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu)
             return NULL;
         }
         fpu_leave(cpu);
+        const uint64_t began_ns = now_ns();
+
         block = build_block(tr, cpu, &key);
+        tr->counters.building_ns += now_ns() - began_ns;
         if (block == NULL) {
             tr->counters.untranslatable++;
             return NULL;
@@ -626,6 +639,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         uint64_t value;
     } rows[] = {
         {"translations", c->translations},
+        {"nanoseconds spent translating", r->building_ns},
         {"guest instructions translated", c->guest_insns},
         {"guest bytes translated", c->guest_bytes},
         {"host bytes emitted", c->host_bytes},

@@ -31,6 +31,7 @@ enum { GLUE_RECORD_BYTES = 10 };
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
+    uint64_t building_ns; /* spent in build_block() */
 };
 
 struct tables;

@@ -110,7 +110,8 @@ static void test_errors_name_the_option(void **state)
         {"-display gtk", "-display gtk: supported are"},
         {"-vga qxl", "-vga qxl: not supported yet"},
         {"-d nonsense", "-d nonsense: not supported"},
-        {"-x warp", "-x warp: known switches"},
+        {"-x no-chain=yes", "-x no-chain: no such switch"},
+        {"-x warp", "-x warp: no such switch"},
         {"-icount auto", "-icount auto: supported is"},
         {"-boot order=xyz", "-boot order=xyz: an order"},
         {"-boot order=cc", "-boot order=cc: 'c' is given twice"},
@@ -178,7 +179,9 @@ static void test_acceleration(void **state)
     assert_true(options.counted);
     accepts("-icount shift=3 -x no-chain,no-flags", &options);
     assert_int_equal(options.ns_per_insn, 8);
-    assert_true(options.no_chain && options.no_flags);
+    assert_true(options.no_chain && options.no_flags && !options.no_group);
+    accepts("-x help", &options);
+    assert_int_equal(options.action, ACTION_SWITCH_HELP);
 }
 
 static void test_the_rest(void **state)
