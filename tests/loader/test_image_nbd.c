@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -58,8 +60,26 @@ static void pause_step(void)
     nanosleep(&step, NULL);
 }
 
-/* Start a server and wait for its socket. */
-static pid_t serve(const char *socket, char *const argv[])
+/* Does somebody listen?  A socket's file is there a little before that; another file is enough. */
+static bool answers(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat st;
+    bool ok;
+    int fd;
+
+    if (stat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return stat(path, &st) == 0;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    ok = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return ok;
+}
+
+/* Start a server and wait until it serves; a --persistent one, since that is a client already. */
+static pid_t serve(const char *socket_path, char *const argv[])
 {
     const pid_t pid = fork();
 
@@ -68,9 +88,9 @@ static pid_t serve(const char *socket, char *const argv[])
         execvp(argv[0], argv);
         _exit(127);
     }
-    for (unsigned i = 0; access(socket, F_OK) != 0; i++) {
+    for (unsigned i = 0; !answers(socket_path); i++) {
         if (i == WAIT_STEPS)
-            fail_msg("%s does not make %s", argv[0], socket);
+            fail_msg("%s does not serve %s", argv[0], socket_path);
         pause_step();
     }
     return pid;
