@@ -118,6 +118,13 @@ static void floppy_driver(struct machine *m)
                           0xFF};
     unsigned size = 9;
 
+    if ((q >> 24 & 3) == 0) { /* a disk that works */
+        m->image[drive].later = false;
+        m->image[drive].error = 0;
+        fake_image_finish(&m->image[drive]);
+        if (m->image[drive].backend.size_bytes == 0)
+            fake_image_insert(&m->image[drive], drive ? FLOPPY_72 : FLOPPY_144, false);
+    }
     out8(&m->fake, 0x3F2, 0x1C | drive);
     out8(&m->fake, 0x3F7, m->image[drive].backend.size_bytes == FLOPPY_72 ? 2 : 0);
     while ((in8(&m->fake, 0x3F4) & 0xD0) == 0xD0)
