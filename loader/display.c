@@ -138,7 +138,9 @@ bool display_parse_vnc(const char *arg, struct display_spec *spec, struct error 
     if (!spec->vnc)
         return true;
     while (next_part(&arg, part, &value, "-vnc", error)) {
-        if (first && value == NULL) {
+        if (first) {
+            if (value != NULL)
+                break;
             if (!parse_address(part, spec, error))
                 return false;
         } else if (!strcmp(part, "password") && is_switch(value, &spec->vnc_password)) {

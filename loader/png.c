@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef RINGER_HAVE_PNG
@@ -85,6 +86,7 @@ static bool write_png(FILE *file, const struct display_surface *surface, uint8_t
 bool picture_write(const char *path, const struct display_surface *surface, struct error *error)
 {
     const bool png = wants_png(path);
+    struct stat status;
     uint8_t *row;
     FILE *file;
     bool ok;
@@ -109,6 +111,7 @@ bool picture_write(const char *path, const struct display_surface *surface, stru
     if (ok)
         return true;
     ok = error_set(error, "%s: %s", path, strerror(errno != 0 ? errno : EIO));
-    unlink(path);
+    if (stat(path, &status) == 0 && S_ISREG(status.st_mode)) /* not somebody's device */
+        unlink(path);
     return ok;
 }
