@@ -1,8 +1,8 @@
 /*
  * cpu/insn.h -- what the instruction table says and what the decoder returns.
  *
- * cpu/insn.def is the one table.  The decoder, the interpreter, the translator, the flag-liveness
- * analysis and the documentation all expand it; nobody keeps a second list of instructions.
+ * cpu/insn.def is the one table.  The decoder, the interpreter, the translator, the tests and the
+ * documentation all expand it; nobody keeps a second list of instructions.
  *
  * Source: [SDM 2 "Instruction Format"], operand codes as in [SDM 2D A.2 "Key to Abbreviations"].
  */

@@ -261,7 +261,6 @@ static bool prepare(struct machine *m, struct error *error)
         .no_chain = o->no_chain,
         .no_bmi2 = o->no_bmi2,
         .no_group = o->no_group,
-        .no_flags = o->no_flags,
         .counted = o->counted || o->max_insns != UINT64_MAX,
         .log = m->log,
         .log_in_asm = o->log & LOG_IN_ASM,

@@ -657,7 +657,6 @@ static const struct {
     const char *help;
 } switches[] = {
     {"no-chain", offsetof(struct options, no_chain), "every block returns to the dispatcher"},
-    {"no-flags", offsetof(struct options, no_flags), "all flags count as live everywhere"},
     {"no-bmi2", offsetof(struct options, no_bmi2), "code as for a host without SHRX and RORX"},
     {"no-group", offsetof(struct options, no_group), "every access is probed by itself"},
 };

@@ -1,5 +1,5 @@
 /*
- * translator/build.c -- one block: decode, liveness, rules, side exits.
+ * translator/build.c -- one block: decode, rules, side exits.
  */
 #include "translator/rules.h"
 
@@ -11,7 +11,6 @@ struct decoded {
     struct insn insn[BLOCK_MAX_INSNS];
     uint16_t offset[BLOCK_MAX_INSNS + 1]; /* from the block's first byte */
     bool call[BLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
-    uint32_t live[BLOCK_MAX_INSNS + 1];   /* flags that matter before each instruction */
     unsigned count;
     bool step;                         /* the one instruction is fetched anew each time */
     uint8_t crossing[INSN_MAX_LENGTH]; /* bytes of the one instruction when it crosses the page */
@@ -98,44 +97,17 @@ static void describe_step(struct decoded *d, unsigned room)
 }
 
 /* Can the guest see the flags as they are before `in`, other than through its flags_read? */
-static bool exposes_flags(const struct insn *in)
-{
-    /* Whatever may fault or call the interpreter shows them in an exception frame. */
-    return in->has_mem || rule_table[in->row] != rule_native;
-}
-
-/* Backwards over the block: a flag is live until the next write that is certain. */
-static void find_live_flags(struct decoded *d, bool all_live)
-{
-    uint32_t live = FLAGS_OSZAPC;
-
-    d->live[d->count] = live;
-    for (unsigned i = d->count; i-- > 0;) {
-        const struct insn_row *row = insn_row(&d->insn[i]);
-
-        if (!(row->traits & MAYBE))
-            live &= ~(uint32_t)row->flags_written;
-        live |= row->flags_read & FLAGS_OSZAPC;
-        if (all_live || d->call[i] || exposes_flags(&d->insn[i]))
-            live = FLAGS_OSZAPC;
-        d->live[i] = live;
-    }
-}
-
-/* Counted time: icount += the block's instructions. */
+/* Counted time: icount += the block's instructions.  Not by ADD, even where the next instruction
+ * writes all flags: those that the manual leaves undefined the host may leave as they were. */
 static void count_insns(struct build *b, const struct decoded *d)
 {
     const struct mem icount = BASE(HOST_CPU, AT_CPU(icount));
 
     if (!b->tr->options.counted)
         return;
-    if (d->live[0] == 0) {
-        emit_add_mi(&b->e, W64, icount, (int32_t)d->count);
-    } else {
-        emit_mov_rm(&b->e, W64, T0, icount);
-        emit_lea(&b->e, W64, T0, BASE(T0, d->count));
-        emit_mov_mr(&b->e, W64, icount, T0);
-    }
+    emit_mov_rm(&b->e, W64, T0, icount);
+    emit_lea(&b->e, W64, T0, BASE(T0, d->count));
+    emit_mov_mr(&b->e, W64, icount, T0);
 }
 
 static void translate_insn(struct build *b, const struct insn *in, bool call)
@@ -208,7 +180,6 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     }
     if (cpu->debugger != NULL)
         cut_at_breakpoint(cpu->debugger, key, &d);
-    find_live_flags(&d, tr->options.no_flags);
     find_page_ids(tr, key, &d, &page_id, &next_id);
 
     b.tr = tr;

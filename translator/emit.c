@@ -310,12 +310,6 @@ void emit_cmpxchg_pair(struct emit *e, bool lock, enum width w, struct mem m)
     op_rm(e, w, OP_0F | 0xc7, 1, m, false);
 }
 
-void emit_add_mi(struct emit *e, enum width w, struct mem dst, int32_t value)
-{
-    op_rm(e, w, 0x81, 0, dst, false);
-    emit_u32(e, (uint32_t)value);
-}
-
 void emit_lahf(struct emit *e)
 {
     emit_u8(e, 0x9f);

@@ -78,7 +78,6 @@ void emit_and_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
 void emit_or_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
 void emit_xor_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src);
 void emit_cmp_rm(struct emit *e, enum width w, uint8_t reg, struct mem m);
-void emit_add_mi(struct emit *e, enum width w, struct mem dst, int32_t value);
 
 /* CF = bit `bit` of dst or m, which is then set, cleared or toggled, or not.  In memory the bit
  * number should be below the width, and lock asks for an atomic one. */

@@ -2,6 +2,7 @@
  * translator/rules_kernel.c -- what kernels use a lot and cannot be copied as it is.
  *
  *   mov_from_cr mov_from_seg push_seg swapgs   state that is in struct cpu
+ *   rdsegbase wrsegbase                        RDFSBASE, WRGSBASE, ...
  *   rdtsc                                      RDTSC and RDTSCP, where the host's counter will do
  *   stac clac                                  the same, and the block goes on in another mode
  *   cmpxchg_pair                               with RCX lent
@@ -84,8 +85,6 @@ bool rule_swapgs(struct build *b, const struct insn *in)
     return true;
 }
 
-/* ---- time ---- */
-
 /* TC = bit `bit` of CR4.  Clobbers T2. */
 static void load_cr4_bit(struct emit *e, unsigned bit)
 {
@@ -94,6 +93,77 @@ static void load_cr4_bit(struct emit *e, unsigned bit)
     emit_mov_ri(e, T2, 63);
     emit_shrx(e, W64, TC, TC, T2);
 }
+
+/* ---- bases of FS and GS ---- */
+
+static enum seg base_of(const struct insn *in)
+{
+    return in->modrm & 8 ? GS : FS; /* /0 and /2 are FS's, /1 and /3 GS's */
+}
+
+/* To the side exit, where it is #UD, unless CR4.FSGSBASE is set.  Clobbers TC, T2. */
+static void check_fsgsbase(struct build *b)
+{
+    struct emit *e = &b->e;
+    struct label clear, set;
+
+    _Static_assert(CR4_FSGSBASE == 1u << 16, "the bit below");
+    load_cr4_bit(e, 16);
+    clear = emit_jrcxz(e);
+    set = emit_jmp_short(e);
+    emit_bind(e, clear);
+    build_side_exit(b, emit_jmp(e));
+    emit_bind(e, set);
+}
+
+bool rule_rdsegbase(struct build *b, const struct insn *in)
+{
+    if (!b->tr->bmi2)
+        return false;
+    check_fsgsbase(b);
+    emit_mov_rm(&b->e, W64, T2, SEGMENT(base_of(in), base));
+    build_gpr_write(b, in->ops[0].reg, in->ops[0].size, T2);
+    return true;
+}
+
+/*
+ * A base that is not canonical is the side exit's, for #GP.
+ *
+ *     mov   ecx, 47
+ *     sarx  r14, base, rcx            ; 0 or -1 is canonical
+ *     lea   rcx, [r14 + 1]
+ *     mov   r14d, 1
+ *     shrx  rcx, rcx, r14
+ *     jrcxz good
+ */
+bool rule_wrsegbase(struct build *b, const struct insn *in)
+{
+    struct emit *e = &b->e;
+    struct label good;
+    uint8_t base;
+
+    if (!b->tr->bmi2)
+        return false;
+    check_fsgsbase(b);
+    base = build_gpr_read(b, in->ops[0].reg, T0);
+    if (in->ops[0].size == 8) {
+        emit_mov_ri(e, TC, 47);
+        emit_sarx(e, W64, T1, base, TC);
+        emit_lea(e, W64, TC, BASE(T1, 1));
+        emit_mov_ri(e, T1, 1);
+        emit_shrx(e, W64, TC, TC, T1);
+        good = emit_jrcxz(e);
+        build_side_exit(b, emit_jmp(e));
+        emit_bind(e, good);
+    } else {
+        emit_mov_rr(e, W32, T0, base);
+        base = T0;
+    }
+    emit_mov_mr(e, W64, SEGMENT(base_of(in), base), base);
+    return true;
+}
+
+/* ---- time ---- */
 
 /*
  *     lfence                          ; RDTSCP only

@@ -186,9 +186,23 @@ static uint64_t go_on(struct translator *tr, struct cpu *cpu)
     return block != NULL ? resume(tr, cpu, block->host) : leave(tr);
 }
 
+/* The jump cache's entry for CS:rip, which may hold another address; NULL: this mode has none. */
+static struct jump_entry *jump_entry(const struct translator *tr, struct cpu *cpu)
+{
+    if (tr->options.no_chain || !(cpu->mode & MODE_CS_FLAT))
+        return NULL;
+    return &rt_of(cpu)->jumps[rt_jump_index(mmu_view(cpu), cpu->rip)];
+}
+
+static uint64_t jump_negated(const struct cpu *cpu)
+{
+    return -(cpu->rip + rt_jump_bias(cpu_is_code64(cpu)));
+}
+
 /* The same after an indirect jump: remember where it led. */
 static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
 {
+    struct jump_entry *entry = jump_entry(tr, cpu);
     struct block *block;
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
@@ -196,11 +210,24 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
     block = find_block(tr, cpu);
     if (block == NULL)
         return leave(tr);
-    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT))
-        rt_of(cpu)->jumps[rt_jump_index(mmu_view(cpu), block->key.linear)] =
-            (struct jump_entry){-(block->key.linear + rt_jump_bias(cpu_is_code64(cpu))),
-                                block->checked_host};
+    if (entry != NULL)
+        *entry = (struct jump_entry){jump_negated(cpu), block->checked_host};
     return resume(tr, cpu, block->host);
+}
+
+/*
+ * The same after a system instruction has jumped (SYSCALL, IRET): by the jump cache where that
+ * knows the way, as generated code would.  The mode may be a new one, and the code ids that checked
+ * entries look at those of another.
+ */
+static uint64_t go_on_system(struct translator *tr, struct cpu *cpu)
+{
+    const struct jump_entry *entry = jump_entry(tr, cpu);
+
+    if (entry == NULL || entry->negated != jump_negated(cpu) || tr->options.counted ||
+        !tables_know_mode(cpu) || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
+        return go_on_indirect(tr, cpu);
+    return resume(tr, cpu, entry->host);
 }
 
 /* ---- asked by generated code ---- */
@@ -273,10 +300,10 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     cpu->code_written = false; /* the listener has dropped the blocks */
     if (block->dead || cpu->mode != block->key.mode || block->no_resume >> (index + 1) % 64 & 1 ||
         cpu->rip != block_rip(block, index + 1) || must_return(cpu) || must_interpret(cpu))
-        return insn_row(&call->in)->traits & ENDS ? go_on_indirect(tr, cpu) : go_on(tr, cpu);
+        return insn_row(&call->in)->traits & ENDS ? go_on_system(tr, cpu) : go_on(tr, cpu);
     /* Those that end a block may have moved CS to where it has a limit, or let interrupts in. */
     if ((insn_row(&call->in)->traits & ENDS) && (!(cpu->mode & MODE_CS_FLAT) || cpu_has_event(cpu)))
-        return go_on_indirect(tr, cpu);
+        return go_on_system(tr, cpu);
     if (tr->options.counted)
         cpu->icount += count - index - 1;
     return resume(tr, cpu, block->host + block->sites[index + 1].host);

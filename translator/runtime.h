@@ -80,6 +80,8 @@ void tables_flush(struct cpu *cpu, uint64_t argument, enum tlb_flush what);
 /* Take over what cpu->tlb knows about the page of `linear`. */
 void tables_fill(struct cpu *cpu, linaddr_t linear);
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id);
+/* Are the code ids of the current view those of the current mode? */
+bool tables_know_mode(struct cpu *cpu);
 /* No inline stores to the page of host memory that starts at `host`. */
 void tables_drop_writes(struct cpu *cpu, const uint8_t *host);
 /* The block is gone (NULL: all are).  empty: what an empty jump cache entry jumps to. */

@@ -389,6 +389,11 @@ static void drop_other_modes(struct view *view, uint32_t mode)
     }
 }
 
+bool tables_know_mode(struct cpu *cpu)
+{
+    return current_view(cpu)->code_mode == cpu->mode;
+}
+
 void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
 {
     struct view *view = current_view(cpu);

@@ -16,7 +16,6 @@ struct translator;
 struct translator_options {
     uint64_t cache_bytes; /* 0: default (64 MiB) */
     bool no_chain;        /* every block returns to the dispatcher */
-    bool no_flags;        /* treat all flags as live everywhere */
     bool no_group;        /* probe every access by itself */
     bool no_bmi2;         /* emit for a host without SHRX and RORX */
     bool counted;         /* keep cpu->icount exact at every block boundary (counted time) */

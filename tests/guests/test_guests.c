@@ -240,7 +240,6 @@ static const struct engine engines[] = {
     {"interpret", false, {0}},
     {"translate", true, {0}},
     {"translate, no chains", true, {.no_chain = true}},
-    {"translate, all flags live", true, {.no_flags = true}},
     {"translate, no BMI2", true, {.no_bmi2 = true}},
     {"translate, no groups", true, {.no_group = true}},
     {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},

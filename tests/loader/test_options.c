@@ -177,9 +177,9 @@ static void test_acceleration(void **state)
     assert_int_equal(options.accel, RUN_INTERPRET);
     accepts("-accel lockstep", &options);
     assert_true(options.counted);
-    accepts("-icount shift=3 -x no-chain,no-flags", &options);
+    accepts("-icount shift=3 -x no-chain,no-bmi2", &options);
     assert_int_equal(options.ns_per_insn, 8);
-    assert_true(options.no_chain && options.no_flags && !options.no_group);
+    assert_true(options.no_chain && options.no_bmi2 && !options.no_group);
     accepts("-x help", &options);
     assert_int_equal(options.action, ACTION_SWITCH_HELP);
 }

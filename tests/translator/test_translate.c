@@ -57,6 +57,13 @@ PROGRAM(vector_program, "fninit\n mov $200, %ecx\n mov $0x30000, %esi\n movl $0x
                         "pshufd $0x1b, %xmm3, %xmm4\n flds (%esi)\n fadds (%esi)\n fstpl 8(%esi)\n"
                         "ucomisd %xmm0, %xmm2\n setb %bl\n pmovmskb %xmm4, %edx\n add %edx, %edi\n"
                         "loop 1b\n");
+/* A block begins with an instruction of which the manual leaves all flags undefined, and the host
+ * leaves some as they were: glue in front of it must not change them. */
+PROGRAM(undefined_flags_are_the_hosts_program,
+        "mov $100, %ecx\n xor %ebx, %ebx\n"
+        "1: mov %ecx, %eax\n xor %edx, %edx\n mov %ecx, %ebp\n or $1, %ebp\n cmp $50, %ecx\n"
+        "jmp 2f\n2: div %ebp\n jmp 3f\n3: pushf\n pop %esi\n rol $3, %ebx\n xor %esi, %ebx\n"
+        "loop 1b\n");
 /* A loop that rewrites the immediate of an instruction in its own block, and one behind it. */
 PROGRAM(patch_program, "mov $50, %ecx\n call 1f\n1: pop %esi\n"
                        "2: mov %cl, (3f-1b+1)(%esi)\n3: mov $0, %al\n add %eax, %ebx\n"
@@ -145,8 +152,11 @@ static void compare(const uint8_t *code, const uint8_t *end)
 {
     struct machine a, b;
 
-    static const struct translator_options variants[] = {
-        {0}, {.no_chain = true}, {.no_bmi2 = true}, {.no_bmi2 = true, .no_chain = true}};
+    static const struct translator_options variants[] = {{0},
+                                                         {.no_chain = true},
+                                                         {.no_bmi2 = true},
+                                                         {.no_bmi2 = true, .no_chain = true},
+                                                         {.counted = true}};
 
     for (unsigned i = 0; i < sizeof(variants) / sizeof(variants[0]); i++) {
         machine_open(&a, MEMORY, NULL);
@@ -185,6 +195,7 @@ COMPARE(crossing)
 COMPARE(implicit)
 COMPARE(ret_to_next)
 COMPARE(mode_change)
+COMPARE(undefined_flags_are_the_hosts)
 
 int main(void)
 {
@@ -195,7 +206,7 @@ int main(void)
         cmocka_unit_test(test_vector),      cmocka_unit_test(test_patch),
         cmocka_unit_test(test_string),      cmocka_unit_test(test_crossing),
         cmocka_unit_test(test_implicit),    cmocka_unit_test(test_ret_to_next),
-        cmocka_unit_test(test_mode_change),
+        cmocka_unit_test(test_mode_change), cmocka_unit_test(test_undefined_flags_are_the_hosts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
