@@ -220,6 +220,28 @@ static void test_refusals(void **state)
 }
 
 /* 64 KiB of real-mode code do not leave room for a heap. */
+static void test_video_mode(void **state)
+{
+    static const struct {
+        const char *cmdline;
+        uint16_t mode; /* 0xFFFF: none */
+    } rows[] = {
+        {"", 0xFFFF},          {"quiet", 0xFFFF},           {"vga=791 quiet", 791},
+        {"a vga=0x317", 0x317}, {"vga=normal", 0xFFFF},     {"vga=ask", 0xFFFD},
+        {"x vga=ext y", 0xFFFE}, {"vga=791 vga=normal", 0xFFFF}, {"vga=70000", 0xFFFF},
+        {"vga=", 0xFFFF},      {"vga=12x", 0xFFFF},         {"novga=5", 0xFFFF},
+        {"vga=1 vga=2", 2},    {"vga=exte", 0xFFFF},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint16_t mode = 0;
+
+        assert_int_equal(setup_boot_video_mode(rows[i].cmdline, &mode), rows[i].mode != 0xFFFF);
+        assert_int_equal(mode, rows[i].mode);
+    }
+}
+
 static void test_setup_too_long(void **state)
 {
     enum { LONG_SETUP = (0x80 + 1) * 512 };
@@ -244,7 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_decides),    cmocka_unit_test(test_other_users_of_the_format),
         cmocka_unit_test(test_items),          cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_setup_too_long),
+        cmocka_unit_test(test_setup_too_long), cmocka_unit_test(test_video_mode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
