@@ -15,7 +15,8 @@ jobs=$(nproc 2> /dev/null || echo 2)
 
 sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config libcapstone-dev \
     libelf-dev libsdl2-dev libvncserver-dev libncurses-dev libpng-dev xvfb xdotool \
-    imagemagick vncsnapshot tigervnc-viewer tightvncpasswd libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps \
+    imagemagick vncsnapshot tigervnc-viewer tightvncpasswd \
+    debian-installer-12-netboot-amd64 debian-installer-12-netboot-i386 libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps \
     python3 gdb grub-rescue-pc grub-pc-bin grub-common memtest86+ ipxe dosfstools mtools acpica-tools \
     xz-utils util-linux mount fdisk e2fsprogs libnbd-dev qemu-utils nbdkit
 

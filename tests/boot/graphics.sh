@@ -1,13 +1,14 @@
 #!/bin/sh
-# graphics.sh: Debian's graphical installer, unmodified, on the VGA screen: to its first dialog in
+# graphics.sh amd64|i386: Debian's graphical installer, unmodified, on the VGA screen: to its first dialog in
 # the frame buffer that its kernel's own driver chose, driven by keys and by the mouse.
 . "$(dirname "$0")/common.sh"
 
 for tool in convert identify; do
     command -v "$tool" > /dev/null || exit 77
 done
-images=/usr/lib/debian-installer/images/12/amd64/gtk/debian-installer/amd64
-[ -f "$images/linux" ] || exit 77 # Debian's debian-installer-12-netboot-amd64
+arch=$1
+images=/usr/lib/debian-installer/images/12/$arch/gtk/debian-installer/$arch
+[ -f "$images/linux" ] || exit 77 # Debian's debian-installer-12-netboot-$arch
 
 # What share of the picture's pixels are bright, in percent, and how many colours it has.
 look()
@@ -36,7 +37,7 @@ look_at_rest()
 keep() # NAME: beside the test's output
 {
     mkdir -p "${RINGER_PICTURES:-$work}"
-    cp "$work/screen.png" "${RINGER_PICTURES:-$work}/installer-$1.png"
+    cp "$work/screen.png" "${RINGER_PICTURES:-$work}/installer-$arch-$1.png"
 }
 
 start -m 1400 -kernel "$images/linux" -initrd "$images/initrd.gz" -append "vga=788 quiet" \
