@@ -1,14 +1,53 @@
 #!/bin/sh
-# The benchmarks: sh bench/run.sh NAME [ARGUMENT...] runs bench/NAME.sh.
+# The benchmarks.
 #
-#   sh bench/run.sh boot [RUNS]     boot time here and under qemu-system-x86_64 -accel tcg
+#   sh bench/run.sh [GROUP...] [RUNS] [-m ROW...] [-o DIRECTORY]
+#   sh bench/run.sh --ablate ROW [RUNS]
+#
+# GROUP: all (the default) compute kernel real nano boot translator, or one of compute64 compute32
+# kernel64 kernel32.  RUNS: how often each, 5 by default.  -m: only these rows (`*` stands for
+# anything).  --ablate: the row in Ringer with each switch of -x by itself.
+#
+# Natively, in Ringer and in qemu-system-x86_64 -accel tcg, by turns.  Prints a table; leaves
+# table.txt, results.json, plot.svg and plot.png in build/bench (-o: elsewhere).  RINGER and QEMU name
+# other programs.  The exit status is 1 when a run failed or gave a wrong result.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-name=${1:-}
-if [ -z "$name" ] || [ ! -f "$here/$name.sh" ] || [ "$name" = run ]; then
-    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
-    exit 1
+top=$(cd "$here/.." && pwd)
+case "${1:-}" in
+-h | --help | help)
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+    exit 0
+    ;;
+esac
+
+sh "$top/loader/guest/install.sh" qemu-system-x86 cpio gzip seabios gcc libc6-dev gcc-multilib nasm \
+    cmake ninja-build pkg-config libcapstone-dev libelf-dev python3 util-linux librsvg2-bin \
+    fonts-dejavu-core
+
+build=$top/build
+mkdir -p "$build/bench/programs"
+if [ -z "${RINGER:-}" ]; then
+    [ -f "$build/build.ninja" ] ||
+        cmake -S "$top" -B "$build" -G Ninja -DRINGER_TESTS=OFF > /dev/null
+    cmake --build "$build" --target ringer ringer_cpu > "$build/bench.log" 2>&1 ||
+        { cat "$build/bench.log" >&2; exit 1; }
+    RINGER=$build/ringer
 fi
-shift
-exec sh "$here/$name.sh" "$@"
+programs=$build/bench/programs
+for size in 64 32; do
+    for program in compute kernel; do
+        gcc -O2 -static -m$size -o "$programs/$program$size" "$here/guest/$program.c" -lm
+    done
+done
+nasm -f bin -o "$programs/nano" "$here/guest/nano.asm"
+# The decoder by itself, where this build directory has its library.
+if [ -f "$build/libringer_cpu.a" ]; then
+    gcc -O2 -I "$top" -o "$programs/decode_speed" "$here/decode_speed.c" "$build/libringer_cpu.a" \
+        -lpthread
+fi
+
+export RINGER
+export PYTHONDONTWRITEBYTECODE=1
+exec python3 "$here/runner/main.py" "$@"
