@@ -303,6 +303,13 @@ static bool on_event(struct display_sdl *sdl, const SDL_Event *event)
 
 /* ---- SDL's thread: its life ---- */
 
+/* Without a desktop SDL falls back on drivers that show nothing; only on purpose. */
+static bool shows_nothing(const char *driver)
+{
+    return getenv("SDL_VIDEODRIVER") == NULL &&
+           (driver == NULL || !strcmp(driver, "dummy") || !strcmp(driver, "offscreen"));
+}
+
 static bool start(struct display_sdl *sdl)
 {
     /* Termination is loader/signals.c's business, and the screen saver the user's. */
@@ -311,6 +318,10 @@ static bool start(struct display_sdl *sdl)
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (SDL_Init(SDL_INIT_VIDEO) != 0)
         return false;
+    if (shows_nothing(SDL_GetCurrentVideoDriver())) {
+        SDL_SetError("there is no desktop to open a window on (DISPLAY, WAYLAND_DISPLAY)");
+        return false;
+    }
     sdl->event = SDL_RegisterEvents(1);
     sdl->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720,
                                    400, SDL_WINDOW_RESIZABLE);
