@@ -20,7 +20,7 @@
 
 enum {
     REGIONS = 16,
-    HASH_BITS = 16,
+    HASH_BITS = 19, /* some bytes of index for each 300 of code: chains stay short */
     PAGE_HASH_BITS = 14,
     ID_HASH_BITS = 16,
     FIRST_ID = 2,                       /* after 0 and RT_NO_CODE */

@@ -22,7 +22,7 @@
 
 enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
-    HOT = 2,       /* an address is translated at its HOT-th visit; before, it is interpreted */
+    HOT = 4,       /* an address is translated at its HOT-th visit; before, it is interpreted */
     COLD_RUN = 32, /* instructions interpreted at the most on a cold visit */
 };
 
@@ -79,14 +79,21 @@ static bool fetch_address(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
     }
 }
 
-/* Worth translating yet? */
-static bool is_hot(struct translator *tr, physaddr_t phys)
+/*
+ * Worth translating yet?  A translation costs as much as some ten visits of the interpreter.  An
+ * entry counts for the last address that came to it, so that code which ran once leaves no trace.
+ */
+static bool is_hot(struct translator *tr, const struct block_key *key)
 {
-    uint8_t *heat = &tr->heat[(phys ^ phys >> 14) & (sizeof(tr->heat) - 1)];
+    const uint64_t mixed = (key->phys ^ key->linear << 24) * 0x9e3779b97f4a7c15ull;
+    struct heat *heat = &tr->heat[mixed >> (64 - HEAT_BITS)];
+    const uint8_t tag = (uint8_t)mixed;
 
-    if (*heat + 1 >= HOT)
+    if (heat->tag != tag)
+        *heat = (struct heat){.tag = tag};
+    if (heat->visits + 1 >= HOT)
         return true;
-    ++*heat;
+    heat->visits++;
     return false;
 }
 
@@ -140,7 +147,7 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu)
         return NULL;
     block = cache_find(tr->cache, &key);
     if (block == NULL) {
-        if (!is_hot(tr, key.phys)) {
+        if (!is_hot(tr, &key)) {
             tr->counters.cold++;
             return NULL;
         }

@@ -36,6 +36,12 @@ struct run_counters {
 
 struct tables;
 
+/* How often an untranslated address was met. */
+enum { HEAT_BITS = 17 };
+struct heat {
+    uint8_t tag, visits;
+};
+
 struct translator {
     struct physmem *mem;
     struct tables *tables; /* of the attached CPU */
@@ -46,7 +52,7 @@ struct translator {
     struct cpu *cpu;       /* the attached CPU */
     uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
     bool bmi2;
-    uint8_t heat[1 << 14];  /* how often an untranslated address was met */
+    struct heat heat[1 << HEAT_BITS];
     bool no_group[1 << 14]; /* addresses whose blocks do better without groups */
 };
 
