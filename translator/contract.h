@@ -81,9 +81,10 @@ static inline uint32_t rt_jump_index(enum tlb_view view, linaddr_t linear)
 
 /*
  * What generated code asks about memory in one view: the inline TLB, and which code page is where.
- * Indexed by the low 16 bits of the page number, so that entries rarely collide; all-zero is empty.
- * A tag is stored as -(page + 1): adding the page number and 1 gives zero on a hit, which JRCXZ can
- * test.
+ * Indexed by the low 16 bits of the page number, so that entries rarely collide.
+ * A tag is the page's linear address, negated: added to the address of the last byte it gives an
+ * offset in the page on a hit, of which SHRX by 12 leaves zero, which JRCXZ can test.  rt_no_tag()
+ * is empty.
  */
 struct rt_view {
     uint64_t neg_read[RT_ENTRIES];
@@ -92,6 +93,18 @@ struct rt_view {
     uint32_t code_id[RT_ENTRIES]; /* of the code page mapped here; 0: unknown, in no log */
     uint8_t global[RT_ENTRIES];   /* data entry and code id are of a global page */
 };
+
+/* The tag that no access matches: 0, except at index 0, where that is the tag of page 0, and at the
+ * end, from where an access of RT_ACCESS_MAX bytes wraps around to it. */
+enum { RT_ACCESS_MAX = 1 << 16 };
+
+static inline uint64_t rt_no_tag(uint32_t index)
+{
+    enum { AROUND = RT_ACCESS_MAX >> PAGE_SHIFT };
+
+    return (uint16_t)(index + AROUND) <= AROUND ? UINT64_C(1) << 62 : 0;
+}
+
 /* A code_id that matches nothing but is not empty: the index is in a log. */
 #define RT_NO_CODE 1u
 

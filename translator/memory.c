@@ -4,12 +4,11 @@
  * A load of 4 bytes in a flat segment becomes (BMI2):
  *
  *     lea   r13d, [guest address]
- *     lea   ecx, [r13 + 3]            ; last byte: a page crossing must miss
- *     shrx  ecx, ecx, r12d            ; its page
  *     shrx  r14d, r13d, r12d
  *     movzx r14d, r14w                ; entry of the first byte's page
  *     mov   r11, [r15 + r14*8 + neg_read]
- *     lea   rcx, [rcx + r11 + 1]      ; page - tag
+ *     lea   rcx, [r13 + r11 + 3]      ; last byte's offset in the page: a crossing must miss
+ *     shrx  rcx, rcx, r12
  *     jrcxz hit
  *     jmp   side exit
  *   hit:
@@ -91,28 +90,33 @@ static void flags_restore(struct build *b)
     emit_mov_rm(e, W64, RAX, BASE(HOST_CPU, AT_RT(scratch)));
 }
 
-/* Register that holds the page shift for SHRX; T1 is lent for it where the contract keeps none. */
-static uint8_t shift_count(struct build *b)
-{
-    if (b->contract->shift || !b->tr->bmi2)
-        return HOST_SHIFT;
-    emit_mov_ri(&b->e, T1, PAGE_SHIFT);
-    return T1;
-}
-
-/* dst = src >> count; count_reg holds the count where SHRX is used. */
-static void shift_right(struct build *b, enum width w, uint8_t dst, uint8_t src, uint8_t count,
-                        uint8_t count_reg)
+/* dst = src >> count; T2 is lent for the count where SHRX needs one, and dst may be T2. */
+static void shift_right(struct build *b, enum width w, uint8_t dst, uint8_t src, uint8_t count)
 {
     struct emit *e = &b->e;
 
-    if (b->tr->bmi2) {
-        emit_shrx(e, w, dst, src, count_reg);
-    } else {
+    if (!b->tr->bmi2) {
         if (dst != src)
             emit_mov_rr(e, w, dst, src);
         emit_shr_ri(e, w, dst, count);
+    } else if (b->contract->shift && count == PAGE_SHIFT) {
+        emit_shrx(e, w, dst, src, HOST_SHIFT);
+    } else {
+        emit_mov_ri(e, T2, count);
+        emit_shrx(e, w, dst, src, T2);
     }
+}
+
+/* T1 = entry of the page of linear address T0. */
+static void load_index(struct build *b)
+{
+    struct emit *e = &b->e;
+
+    if (b->tr->bmi2 && !b->contract->shift)
+        emit_rorx(e, W64, T1, T0, PAGE_SHIFT);
+    else
+        shift_right(b, address_width(b), T1, T0, PAGE_SHIFT);
+    emit_movzx_rr(e, T1, W16, T1);
 }
 
 /* Jump to the side exit unless TC is 0. */
@@ -141,8 +145,7 @@ static void add_segment(struct build *b, enum seg seg, unsigned size, enum acces
         emit_not(e, W64, TC);
         emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)end));
         emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
-        emit_mov_ri(e, T2, 63);
-        shift_right(b, W64, TC, TC, 63, T2);
+        shift_right(b, W64, TC, TC, 63);
         side_exit_unless_zero(b);
     }
     emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)offsetof(struct segment, base)));
@@ -203,21 +206,13 @@ void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum 
 void build_probe(struct build *b, unsigned size, enum access access)
 {
     struct emit *e = &b->e;
-    const enum width w = address_width(b);
     const int32_t tags =
         access == ACCESS_WRITE ? AT_VIEW(b->view, neg_write) : AT_VIEW(b->view, neg_read);
-    const uint8_t count = shift_count(b);
 
-    if (size > 1) {
-        emit_lea(e, w, TC, BASE(T0, size - 1));
-        shift_right(b, w, TC, TC, PAGE_SHIFT, count);
-    } else {
-        shift_right(b, w, TC, T0, PAGE_SHIFT, count);
-    }
-    shift_right(b, w, T1, T0, PAGE_SHIFT, count);
-    emit_movzx_rr(e, T1, W16, T1);
+    load_index(b);
     emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags));
-    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
+    emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)size - 1));
+    shift_right(b, W64, TC, TC, PAGE_SHIFT);
     side_exit_unless_zero(b);
     flags_restore(b);
     emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));

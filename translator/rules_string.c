@@ -160,9 +160,9 @@ static struct label check_count(struct build *b, const struct insn *in)
  *
  *     mov   r13, rsi
  *     lea   rcx, [rsi + r9 * width - 1]       ; the last byte, not wrapped
- *     shrx  rcx, rcx, 12
  *     ...                                     ; its page is that of the TLB entry of the first's
  */
+_Static_assert(PAGE_SIZE * 8 < RT_ACCESS_MAX, "elements that check_count() lets through");
 static void find_run(struct build *b, const struct insn *in, uint8_t reg, enum access access)
 {
     struct emit *e = &b->e;
@@ -170,13 +170,13 @@ static void find_run(struct build *b, const struct insn *in, uint8_t reg, enum a
         access == ACCESS_WRITE ? AT_VIEW(b->view, neg_write) : AT_VIEW(b->view, neg_read);
 
     emit_mov_rr(e, in->addr_size, T0, reg);
-    emit_mov_ri(e, T2, PAGE_SHIFT);
     emit_lea(e, W64, TC, INDEX(T0, HOST_RCX, in->width, -1));
-    emit_shrx(e, W64, TC, TC, T2);
-    emit_shrx(e, W64, T1, T0, T2);
+    emit_rorx(e, W64, T1, T0, PAGE_SHIFT);
     emit_movzx_rr(e, T1, W16, T1);
     emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags));
-    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 1));
+    emit_lea(e, W64, TC, INDEX(TC, T2, 1, 0));
+    emit_mov_ri(e, T2, PAGE_SHIFT);
+    emit_shrx(e, W64, TC, TC, T2);
     side_exit_unless_zero(b);
     emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
 }

@@ -58,7 +58,11 @@ static struct tables *tables_of(struct cpu *cpu)
 
 static void view_init(struct view *view, struct cpu *base, unsigned number)
 {
-    view->table = &rt_of(base)->views[number];
+    struct rt_view *table = view->table = &rt_of(base)->views[number];
+
+    for (uint32_t i = 0; i < RT_ENTRIES; i++)
+        if (rt_no_tag(i) != 0) /* the others are, and untouched memory costs nothing */
+            table->neg_read[i] = table->neg_write[i] = rt_no_tag(i);
 }
 
 static struct space *space_create(struct cpu *base, unsigned pcid)
@@ -113,8 +117,7 @@ static void entry_clear(struct rt_view *table, uint32_t logged)
     if (logged & LOG_CODE) {
         table->code_id[index] = 0;
     } else {
-        table->neg_read[index] = 0;
-        table->neg_write[index] = 0;
+        table->neg_read[index] = table->neg_write[index] = rt_no_tag(index);
         table->addend[index] = 0;
     }
 }
@@ -142,8 +145,7 @@ static void view_flush_index(struct view *view, uint32_t index)
 {
     struct rt_view *table = view->table;
 
-    table->neg_read[index] = 0;
-    table->neg_write[index] = 0;
+    table->neg_read[index] = table->neg_write[index] = rt_no_tag(index);
     if (table->code_id[index] != 0)
         table->code_id[index] = RT_NO_CODE;
 }
@@ -178,13 +180,11 @@ static void view_drop_writes(struct view *view, const struct log *log, const uin
 
     for (uint32_t i = 0; i < log->count; i++) {
         const uint32_t index = log->entry[i] & (RT_ENTRIES - 1);
-        uint64_t page;
 
-        if ((log->entry[i] & LOG_CODE) || table->neg_write[index] == 0)
+        if ((log->entry[i] & LOG_CODE) || table->neg_write[index] == rt_no_tag(index))
             continue;
-        page = (-table->neg_write[index] - 1) << PAGE_SHIFT;
-        if (page + table->addend[index] == (uint64_t)host)
-            table->neg_write[index] = 0;
+        if (table->addend[index] - table->neg_write[index] == (uint64_t)host)
+            table->neg_write[index] = rt_no_tag(index);
     }
 }
 
@@ -355,15 +355,14 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
     const struct tlb_entry *entry = &cpu->tlb.entries[number][slot];
     const bool readable = entry->tag_read == page, writable = entry->tag_write == page;
     const uint32_t index = entry_index(linear);
-    const uint64_t negated = -((page >> PAGE_SHIFT) + 1);
 
     if (!readable && !writable)
         return;
     view_set_global(view, index, cpu->tlb.global[number][slot]);
     if (table->addend[index] == 0)
         view_log(view, index, 0);
-    table->neg_read[index] = readable ? negated : 0;
-    table->neg_write[index] = writable ? negated : 0;
+    table->neg_read[index] = readable ? -page : rt_no_tag(index);
+    table->neg_write[index] = writable ? -page : rt_no_tag(index);
     table->addend[index] = entry->addend;
 }
 
