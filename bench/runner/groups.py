@@ -44,6 +44,19 @@ class Group:
                 self.warn("%s: no result of %s" % (machine.name, row))
         return result
 
+    def parts(self, suffixes, wanted, measure):
+        """Rows named KIND_SUFFIX: measure(suffix) gives kind -> value.  One that fails leaves the
+        others."""
+        result = {}
+        for suffix in suffixes:
+            if any(row.endswith("_%s" % suffix) for row in wanted):
+                try:
+                    for kind, value in measure(suffix).items():
+                        result["%s_%s" % (kind, suffix)] = value
+                except Failed as error:
+                    self.warn("%s: %s" % (suffix, error))
+        return {row: value for row, value in result.items() if row in wanted}
+
     def warn(self, text):
         self.warnings.append("%s: %s" % (self.name, text))
 
@@ -115,16 +128,11 @@ class Boot(Group):
                       for kind, unit in kinds.items()}
 
     def run(self, machine, wanted):
-        result = {}
-        for guest, files in self.GUESTS.items():
-            if any(row.endswith("_" + guest) for row in wanted):
-                for kind, value in self.measure(machine, files, wanted, guest).items():
-                    result["%s_%s" % (kind, guest)] = value
-        return {row: value for row, value in result.items() if row in wanted}
+        return self.parts(self.GUESTS, wanted, lambda guest: self.measure(machine, wanted, guest))
 
-    def measure(self, machine, files, wanted, guest):
+    def measure(self, machine, wanted, guest):
         began = time.monotonic_ns()
-        with machine.start_prompt(*files) as child:
+        with machine.start_prompt(*self.GUESTS[guest]) as child:
             seen = b""
             for data, now in child.reader.chunks():
                 seen = (seen + data)[-100000:]
@@ -171,12 +179,7 @@ class Translator(Group):
         self.counters = []  # of each run, whole
 
     def run(self, machine, wanted):
-        result = {}
-        for bits in (64, 32):
-            if any(row.endswith("_%d" % bits) for row in wanted):
-                for row, value in self.measure(machine, bits).items():
-                    result["%s_%d" % (row, bits)] = value
-        return {row: value for row, value in result.items() if row in wanted}
+        return self.parts((64, 32), wanted, lambda bits: self.measure(machine, bits))
 
     def measure(self, machine, bits):
         before = os.times()

@@ -27,7 +27,7 @@ class Arguments:
             if word.isdigit() and int(word) > 0:
                 self.runs = int(word)
             elif word == "-m":
-                while words and not words[0].startswith("-"):
+                while words and not words[0].startswith("-") and not words[0].isdigit():
                     self.patterns.append(words.pop(0))
             elif word in ("-o", "--ablate") and words:
                 if word == "-o":
@@ -146,4 +146,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
