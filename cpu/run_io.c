@@ -188,7 +188,7 @@ static bool io_string(struct cpu *cpu, const struct insn *in, bool input,
             gpr_write(cpu, RCX, in->addr_size, cpu->gpr[RCX] - 1);
         if ((cpu->gpr[RCX] & mask) == 0)
             return true;
-        if (cpu->exit_request != 0)
+        if (__atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0)
             break;
     }
     run_resume(cpu, in);

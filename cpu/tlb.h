@@ -44,8 +44,7 @@ enum tlb_flush {
 enum tlb_view {
     VIEW_SUPERVISOR,
     VIEW_USER,
-    VIEW_COUNT,
-    VIEW_SUPERVISOR_AC = VIEW_COUNT,
+    VIEW_SUPERVISOR_AC,
     TLB_VIEWS
 };
 

@@ -59,7 +59,8 @@ static bool must_interpret(const struct cpu *cpu)
 
 static bool must_return(const struct cpu *cpu)
 {
-    return cpu->exit_request != 0 || cpu->halted || cpu->shutdown || cpu->waiting_sipi;
+    return __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0 || cpu->halted ||
+           cpu->shutdown || cpu->waiting_sipi;
 }
 
 /* Physical address of the next instruction; false when fetching it faults (nothing is recorded for
