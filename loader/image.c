@@ -4,7 +4,12 @@
  *
  * Requests of an image are served in order by its one worker.  A flush therefore covers every write
  * that was acknowledged before; and a write that waits for stable storage (writethrough) is a write
- * and a flush.  Reads that the host's page cache can answer are done at once, without the worker.
+ * and a flush.
+ *
+ * A request that will hardly wait is done inside of submit(), which saves two changes of thread:
+ * reads that the host's page cache can answer, and, while the worker is idle, writes into that
+ * cache.  Should such a write take long after all (the host makes writers wait once too much is
+ * dirty), the worker has the next ones.
  *
  * The machine's thread owns everything but what `lock` guards.
  */
@@ -24,7 +29,9 @@
 #include "loader/image_store.h"
 
 enum {
-    READ_NOW_MAX = 256 << 10, /* larger ones would keep the machine's thread too long */
+    NOW_MAX = 256 << 10, /* larger ones would keep the machine's thread too long */
+    SLOW_NS = 20000000,  /* so did one that took longer: the host was not just busy */
+    SLOW_MS = 200,       /* and then the worker has them for so long */
     PATIENCE_MS = 5000,
     MS_PER_S = 1000,
     NS_PER_MS = 1000000,
@@ -52,6 +59,7 @@ struct image {
     bool removable;
     bool tray_open;
     struct store *store;    /* NULL: no medium.  While requests are under way: the worker's */
+    uint64_t slow_until_ns; /* host time: until then writes wait, so the worker has them */
     int reported[OP_COUNT]; /* what the user has been told already, by operation */
 
     pthread_t worker;
@@ -289,23 +297,65 @@ static void wait_for_worker(struct image *image, struct patience *patience)
 
 /* ---- the drive's calls ---- */
 
-static bool read_now(const struct image *image, const struct block_request *r)
+static uint64_t host_ns(void)
 {
-    return r->op == BLOCK_READ && r->size <= READ_NOW_MAX && image->store->ops->read_now != NULL &&
-           image->store->ops->read_now(image->store, r->iov, r->iov_count, r->offset, r->size);
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static bool worker_is_idle(struct image *image)
+{
+    bool idle;
+
+    if (!image->has_worker)
+        return true;
+    pthread_mutex_lock(&image->lock);
+    idle = image->running == NULL && image->waiting.first == NULL;
+    pthread_mutex_unlock(&image->lock);
+    return idle;
+}
+
+/* A write into the host's page cache. */
+static bool write_now(struct image *image, const struct block_request *r, int *error)
+{
+    uint64_t start_ns, end_ns;
+
+    if (!image->store->quick_writes || waits_for_storage(&image->spec))
+        return false;
+    start_ns = host_ns();
+    if (start_ns < image->slow_until_ns)
+        return false;
+    *error = execute(image, r);
+    end_ns = host_ns();
+    if (end_ns - start_ns > SLOW_NS)
+        image->slow_until_ns = end_ns + (uint64_t)SLOW_MS * NS_PER_MS;
+    return true;
+}
+
+/* Do the request here, if it will hardly wait.  False: the worker must, and nothing has happened
+ * that it would not do again.  While the worker is idle the store may be used here. */
+static bool do_now(struct image *image, const struct block_request *r, int *error)
+{
+    struct store *store = image->store;
+
+    if (r->size > NOW_MAX || !worker_is_idle(image))
+        return false;
+    *error = 0;
+    if (r->op == BLOCK_READ)
+        return store->ops->read_now != NULL &&
+               store->ops->read_now(store, r->iov, r->iov_count, r->offset, r->size);
+    return r->op == BLOCK_WRITE && write_now(image, r, error);
 }
 
 static void image_submit(void *ctx, struct block_request *request)
 {
     struct image *image = ctx;
-    const int error = check(image, request);
+    int error = check(image, request);
 
-    if (error <= 0) {
+    if (error <= 0 || do_now(image, request, &error)) {
         finish(image, request, error);
-        return;
-    }
-    if (read_now(image, request)) {
-        finish(image, request, 0);
         return;
     }
     if (image->host->synchronous || (!image->has_worker && worker_start(image) != 0)) {

@@ -370,6 +370,7 @@ struct store *store_open_raw(const struct image_spec *spec, bool read_only, stru
         .size_bytes = (raw->file_bytes + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR,
         .read_only = read_only,
         .can_discard = spec->unmap && !read_only,
+        .quick_writes = raw->align == 0,
         .format = "raw",
     };
     return &raw->store;

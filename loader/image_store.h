@@ -1,8 +1,8 @@
 /*
  * loader/image_store.h -- where the bytes of a disk image are: inside of image.c.
  *
- * A store is used by one thread at a time (an image's worker, or the machine's thread before there
- * is one and after it has ended), except where said otherwise.  Calls may block.  Errors are
+ * A store is used by one thread at a time (an image's worker, or the machine's thread while the
+ * worker has nothing to do), except where said otherwise.  Calls may block.  Errors are
  * negative errnos.
  */
 #ifndef RINGER_LOADER_IMAGE_STORE_H
@@ -25,7 +25,7 @@ struct store_ops {
                  uint64_t size);
     int (*flush)(struct store *store);
     int (*discard)(struct store *store, uint64_t offset, uint64_t size);
-    /* Any thread, beside other calls: read if that needs no waiting; false when it did not happen.
+    /* Read if that needs no waiting; false when it did not happen, whatever the pieces then hold.
      * May be NULL. */
     bool (*read_now)(struct store *store, const struct iovec *iov, unsigned iov_count,
                      uint64_t offset, uint64_t size);
@@ -39,13 +39,15 @@ struct store {
     const struct store_ops *ops;
     uint64_t size_bytes; /* a multiple of BLOCK_SECTOR, not 0 */
     bool read_only, can_discard;
-    bool can_hang; /* it is a server's: abort() helps */
-    const char *format;  /* how `info block` names it; a constant */
+    bool can_hang;      /* it is a server's: abort() helps */
+    bool quick_writes;  /* a write ends in the host's page cache and hardly ever waits */
+    const char *format; /* how `info block` names it; a constant */
 };
 
 /* image_raw.c: a file or block device.  spec->format is not looked at; `read_only` decides. */
 struct store *store_open_raw(const struct image_spec *spec, bool read_only, struct error *error);
-/* image_nbd.c: an NBD server that runs already: nbd://, nbd+unix:///, nbd:HOST:PORT, nbd:unix:PATH. */
+/* image_nbd.c: an NBD server that runs already: nbd://, nbd+unix:///, nbd:HOST:PORT, nbd:unix:PATH.
+ */
 bool store_is_nbd(const char *file);
 struct store *store_open_nbd(const struct image_spec *spec, bool read_only, struct error *error);
 /* image_nbd.c: a file of a foreign format, behind an NBD server that is started for it. */
