@@ -152,16 +152,27 @@ static void add_segment(struct build *b, enum seg seg, unsigned size, enum acces
     emit_lea(e, address_width(b), T0, INDEX(T0, T2, 1, 0));
 }
 
+static bool is_constant(const struct insn *in)
+{
+    return in->base == NO_REG && in->index == NO_REG;
+}
+
+/* Offset in its segment of an operand without registers, or relative to RIP. */
+static uint64_t constant_address(const struct build *b, const struct insn *in)
+{
+    const uint64_t offset = (uint64_t)in->disp + (in->rip_relative ? b->next_rip : 0);
+
+    return in->addr_size == 8 ? offset : in->addr_size == 4 ? (uint32_t)offset : (uint16_t)offset;
+}
+
 void build_address(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
     const enum width w = in->addr_size == 8 ? W64 : W32;
     uint8_t base = NO_REG, index = NO_REG;
 
-    if (in->base == NO_REG && in->index == NO_REG) {
-        const uint64_t offset = (uint64_t)in->disp + (in->rip_relative ? b->next_rip : 0);
-
-        emit_mov_ri(e, T0, w == W64 ? offset : (uint32_t)offset);
+    if (is_constant(in)) {
+        emit_mov_ri(e, T0, constant_address(b, in));
     } else {
         if (in->base != NO_REG)
             base = build_gpr_read(b, in->base, T0);
@@ -170,16 +181,22 @@ void build_address(struct build *b, const struct insn *in)
         emit_lea(e, w, T0,
                  ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
     }
-    if (in->addr_size == 2)
+    if (in->addr_size == 2 && !is_constant(in))
         emit_movzx_rr(e, T0, W16, T0);
+}
+
+/* Is the segment's offset the linear address? */
+static bool is_linear(const struct build *b, const struct insn *in, enum access access)
+{
+    /* A flat CS may be read like the others, but 32-bit protected mode never lets it be written. */
+    return build_flat(b, in->seg) && (in->seg != CS || access != ACCESS_WRITE || b->code64);
 }
 
 void build_linear(struct build *b, const struct insn *in, unsigned size, enum access access)
 {
     flags_save(b);
     build_address(b, in);
-    /* A flat CS may be read like the others, but 32-bit protected mode never lets it be written. */
-    if (!build_flat(b, in->seg) || (in->seg == CS && access == ACCESS_WRITE && !b->code64))
+    if (!is_linear(b, in, access))
         add_segment(b, in->seg, size, access);
 }
 
@@ -203,23 +220,45 @@ void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum 
     build_probe(b, size, access);
 }
 
-void build_probe(struct build *b, unsigned size, enum access access)
+/* Probe with the tag and the addend of one entry; T1 may be part of their addresses. */
+static void probe(struct build *b, unsigned size, struct mem tag, struct mem addend)
 {
     struct emit *e = &b->e;
-    const int32_t tags =
-        access == ACCESS_WRITE ? AT_VIEW(b->view, neg_write) : AT_VIEW(b->view, neg_read);
 
-    load_index(b);
-    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, tags));
+    emit_mov_rm(e, W64, T2, tag);
     emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)size - 1));
     shift_right(b, W64, TC, TC, PAGE_SHIFT);
     side_exit_unless_zero(b);
     flags_restore(b);
-    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
+    emit_mov_rm(e, W64, T1, addend);
+}
+
+static int32_t tags_at(const struct build *b, enum access access)
+{
+    return access == ACCESS_WRITE ? AT_VIEW(b->view, neg_write) : AT_VIEW(b->view, neg_read);
+}
+
+void build_probe(struct build *b, unsigned size, enum access access)
+{
+    load_index(b);
+    probe(b, size, INDEX(HOST_CPU, T1, 8, tags_at(b, access)),
+          INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
+}
+
+/* The page is known, and so is its entry. */
+static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum access access)
+{
+    const int32_t index = (int32_t)(linear >> PAGE_SHIFT & (RT_ENTRIES - 1));
+
+    probe(b, size, BASE(HOST_CPU, tags_at(b, access) + 8 * index),
+          BASE(HOST_CPU, AT_VIEW(b->view, addend) + 8 * index));
 }
 
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access)
 {
     build_linear(b, in, size, access);
-    build_probe(b, size, access);
+    if (is_constant(in) && is_linear(b, in, access))
+        probe_constant(b, constant_address(b, in), size, access);
+    else
+        build_probe(b, size, access);
 }
