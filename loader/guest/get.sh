@@ -9,6 +9,7 @@
 # installer-ARCH-linux installer-ARCH-initrd.gz (ARCH: amd64, i386).  userland.cpio is a root file
 # system of amd64 programs for an initrd (without an /init), userland/ the same tree unpacked.
 # modules-amd64/ has vmlinuz and the kernel modules for disks, with their order in `order`.
+# debian-amd64.img is a disk with an installed system (see system.sh; made as root, or through sudo).
 #
 # The packages come from Debian's i386 repository through a private apt configuration, so that the
 # host's own is not touched.  Where that repository cannot be reached, the kernel and the busybox of
@@ -246,7 +247,8 @@ disk_modules="crypto/crct10dif_common lib/crc-t10dif lib/crc64 crypto/crc64_rock
 # Also there, but not in `order`.
 other_modules="drivers/acpi/button drivers/input/evdev"
 
-modules_amd64()
+# $work/debs has the amd64 kernel's package, and nothing else.
+kernel_package_amd64()
 {
     apt_setup amd64 || fail "no Debian package source for an amd64 kernel"
     package=$(apt-cache -c "$apt" depends linux-image-amd64 |
@@ -255,6 +257,11 @@ modules_amd64()
     mkdir -p "$work/debs"
     (cd "$work/debs" && rm -f ./*.deb && apt-get -q -q -c "$apt" download "$package") ||
         fail "cannot get $package"
+}
+
+modules_amd64()
+{
+    kernel_package_amd64
     dpkg-deb -x "$work"/debs/*.deb "$work/kernel"
     tree=$work/modules
     mkdir -p "$tree"
@@ -270,6 +277,26 @@ modules_amd64()
     done
     rm -rf "${work:?}/kernel" "$work"/debs/*.deb "${guest:?}/modules-amd64"
     mv "$tree" "$guest/modules-amd64"
+}
+
+# An installed system on a disk; made anew when the recipe has changed.
+debian_amd64()
+{
+    for tool in debootstrap mke2fs sfdisk grub-mkimage; do
+        PATH=$PATH:/sbin:/usr/sbin command -v $tool > /dev/null || fail "$1 needs $tool"
+    done
+    kernel_package_amd64
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    eval "$(apt-config shell proxy Acquire::http::Proxy)" # debootstrap does not read apt's
+    [ -z "${proxy:-}" ] || as_root="$as_root env http_proxy=$proxy"
+    say "making $1"
+    mkdir -p "$work/disk"
+    $as_root sh "$here/system.sh" "$mirror" "$work"/debs/*.deb "$work/disk" || fail "cannot make $1"
+    [ "$(id -u)" = 0 ] || sudo chown "$(id -u)" "$work/disk/disk.img"
+    rm -f "$work"/debs/*.deb
+    mv "$work/disk/disk.img" "$guest/$1"
+    cp "$here/system.sh" "$guest/${1%.img}.recipe"
 }
 
 [ $# -gt 0 ] || set -- vmlinuz-686 vmlinuz-686-pae initrd.gz
@@ -291,6 +318,11 @@ for file; do
         userland_is_there || { mkdir -p "$work"; userland; } ;;
     modules-amd64)
         [ -s "$guest/$file/button.ko" ] || { mkdir -p "$work"; modules_amd64; } ;;
+    debian-amd64.img)
+        { [ -s "$guest/$file" ] && cmp -s "$here/system.sh" "$guest/${file%.img}.recipe"; } || {
+            mkdir -p "$work"
+            debian_amd64 "$file"
+        } ;;
     installer-amd64-* | installer-i386-*)
         [ -s "$guest/$file" ] || { mkdir -p "$work"; installer_file "$file"; } ;;
     *)
