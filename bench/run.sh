@@ -1,12 +1,13 @@
 #!/bin/sh
 # The benchmarks.
 #
-#   sh bench/run.sh [GROUP...] [RUNS] [-m ROW...] [-o DIRECTORY]
-#   sh bench/run.sh --ablate ROW [RUNS]
+#   sh bench/run.sh [GROUP...] [RUNS] [-m ROW...] [--cpu] [-o DIRECTORY]
+#   sh bench/run.sh --ablate ROW [GROUP...] [RUNS] [--cpu]
 #
-# GROUP: all (the default) compute kernel real nano boot translator, or one of compute64 compute32
+# GROUP: all (the default) compute kernel real nano boot disk translator, or one of compute64 compute32
 # kernel64 kernel32.  RUNS: how often each, 5 by default.  -m: only these rows (`*` stands for
-# anything).  --ablate: the row in Ringer with each switch of -x by itself.
+# anything).  --cpu: for a machine that is not idle, rows of compute by the CPU time of the process.
+# --ablate: the row in Ringer with each switch of -x by itself.
 #
 # Natively, in Ringer and in qemu-system-x86_64 -accel tcg, by turns.  Prints a table; leaves
 # table.txt, results.json, plot.svg and plot.png in build/bench (-o: elsewhere).  RINGER and QEMU name
@@ -23,7 +24,7 @@ case "${1:-}" in
 esac
 
 sh "$top/loader/guest/install.sh" qemu-system-x86 cpio gzip seabios gcc libc6-dev gcc-multilib nasm \
-    cmake ninja-build pkg-config libcapstone-dev libelf-dev python3 util-linux librsvg2-bin \
+    cmake ninja-build pkg-config libcapstone-dev libelf-dev python3 util-linux librsvg2-bin grub-rescue-pc \
     fonts-dejavu-core
 
 build=$top/build
@@ -41,6 +42,7 @@ for size in 64 32; do
         gcc -O2 -static -m$size -o "$programs/$program$size" "$here/guest/$program.c" -lm
     done
 done
+gcc -O2 -static -o "$programs/disk" "$here/guest/disk.c"
 nasm -f bin -o "$programs/nano" "$here/guest/nano.asm"
 # The decoder by itself, where this build directory has its library.
 if [ -f "$build/libringer_cpu.a" ]; then

@@ -2,8 +2,8 @@
  * bench/guest/disk.c -- the guest of disk.sh, as its first process: throughput of /dev/sda with
  * O_DIRECT, so that every request reaches the controller.
  *
- * Prints `ROW MiB/s` or `ROW requests/s` for sequential and 4 KiB random requests, by turns written
- * and read, each with as much as takes a second or two, and powers off.
+ * Prints a line a row, `NAME NANOSECONDS` of one request: 1 MiB ones in sequence, 4 KiB ones at
+ * random, written and read, each kind for ROW_SECONDS; then powers off.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,8 +61,8 @@ static void load_modules(void)
     fclose(order);
 }
 
-/* Requests a second. */
-static double measure(int fd, char *buffer, size_t size, int is_write, int random)
+/* Nanoseconds a request. */
+static void measure(const char *name, int fd, char *buffer, size_t size, int is_write)
 {
     const double start = now();
     uint64_t state = 88172645463325252u, at = 0;
@@ -73,19 +74,19 @@ static double measure(int fd, char *buffer, size_t size, int is_write, int rando
             is_write ? pwrite(fd, buffer, size, offset) : pread(fd, buffer, size, offset);
 
         if (moved != (ssize_t)size)
-            stop(is_write ? "write" : "read");
+            stop(name);
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        at = (random ? state : at + 1) % (SPAN / size);
+        at = (size == SMALL ? state : at + 1) % (SPAN / size);
         done++;
     } while (done % 16 != 0 || now() - start < ROW_SECONDS);
-    return done / (now() - start);
+    printf("%s %.0f -\n", name, (now() - start) / done * 1e9);
 }
 
 int main(void)
 {
-    char *buffer;
+    char *buffer = NULL;
     int tty, fd;
 
     mkdir("/dev", 0755);
@@ -107,12 +108,11 @@ int main(void)
     for (off_t at = 0; at < SPAN; at += LARGE) /* the host's page cache has it all */
         if (pread(fd, buffer, LARGE, at) != LARGE)
             stop("read");
-    printf("ROW seq-write %.1f\n", measure(fd, buffer, LARGE, 1, 0));
-    printf("ROW seq-read %.1f\n", measure(fd, buffer, LARGE, 0, 0));
-    printf("ROW 4k-random-write %.0f\n", measure(fd, buffer, SMALL, 1, 1));
-    printf("ROW 4k-random-read %.0f\n", measure(fd, buffer, SMALL, 0, 1));
-    printf("ROW 4k-seq-write %.0f\n", measure(fd, buffer, SMALL, 1, 0));
-    printf("ROW 4k-seq-read %.0f\n", measure(fd, buffer, SMALL, 0, 0));
+    measure("write_1m", fd, buffer, LARGE, 1);
+    measure("read_1m", fd, buffer, LARGE, 0);
+    measure("random_write_4k", fd, buffer, SMALL, 1);
+    measure("random_read_4k", fd, buffer, SMALL, 0);
+    tcdrain(1);
     reboot(RB_POWER_OFF);
     return 0;
 }

@@ -145,13 +145,14 @@ def host():
 
 
 def heading(about):
-    return ("%s, %d CPUs, load %.1f at the start; %d run%s each; Ringer %s, %s\n\n" % (
+    return ("%s, %d CPUs, load %.1f at the start; %d run%s each%s; Ringer %s, %s\n\n" % (
         about["host"]["cpu"], about["host"]["cpus"], about["host"]["load"], about["runs"],
-        "" if about["runs"] == 1 else "s", about["commit"] or "?", about["qemu"] or "no QEMU"))
+        "" if about["runs"] == 1 else "s",
+        "" if about["clock"] == "time" else ", CPU time", about["commit"] or "?", about["qemu"] or "no QEMU"))
 
 
-def about(runs, qemu):
-    return {"host": host(), "runs": runs, "qemu": first_line(qemu, "--version"),
+def about(runs, qemu, cpu_time):
+    return {"clock": "CPU time" if cpu_time else "time", "host": host(), "runs": runs, "qemu": first_line(qemu, "--version"),
             "commit": first_line("git", "-C", TOP, "describe", "--always", "--dirty")}
 
 
