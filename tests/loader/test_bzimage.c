@@ -14,35 +14,9 @@
 #include "loader/bzimage.h"
 #include "tests/loader/boot_fake.h"
 
-enum { SETUP_BYTES = 2 * 512, CODE_BYTES = 4096, KERNEL_BYTES = SETUP_BYTES + CODE_BYTES };
-
-/* A minimal valid kernel of protocol 2.15. */
-static uint8_t *make_kernel(void)
-{
-    uint8_t *k = test_calloc(1, KERNEL_BYTES);
-
-    k[0x1f1] = 1;
-    boot_put(k + 0x1f4, 4, CODE_BYTES / 16);
-    boot_put(k + 0x1fe, 2, 0xaa55);
-    k[0x200] = 0xeb;
-    k[0x201] = 0x6c - 2;
-    memcpy(k + 0x202, "HdrS", 4);
-    boot_put(k + 0x206, 2, 0x020f);
-    k[0x211] = 1;
-    boot_put(k + 0x214, 4, 0x100000);
-    boot_put(k + 0x22c, 4, 0x7fffffff);
-    boot_put(k + 0x230, 4, 0x200000);
-    k[0x234] = 1;
-    boot_put(k + 0x238, 4, 2047);
-    boot_put(k + 0x258, 8, 0x1000000);
-    boot_put(k + 0x260, 4, 0x800000);
-    memset(k + SETUP_BYTES, 0x90, CODE_BYTES);
-    return k;
-}
-
 static void test_boot_parameters(void **state)
 {
-    uint8_t *kernel = make_kernel(), initrd[5000] = "initrd";
+    uint8_t *kernel = fake_kernel(), initrd[5000] = "initrd";
     struct boot_source source;
     struct boot_image image;
     struct error error = {0};
@@ -83,7 +57,7 @@ static void test_boot_parameters(void **state)
 /* initrd_addr_max and the kernel's own run area bound the initrd. */
 static void test_initrd_limits(void **state)
 {
-    uint8_t *kernel = make_kernel(), *initrd = test_calloc(1, 40 << 20);
+    uint8_t *kernel = fake_kernel(), *initrd = test_calloc(1, 40 << 20);
     struct boot_source source;
     struct boot_image image;
     struct error error = {0};
@@ -131,7 +105,7 @@ static void test_refusals(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        uint8_t *kernel = make_kernel();
+        uint8_t *kernel = fake_kernel();
         struct boot_source source;
         struct boot_image image;
         struct error error = {0};
@@ -153,7 +127,7 @@ static void test_truncation(void **state)
 {
     (void)state;
     for (size_t size = 0; size <= KERNEL_BYTES; size += size < 0x300 ? 1 : 37) {
-        uint8_t *whole = make_kernel(), *kernel = test_malloc(size + !size);
+        uint8_t *whole = fake_kernel(), *kernel = test_malloc(size + !size);
         struct boot_source source;
         struct boot_image image;
         struct error error = {0};
@@ -172,7 +146,7 @@ static void test_truncation(void **state)
 /* iPXE's header has no code32_start: the code goes where all bzImages go. */
 static void test_no_code32_start(void **state)
 {
-    uint8_t *kernel = make_kernel();
+    uint8_t *kernel = fake_kernel();
     const struct file file = {.path = "kernel", .bytes = kernel, .size = KERNEL_BYTES};
     struct bzimage_header header;
     struct error error = {0};
@@ -187,7 +161,7 @@ static void test_no_code32_start(void **state)
 /* Protocol 2.02: no initrd_addr_max, no cmdline_size, 16-bit syssize. */
 static void test_old_protocol(void **state)
 {
-    uint8_t *kernel = make_kernel();
+    uint8_t *kernel = fake_kernel();
     struct boot_source source;
     struct boot_image image;
     struct error error = {0};
@@ -208,7 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_boot_parameters), cmocka_unit_test(test_initrd_limits),
         cmocka_unit_test(test_refusals),        cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_old_protocol),  cmocka_unit_test(test_no_code32_start),
+        cmocka_unit_test(test_old_protocol),    cmocka_unit_test(test_no_code32_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
