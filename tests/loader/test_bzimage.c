@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "loader/bzimage.h"
-#include "tests/loader/boot_fake.h"
+#include "tests/loader/kernel_fake.h"
 
 static void test_boot_parameters(void **state)
 {

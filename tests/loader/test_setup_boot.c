@@ -12,7 +12,7 @@
 
 #include "cpu/cpuid.h"
 #include "loader/setup_boot.h"
-#include "tests/loader/boot_fake.h"
+#include "tests/loader/kernel_fake.h"
 
 #define RAM_BYTES ((uint64_t)FAKE_RAM_MIB << 20)
 
