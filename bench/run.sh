@@ -44,10 +44,11 @@ for size in 64 32; do
 done
 gcc -O2 -static -o "$programs/disk" "$here/guest/disk.c"
 nasm -f bin -o "$programs/nano" "$here/guest/nano.asm"
-# The decoder by itself, where this build directory has its library.
-if [ -f "$build/libringer_cpu.a" ]; then
-    gcc -O2 -I "$top" -o "$programs/decode_speed" "$here/decode_speed.c" "$build/libringer_cpu.a" \
-        -lpthread
+# The decoder by itself, where its library lies beside the program.
+library=$(dirname "$RINGER")/libringer_cpu.a
+rm -f "$programs/decode_speed"
+if [ -f "$library" ]; then
+    gcc -O2 -I "$top" -o "$programs/decode_speed" "$here/decode_speed.c" "$library" -lpthread
 fi
 
 export RINGER

@@ -206,7 +206,9 @@ class Translator(Group):
         except (KeyError, ZeroDivisionError) as error:
             raise Failed("-d stats: no %s" % error) from None
         decoder = os.path.join(PROGRAMS, "decode_speed")
-        if os.path.exists(decoder):
+        if not os.path.exists(decoder):
+            self.warn("no decoded_insns: no libringer_cpu.a beside the program")
+        else:
             text = subprocess.run([decoder, os.path.join(PROGRAMS, "compute%d" % bits), "1"],
                                   stdout=subprocess.PIPE, check=True, text=True).stdout
             result["decoded_insns"] = float(re.search(r"([0-9.]+) million", text).group(1)) * 1e6
