@@ -13,12 +13,16 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 jobs=$(nproc 2> /dev/null || echo 2)
 [ "$jobs" -ge 2 ] || jobs=2
 
-sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config libcapstone-dev \
-    libelf-dev libsdl2-dev libvncserver-dev libncurses-dev libpng-dev xvfb xdotool \
-    imagemagick vncsnapshot tigervnc-viewer tightvncpasswd \
-    debian-installer-12-netboot-amd64 debian-installer-12-netboot-i386 libcmocka-dev clang libclang-rt-14-dev nasm cpio gzip seabios bsdutils procps \
-    python3 gdb grub-rescue-pc grub-pc-bin grub-common memtest86+ ipxe dosfstools mtools acpica-tools \
-    xz-utils util-linux mount fdisk e2fsprogs libnbd-dev qemu-utils nbdkit debootstrap
+build_packages="gcc libc6-dev clang libclang-rt-14-dev cmake ninja-build pkg-config nasm
+    libcapstone-dev libelf-dev libcmocka-dev libsdl2-dev libvncserver-dev libncurses-dev libpng-dev
+    libnbd-dev"
+guest_packages="seabios ipxe memtest86+ grub-common grub-pc-bin grub-rescue-pc debootstrap
+    debian-installer-12-netboot-amd64 debian-installer-12-netboot-i386"
+tool_packages="acpica-tools bsdutils cpio dosfstools e2fsprogs fdisk gdb gzip imagemagick mount mtools
+    nbdkit procps python3 qemu-utils tightvncpasswd tigervnc-viewer util-linux vncsnapshot xdotool
+    xvfb xz-utils"
+# shellcheck disable=SC2086 # one word a package
+sh "$top/loader/guest/install.sh" $build_packages $guest_packages $tool_packages
 
 build() # DIRECTORY CMAKE-OPTION...
 {
