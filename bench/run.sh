@@ -24,7 +24,7 @@ case "${1:-}" in
 esac
 
 sh "$top/loader/guest/install.sh" qemu-system-x86 cpio gzip seabios gcc libc6-dev gcc-multilib nasm \
-    cmake ninja-build pkg-config libcapstone-dev libelf-dev python3 util-linux librsvg2-bin grub-rescue-pc \
+    cmake ninja-build pkg-config libcapstone-dev libelf-dev python3 util-linux librsvg2-bin grub-common grub-pc-bin \
     fonts-dejavu-core
 
 build=$top/build

@@ -236,7 +236,7 @@ def all_groups():
         Boot("boot", "start of the program to the guest's prompt; memory and CPU time of the idle "
                      "guest"),
         Disk("disk", "the disk: one request of 1 MiB in sequence, of 4 KiB at random, unbuffered; "
-                     "power-on to GRUB's prompt from CD, to a login"),
+                     "power-on to GRUB's prompt, to a login"),
         Nano("nano", "single operations of a system, on the bare machine",
              ["syscall", "in", "cr8wr", "callret", "pgfault", "divzero", "ptemod", "ptemod_use"],
              CYCLES),
