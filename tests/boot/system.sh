@@ -3,12 +3,12 @@
 # systemd, a login.  A package is installed, files are written, the machine goes off; the next start
 # finds all of it, and the host finds the file system clean.
 #
-#   raw      -hda; GRUB is installed anew by the guest, the next start uses that; `reboot`; the login on the
-#            screen; off by the power button
+#   raw      -hda; GRUB is installed anew by the guest, the next start uses that; `reboot`; a login
+#            with keyboard and screen; off by the power button
 #   qcow2    -hda of such an image; off by the power button first
 #   nbd      the image behind a server
 #
-# With RINGER_PICTURES a directory, the screen with the login is there as system.png.
+# With RINGER_PICTURES a directory, the screen is there as system.png.
 #
 # The second disk has the package and what the guest shall do.  Disks go by label: which of them is
 # sda may change from one start to the next.
@@ -104,7 +104,7 @@ base=$guest/debian-amd64.img
 case $kind in
 raw)
     cp --reflink=auto --sparse=always "$base" "$disk"
-    drive="-drive file=$disk,format=raw"
+    drive="-hda $disk"
     ;;
 qcow2)
     qemu-img convert -f raw -O qcow2 "$base" "$disk"
@@ -157,6 +157,24 @@ run()
     if grep -a -F BAD: "$out"; then fail "the guest found something wrong"; fi
 }
 
+# The screen and the keyboard, through the monitor.
+vga_has()
+{
+    python3 "$boot/vga.py" "$monitor" screen > "$work/screen" && grep -q -F -e "$1" "$work/screen"
+}
+
+vga_expect()
+{
+    left=120
+    until vga_has "$1"; do
+        [ "$left" -gt 0 ] || fail "no \"$1\" on the screen: $(cat "$work/screen")"
+        left=$((left - 1))
+        sleep 0.5
+    done
+}
+
+press() { python3 "$boot/vga.py" "$monitor" type "$1" > /dev/null; }
+
 power_off() # command|button
 {
     case $1 in
@@ -183,8 +201,14 @@ if [ "$kind" = raw ]; then
     type reboot
     log_in
     run next 3
-    python3 "$boot/vga.py" "$monitor" screen > "$work/screen"
-    grep -q 'ringer login:' "$work/screen" || fail "no login on the screen: $(cat "$work/screen")"
+    vga_expect 'ringer login:'
+    press 'root\n'
+    vga_expect Password:
+    press 'ringer\n'
+    vga_expect 'root@ringer:~#'
+    press 'clear; tty; echo "$((6*7)) & more"\n'
+    vga_expect '42 & more'
+    vga_expect /dev/tty1
     [ -z "${RINGER_PICTURES:-}" ] || { mkdir -p "$RINGER_PICTURES" &&
         python3 "$boot/vga.py" "$monitor" screendump "$RINGER_PICTURES/system.png" > /dev/null; }
     power_off button
