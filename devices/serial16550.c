@@ -14,8 +14,12 @@
  * line still falls and rises for it, as an edge-triggered controller needs.  Bytes from the host
  * come when the receive FIFO has room.  The modem lines say that somebody is there: CTS, DSR, DCD.
  *
- * Deviation: transmission takes no time, whatever the divisor; the divisor only times the receive
- * timeout.
+ * Software that polls may look rarely and have little room for what it finds (a firmware that turns
+ * characters into keys at its timer's ticks has 15).  So while the receiver's interrupt is off
+ * characters arrive at the programmed rate, each when the one before has been read.
+ *
+ * Deviation: transmission takes no time, whatever the divisor, nor does reception while the
+ * receiver's interrupt is on; the divisor times the receive timeout and what is polled for.
  */
 #include "devices/serial16550.h"
 
@@ -26,6 +30,7 @@
 enum {
     PORT_COUNT = 8,
     FIFO_SIZE = 16,
+    POLLED_UNREAD = 1, /* characters that wait for who polls */
     CLOCK_HZ = 115200, /* characters' bits at divisor 1: 1.8432 MHz / 16 */
 
     RBR_THR = 0,
@@ -99,6 +104,8 @@ struct serial16550 {
     struct line *irq;             /* owned by the board */
     struct char_backend *backend; /* may be NULL */
     struct clock_timer timeout;   /* characters wait in the FIFO and nobody comes */
+    struct clock_timer pace;      /* the next characters may come */
+    uint64_t next_ns;             /* when */
     struct received fifo[FIFO_SIZE];
     unsigned fifo_first, fifo_count;
     uint8_t ier, lcr, mcr, scr;
@@ -142,12 +149,18 @@ static void irq_update(struct serial16550 *dev)
     line_set(dev->irq, interrupt_id(dev) != IIR_NONE && (dev->mcr & MCR_OUT2));
 }
 
-/* Four characters' time without a character coming or going. [PC16550D "FIFO Interrupt Mode"] */
-static void timeout_restart(struct serial16550 *dev)
+static uint64_t characters_ns(const struct serial16550 *dev, size_t count)
 {
     const unsigned divisor = dev->divisor != 0 ? dev->divisor : 1;
     const unsigned bits = 7 + (dev->lcr & 3) + (dev->lcr & 4 ? 1 : 0) + (dev->lcr & 8 ? 1 : 0);
-    const uint64_t wait_ns = clock_scale(4ull * bits * divisor, 1000000000, CLOCK_HZ);
+
+    return clock_scale((uint64_t)count * bits * divisor, 1000000000, CLOCK_HZ);
+}
+
+/* Four characters' time without a character coming or going. [PC16550D "FIFO Interrupt Mode"] */
+static void timeout_restart(struct serial16550 *dev)
+{
+    const uint64_t wait_ns = characters_ns(dev, 4);
 
     dev->timed_out = false;
     if (!(dev->fcr & FCR_ENABLE) || dev->fifo_count == 0 || dev->fifo_count >= trigger_level(dev) ||
@@ -223,14 +236,30 @@ static uint8_t rbr_read(struct serial16550 *dev)
     return dev->last_value;
 }
 
+static bool is_polled(const struct serial16550 *dev)
+{
+    return !(dev->ier & IER_ERBFI);
+}
+
 static size_t serial_can_receive(void *chip)
 {
     const struct serial16550 *dev = chip;
+    unsigned most = fifo_capacity(dev);
 
     if (dev->mcr & MCR_LOOP)
         return 0;
-    return fifo_capacity(dev) -
-           (dev->fifo_count < fifo_capacity(dev) ? dev->fifo_count : fifo_capacity(dev));
+    if (is_polled(dev)) {
+        if (clock_now_ns(dev->clock) < dev->next_ns)
+            return 0;
+        most = most < POLLED_UNREAD ? most : POLLED_UNREAD;
+    }
+    return dev->fifo_count < most ? most - dev->fifo_count : 0;
+}
+
+static void pace_fire(void *ctx, uint64_t now_ns)
+{
+    (void)now_ns;
+    backend_accept(ctx);
 }
 
 static void serial_receive(void *chip, const uint8_t *data, size_t size)
@@ -241,6 +270,10 @@ static void serial_receive(void *chip, const uint8_t *data, size_t size)
         return; /* the input pin is disconnected */
     for (size_t i = 0; i < size; i++)
         fifo_put(dev, data[i], 0);
+    if (is_polled(dev)) {
+        dev->next_ns = clock_now_ns(dev->clock) + characters_ns(dev, size);
+        clock_arm(dev->clock, &dev->pace, dev->next_ns);
+    }
     irq_update(dev);
 }
 
@@ -330,6 +363,12 @@ static void ier_write(struct serial16550 *dev, uint8_t value)
         dev->thre_pending = true;
     if (toggled & IER_ERBFI) /* not for the others: the transmitter's traffic must not delay it */
         timeout_restart(dev);
+    if ((rising & IER_ERBFI) &&
+        (dev->fifo_count >= POLLED_UNREAD || clock_now_ns(dev->clock) < dev->next_ns)) {
+        clock_cancel(dev->clock, &dev->pace); /* what was held back may come at once */
+        dev->next_ns = 0;
+        backend_accept(dev);
+    }
 }
 
 static void fcr_write(struct serial16550 *dev, uint8_t value)
@@ -444,6 +483,8 @@ struct serial16550 *serial16550_create(struct bus *bus, struct clock *clock, uin
     dev->backend = backend;
     dev->timeout.fire = timeout_fire;
     dev->timeout.ctx = dev;
+    dev->pace.fire = pace_fire;
+    dev->pace.ctx = dev;
     if (bus_map_io(bus, base, PORT_COUNT, &serial16550_ops, dev) != 0) {
         free(dev);
         return NULL;
@@ -463,6 +504,7 @@ void serial16550_destroy(struct serial16550 *dev)
     if (dev == NULL)
         return;
     clock_cancel(dev->clock, &dev->timeout);
+    clock_cancel(dev->clock, &dev->pace);
     bus_unmap_io(dev->bus, dev->base, PORT_COUNT);
     free(dev);
 }
@@ -471,6 +513,8 @@ void serial16550_destroy(struct serial16550 *dev)
 void serial16550_reset(struct serial16550 *dev)
 {
     clock_cancel(dev->clock, &dev->timeout);
+    clock_cancel(dev->clock, &dev->pace);
+    dev->next_ns = 0;
     memset(dev->fifo, 0, sizeof(dev->fifo));
     dev->fifo_first = dev->fifo_count = 0;
     dev->ier = dev->lcr = dev->mcr = dev->scr = dev->fcr = 0;

@@ -259,6 +259,77 @@ static void test_loopback(void **state)
     assert_int_equal(rig->backend.can_receive(rig->backend.chip), 1);
 }
 
+/* The host has `text`, and gives what the port takes; returns what the guest then finds. */
+static size_t give(struct rig *rig, const char **text)
+{
+    size_t part = rig->backend.can_receive(rig->backend.chip);
+
+    part = part < strlen(*text) ? part : strlen(*text);
+    if (part != 0)
+        rig->backend.receive(rig->backend.chip, (const uint8_t *)*text, part);
+    *text += part;
+    return part;
+}
+
+/* A firmware that turned characters into keys at its timer's ticks kept 16 of a pasted line: each
+ * one that it read made room for the next. */
+static void test_polling_gets_no_more_than_the_line_carries(void **state)
+{
+    struct rig *rig = *state;
+    const char *text = "0123456789abcdefghijklmnopqrstuvwxyz";
+    const uint64_t character_ns = 10 * UINT64_C(1000000000) / 115200;
+    char got[64] = {0};
+    size_t count = 0;
+    unsigned accepts;
+
+    set(rig, 3, 0x83);
+    set(rig, 0, 1); /* 115200 baud */
+    set(rig, 1, 0);
+    set(rig, 3, 0x03);
+    set(rig, 2, 0x01);
+    assert_int_equal(give(rig, &text), 1);
+    assert_int_equal(give(rig, &text), 0);
+    for (unsigned tick = 0; tick < 40; tick++) {
+        const size_t before = count;
+
+        while (get(rig, 5) & 1) {
+            got[count++] = (char)get(rig, 0);
+            give(rig, &text); /* the host is quick */
+        }
+        assert_true(count - before <= 1);
+        accepts = rig->accepts;
+        fake_run_until(&rig->fake, rig->fake.now_ns + 55000000);
+        if (count != before)
+            assert_int_equal(rig->accepts, accepts + 1); /* it was told when */
+        give(rig, &text);
+    }
+    assert_string_equal(got, "0123456789abcdefghijklmnopqrstuvwxyz");
+
+    /* Without FIFOs a character at a time, at the line's rate. */
+    text = "xyz";
+    set(rig, 2, 0x00);
+    assert_int_equal(give(rig, &text), 1);
+    assert_int_equal(get(rig, 0), 'x');
+    assert_int_equal(give(rig, &text), 0);
+    fake_run_until(&rig->fake, rig->fake.now_ns + character_ns + 1);
+    assert_int_equal(give(rig, &text), 1);
+    assert_int_equal(get(rig, 0), 'y');
+    /* Who is interrupted takes all there is. */
+    assert_int_equal(give(rig, &text), 0);
+    accepts = rig->accepts;
+    set(rig, 1, 0x01);
+    assert_int_equal(rig->accepts, accepts + 1);
+    assert_int_equal(give(rig, &text), 1);
+    assert_int_equal(get(rig, 0), 'z');
+    text = "0123456789abcdefghijklmnopqrstuvwxyz";
+    set(rig, 2, 0x01);
+    assert_int_equal(give(rig, &text), 16);
+    assert_int_equal(get(rig, 0), '0');
+    assert_int_equal(give(rig, &text), 1);
+    set(rig, 1, 0);
+    set(rig, 2, 0x03);
+}
+
 static void test_nobody_there(void **state)
 {
     struct rig *rig = *state;
@@ -279,7 +350,7 @@ int main(void)
         T(test_receive_one),  T(test_fifo_trigger_and_timeout),
         T(test_overrun),      T(test_break),
         T(test_priorities),   T(test_loopback),
-        T(test_nobody_there),
+        T(test_nobody_there), T(test_polling_gets_no_more_than_the_line_carries),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
