@@ -123,6 +123,8 @@ void build_side_exit(struct build *b, struct label label);
 void build_exit(struct build *b, unsigned exit, uint64_t target);
 /* Poll for a kick: stop before the current instruction.  Owed before every backward jump. */
 void build_poll(struct build *b);
+/* The same where more than a hundred bytes of the instruction's code follow: JRCXZ does not reach. */
+void build_poll_far(struct build *b);
 bool build_needs_poll(const struct build *b, uint64_t target);
 /* End the block: to `taken` on the condition code, else to `not_taken`. Polls when owed. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);

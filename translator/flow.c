@@ -46,6 +46,30 @@ void build_poll(struct build *b)
     b->polls[b->poll_count++] = emit_jrcxz(&b->e);
 }
 
+/*
+ *     mov   ecx, [rt.run]
+ *     jrcxz stop
+ *     jmp   on
+ *   stop:
+ *     jmp   behind the block
+ *   on:
+ */
+void build_poll_far(struct build *b)
+{
+    struct emit *e = &b->e;
+    struct label stop, on;
+
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
+    stop = emit_jrcxz(e);
+    on = emit_jmp_short(e);
+    emit_bind(e, stop);
+    if (b->poll_count == sizeof(b->polls) / sizeof(b->polls[0]))
+        e->overflow = true;
+    else
+        b->polls[b->poll_count++] = emit_jmp(e);
+    emit_bind(e, on);
+}
+
 /* Linear address of an offset in CS. */
 static linaddr_t target_linear(const struct build *b, uint64_t target)
 {

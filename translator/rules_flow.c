@@ -185,8 +185,12 @@ static bool call_direct(struct build *b, const struct insn *in)
 
     if (!is_canonical(target))
         return false;
-    if (build_needs_poll(b, target))
-        build_poll(b);
+    if (build_needs_poll(b, target)) {
+        if (b->tr->bmi2 && build_flat(b, SS))
+            build_poll(b);
+        else
+            build_poll_far(b);
+    }
     build_push_number(b, in->width, b->next_rip);
     build_exit(b, 0, target);
     b->ended = true;

@@ -17,6 +17,7 @@
 #include "cpu/physmem.h"
 #include "cpu/segment.h"
 #include "tests/translator/machine.h"
+#include "translator/runtime.h"
 #include "translator/translator.h"
 
 enum { MEMORY = 16 << 20, CODE_AT = 0x10000, STACK_AT = 0x20000, DATA_AT = 0x30000 };
@@ -64,6 +65,9 @@ PROGRAM(undefined_flags_are_the_hosts_program,
         "1: mov %ecx, %eax\n xor %edx, %edx\n mov %ecx, %ebp\n or $1, %ebp\n cmp $50, %ecx\n"
         "jmp 2f\n2: div %ebp\n jmp 3f\n3: pushf\n pop %esi\n rol $3, %ebx\n xor %esi, %ebx\n"
         "loop 1b\n");
+/* The jump of a call's poll must reach over the push, which is long on hosts without BMI2. */
+PROGRAM(backward_calls_poll_from_afar_program,
+        "mov $100, %ecx\n jmp 2f\n1: add %ecx, %eax\n ret\n2: call 1b\n dec %ecx\n jnz 2b\n");
 /* A loop that rewrites the immediate of an instruction in its own block, and one behind it. */
 PROGRAM(patch_program, "mov $50, %ecx\n call 1f\n1: pop %esi\n"
                        "2: mov %cl, (3f-1b+1)(%esi)\n3: mov $0, %al\n add %eax, %ebx\n"
@@ -165,6 +169,7 @@ static void compare(const uint8_t *code, const uint8_t *end)
         machine_start(&b, code, (size_t)(end - code));
         machine_run(&a);
         machine_run(&b);
+        assert_int_equal(b.tr->counters.untranslatable, 0);
         for (unsigned r = 0; r < 8; r++)
             assert_int_equal(a.cpu->gpr[r], b.cpu->gpr[r]);
         assert_int_equal(a.cpu->rip, b.cpu->rip);
@@ -195,18 +200,27 @@ COMPARE(crossing)
 COMPARE(implicit)
 COMPARE(ret_to_next)
 COMPARE(mode_change)
+COMPARE(backward_calls_poll_from_afar)
 COMPARE(undefined_flags_are_the_hosts)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loop),        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_stack),       cmocka_unit_test(test_shift),
-        cmocka_unit_test(test_flags),       cmocka_unit_test(test_divide),
-        cmocka_unit_test(test_vector),      cmocka_unit_test(test_patch),
-        cmocka_unit_test(test_string),      cmocka_unit_test(test_crossing),
-        cmocka_unit_test(test_implicit),    cmocka_unit_test(test_ret_to_next),
-        cmocka_unit_test(test_mode_change), cmocka_unit_test(test_undefined_flags_are_the_hosts),
+        cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_divide),
+        cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_patch),
+        cmocka_unit_test(test_string),
+        cmocka_unit_test(test_crossing),
+        cmocka_unit_test(test_implicit),
+        cmocka_unit_test(test_ret_to_next),
+        cmocka_unit_test(test_mode_change),
+        cmocka_unit_test(test_backward_calls_poll_from_afar),
+        cmocka_unit_test(test_undefined_flags_are_the_hosts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
