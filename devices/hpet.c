@@ -16,6 +16,11 @@
  *
  * An edge interrupt raises its line for good; the next match, or whatever takes the interrupt away,
  * lowers it first: an interrupt controller that has not looked yet loses nothing.
+ *
+ * Deviation: periodic edge interrupts that the host was too late for are owed, as with the 8254:
+ * they come quickly one after the other until the guest has had them. A kernel that waits for ticks
+ * would lose them where the process gets too little of the host.
+ *
  * Deviation: a comparator that is written with a count that has just gone by matches at once, not
  * after the next wrap: the guest's CPU may be held up between its read of the counter and the
  * write. There are no FSB (MSI) interrupts.
@@ -26,6 +31,9 @@
 
 /* The host is not woken more often than this; matches in between are one. */
 #define MATCH_SPACING_MIN_NS 50000u
+/* No more than this many are owed, and so many to a period until they are not. */
+#define OWED_MAX        50
+#define OWED_PER_PERIOD 16
 /* "Has just gone by": a sixth of a second. */
 #define LATE_TICKS UINT64_C(0x1000000)
 
@@ -61,6 +69,7 @@ struct timer {
     uint64_t comparator, period;
     uint64_t seen;     /* the count up to which matches are accounted for */
     uint64_t fired_ns; /* when the host timer last did */
+    unsigned owed;     /* interrupts for matches that were seen too late */
     struct line *line; /* that is high for this timer, NULL: none */
     struct clock_timer host;
 };
@@ -149,6 +158,13 @@ static void timer_line_update(struct timer *t)
     }
 }
 
+/* Does each match of its own count, however late it is seen? */
+static bool owes(const struct timer *t)
+{
+    return (t->config & TN_PERIODIC) && (t->config & TN_INT_ENB) && !(t->config & TN_LEVEL) &&
+           (t->period & timer_mask(t)) * HPET_NS_PER_TICK >= 2 * MATCH_SPACING_MIN_NS;
+}
+
 static void timer_match(struct timer *t)
 {
     if (t->config & TN_LEVEL) {
@@ -167,34 +183,40 @@ static uint64_t match_distance(const struct timer *t)
     return ((t->comparator - t->seen - 1) & timer_mask(t)) + 1;
 }
 
-/* Move a periodic comparator past `counter`; it is at most that. */
-static void comparator_accumulate(struct timer *t, uint64_t counter)
+/* Move a periodic comparator past `counter`; it is at most that.  Returns how often it matched. */
+static uint64_t comparator_accumulate(struct timer *t, uint64_t counter)
 {
     const uint64_t mask = timer_mask(t);
     const uint64_t period = t->period & mask;
     const uint64_t behind = (counter - t->comparator) & mask;
 
-    if (period != 0) /* 0: matches once, like a one-shot */
-        t->comparator = (t->comparator + (behind / period + 1) * period) & mask;
+    if (period == 0) /* matches once, like a one-shot */
+        return 1;
+    t->comparator = (t->comparator + (behind / period + 1) * period) & mask;
+    return behind / period + 1;
 }
 
-/* Account for what matched up to now; several matches that nobody looked at are one interrupt. */
-static void timer_catch_up(struct timer *t, uint64_t now_ns)
+/* Account for what matched up to now: one interrupt, the others are owed.  Says whether any did. */
+static bool timer_catch_up(struct timer *t, uint64_t now_ns)
 {
     const uint64_t counter = counter_at(t->hpet, now_ns);
     const uint64_t distance = match_distance(t);
+    uint64_t matches = 1;
 
     if (!enabled(t->hpet) || counter == t->seen)
-        return;
+        return false;
     /* distance is 0 for 2^64, which no counter reaches */
     if (distance == 0 || counter - t->seen < distance) {
         t->seen = counter;
-        return;
+        return false;
     }
     t->seen = counter;
     if (t->config & TN_PERIODIC)
-        comparator_accumulate(t, counter);
+        matches = comparator_accumulate(t, counter);
+    if (owes(t))
+        t->owed = matches - 1 < OWED_MAX - t->owed ? t->owed + (unsigned)(matches - 1) : OWED_MAX;
     timer_match(t);
+    return true;
 }
 
 static void timer_schedule(struct timer *t, uint64_t now_ns)
@@ -210,6 +232,13 @@ static void timer_schedule(struct timer *t, uint64_t now_ns)
         return;
     }
     deadline_ns = (ticks_at(now_ns) + distance) * HPET_NS_PER_TICK;
+    if (t->owed != 0) {
+        const uint64_t early_ns =
+            now_ns + (t->period & timer_mask(t)) * HPET_NS_PER_TICK / OWED_PER_PERIOD;
+
+        if (early_ns < deadline_ns)
+            deadline_ns = early_ns;
+    }
     if ((t->config & TN_PERIODIC) && deadline_ns < t->fired_ns + MATCH_SPACING_MIN_NS)
         deadline_ns = t->fired_ns + MATCH_SPACING_MIN_NS;
     clock_arm(dev->clock, &t->host, deadline_ns);
@@ -220,14 +249,17 @@ static void timer_fire(void *ctx, uint64_t now_ns)
     struct timer *t = ctx;
 
     t->fired_ns = now_ns;
-    timer_catch_up(t, now_ns);
+    if (!timer_catch_up(t, now_ns) && t->owed != 0) {
+        t->owed--;
+        timer_match(t);
+    }
     timer_schedule(t, now_ns);
 }
 
 static void catch_up(struct hpet *dev, uint64_t now_ns)
 {
     for (unsigned i = 0; i < HPET_TIMER_COUNT; i++)
-        timer_catch_up(&dev->timers[i], now_ns);
+        (void)timer_catch_up(&dev->timers[i], now_ns);
 }
 
 static void schedule(struct hpet *dev, uint64_t now_ns)
@@ -272,8 +304,10 @@ static uint64_t register_read(struct hpet *dev, uint64_t reg, uint64_t now_ns)
 static void counter_set(struct hpet *dev, uint64_t counter, uint64_t now_ns)
 {
     dev->offset = enabled(dev) ? counter - ticks_at(now_ns) : counter;
-    for (unsigned i = 0; i < HPET_TIMER_COUNT; i++)
+    for (unsigned i = 0; i < HPET_TIMER_COUNT; i++) {
         dev->timers[i].seen = counter - 1; /* a comparator that equals it matches */
+        dev->timers[i].owed = 0;
+    }
 }
 
 static void config_write(struct hpet *dev, uint64_t value, uint64_t now_ns)
@@ -285,8 +319,10 @@ static void config_write(struct hpet *dev, uint64_t value, uint64_t now_ns)
     if (enabled(dev) != was_enabled)
         dev->offset = enabled(dev) ? counter - ticks_at(now_ns) : counter;
     /* Lines that lose their timer fall before the 8254 and the RTC get them back. */
-    for (unsigned i = 0; i < HPET_TIMER_COUNT; i++)
+    for (unsigned i = 0; i < HPET_TIMER_COUNT; i++) {
         timer_line_update(&dev->timers[i]);
+        dev->timers[i].owed = 0;
+    }
     line_set(dev->lines.legacy,
              (dev->config & (CONFIG_ENABLE | CONFIG_LEG_RT)) == (CONFIG_ENABLE | CONFIG_LEG_RT));
 }
@@ -331,6 +367,7 @@ static void register_write(struct hpet *dev, uint64_t reg, uint64_t value, uint6
         return;
     }
     t = &dev->timers[index];
+    t->owed = 0; /* of what it was until now */
     if (reg % TIMER_STRIDE == TIMER_CONFIG) {
         written &= TN_WRITABLE;
         t->config = (t->config & ~written) | (value & written);
@@ -387,6 +424,7 @@ void hpet_reset(struct hpet *dev)
         t->config = TN_FIXED;
         t->comparator = UINT64_MAX;
         t->period = t->seen = t->fired_ns = 0;
+        t->owed = 0;
     }
     line_set(dev->lines.legacy, false);
 }

@@ -220,6 +220,54 @@ static void test_periodic(void **state)
     rig_close(&rig);
 }
 
+/* A host that was away for ten periods: their interrupts come, quickly but one by one, so that a
+ * kernel that waits for some ticks (Linux, whether its timer works at all) does not wait in vain.
+ */
+static void test_late_host_loses_no_ticks(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig);
+    wr(&rig, CONFIG, ON_LEGACY);
+    wr(&rig, TIMER(0), ENABLE | PERIODIC | VAL_SET | MODE32);
+    wr(&rig, COMPARE(0), 100000); /* 1 ms */
+    wr(&rig, COMPARE(0), 100000);
+    rig.fake.now_ns += 10 * UINT64_C(1000000);
+    clock_run(rig.fake.clock);
+    assert_int_equal(rig.irq0.rises, 1);
+    fake_run(&rig.fake, 500000);
+    assert_in_range(rig.irq0.rises, 7, 9);
+    fake_run(&rig.fake, 499900);
+    assert_int_equal(rig.irq0.rises, 10);
+    fake_run(&rig.fake, 5000000);
+    assert_int_equal(rig.irq0.rises, 15);
+    /* Ten seconds away: not ten thousand. */
+    rig.fake.now_ns += 10 * UINT64_C(1000000000);
+    fake_run(&rig.fake, 9999900);
+    assert_in_range(rig.irq0.rises, 15 + 50, 15 + 65);
+    /* A new period owes nothing of the old one. */
+    rig.fake.now_ns += 20 * UINT64_C(1000000);
+    wr(&rig, TIMER(0), ENABLE | PERIODIC | VAL_SET | MODE32);
+    rig.irq0.rises = 0;
+    fake_run(&rig.fake, 900000);
+    assert_in_range(rig.irq0.rises, 0, 1);
+    /* A level interrupt stands for any number. */
+    hpet_reset(rig.hpet);
+    wr(&rig, CONFIG, ON_LEGACY);
+    wr(&rig, TIMER(0), ENABLE | PERIODIC | VAL_SET | LEVEL);
+    wr(&rig, COMPARE(0), 100000);
+    wr(&rig, COMPARE(0), 100000);
+    rig.irq0.rises = 0;
+    rig.fake.now_ns += 10 * UINT64_C(1000000);
+    fake_run(&rig.fake, 500000);
+    assert_int_equal(rig.irq0.rises, 1);
+    wr(&rig, STATUS, 1);
+    fake_run(&rig.fake, 400000);
+    assert_int_equal(rig.irq0.rises, 1);
+    rig_close(&rig);
+}
+
 static void test_wrap_of_32_bits(void **state)
 {
     struct rig rig;
@@ -306,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_comparator_just_missed),
         cmocka_unit_test(test_level),
         cmocka_unit_test(test_periodic),
+        cmocka_unit_test(test_late_host_loses_no_ticks),
         cmocka_unit_test(test_wrap_of_32_bits),
         cmocka_unit_test(test_legacy_route_ends),
         cmocka_unit_test(test_period_of_nothing),
