@@ -2,6 +2,7 @@
  * tests/loader/test_image.c -- disk images: raw files, snapshots, errors of the host, the queue,
  * changes of the medium.
  */
+#define _GNU_SOURCE /* unshare */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "tests/loader/image_fake.h"
@@ -561,6 +564,94 @@ static void test_discard(void **state)
     image_host_destroy(host);
 }
 
+/* A file system without room, made for this process; false where that is not allowed. */
+static bool mount_small(const char *path)
+{
+    char file[512];
+    int fd;
+
+    if (mkdir(path, 0700) != 0 ||
+        (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0))
+        return false;
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", path, "tmpfs", 0, "size=128k") != 0)
+        return false;
+    /* Without a user's identity in a name space of its own nobody may create a file. */
+    snprintf(file, sizeof(file), "%s/file", path);
+    fd = open(file, O_CREAT | O_WRONLY, 0600);
+    if (fd < 0) {
+        umount(path);
+        return false;
+    }
+    close(fd);
+    return unlink(file) == 0;
+}
+
+/* The host's disk is full: an error for the guest, what was acknowledged stays, and once there is
+ * room again the same request succeeds. */
+static void no_space(bool snapshot)
+{
+    struct image_host *host = image_host_create(false);
+    struct image_spec spec = fake_spec(fake_path("full/sparse"), "raw");
+    struct image *image;
+    FILE *file = fopen(fake_path("full/ballast"), "w");
+    static uint8_t bytes[4096], found[4096];
+    unsigned written = 0;
+    int error;
+
+    assert_non_null(file);
+    for (unsigned i = 0; i < 32 << 10; i++)
+        fputc(1, file);
+    assert_int_equal(fclose(file), 0);
+    file = fopen(spec.file, "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(truncate(spec.file, SIZE), 0);
+    spec.snapshot = snapshot;
+    image = fake_open(host, &spec);
+    for (;; written++) {
+        memset(bytes, 0x40 + (int)written, sizeof(bytes));
+        error = fake_io(host, image, BLOCK_WRITE, written * sizeof(bytes), bytes, sizeof(bytes));
+        if (error != 0)
+            break;
+        assert_in_range(written, 0, 64);
+    }
+    assert_int_equal(error, -ENOSPC);
+    assert_true(written >= 8);
+    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
+    for (unsigned i = 0; i < written; i++) {
+        assert_int_equal(fake_io(host, image, BLOCK_READ, i * sizeof(found), found, sizeof(found)),
+                         0);
+        assert_int_equal(found[0], 0x40 + i);
+        assert_int_equal(found[4095], 0x40 + i);
+    }
+    assert_int_equal(unlink(fake_path("full/ballast")), 0);
+    assert_int_equal(
+        fake_io(host, image, BLOCK_WRITE, written * sizeof(bytes), bytes, sizeof(bytes)), 0);
+    image_host_destroy(host);
+    assert_int_equal(unlink(spec.file), 0);
+}
+
+static void test_no_space_left(void **state)
+{
+    const char *old = getenv("TMPDIR");
+    char path[128], kept[512];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s", fake_path("full"));
+    if (!mount_small(path))
+        skip();
+    no_space(false);
+    snprintf(kept, sizeof(kept), "%s", old != NULL ? old : "");
+    setenv("TMPDIR", path, 1); /* where snapshots are */
+    no_space(true);
+    if (old != NULL)
+        setenv("TMPDIR", kept, 1);
+    else
+        unsetenv("TMPDIR");
+    assert_int_equal(umount(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_media_change),
         cmocka_unit_test(test_walk),
         cmocka_unit_test(test_discard),
+        cmocka_unit_test(test_no_space_left), /* last: in a name space of its own */
     };
 
     return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
