@@ -58,10 +58,10 @@ start_kernel()
 
 expect()
 {
-    left=$((${2:-200} * 5))
+    left=$((${2:-800} * 5))
     until grep -q -F -e "$1" "$out"; do
         kill -0 "$pid" 2> /dev/null || fail "ended while waiting for \"$1\""
-        [ "$left" -gt 0 ] || fail "no \"$1\" after ${2:-200} seconds"
+        [ "$left" -gt 0 ] || fail "no \"$1\" after ${2:-800} seconds"
         left=$((left - 1))
         sleep 0.2
     done
@@ -82,8 +82,8 @@ $(python3 "$boot/screen.py" < "$out")"
 
 screen_has() { python3 "$boot/screen.py" < "$out" | grep -F -e "$1" > /dev/null; }
 screen_chose() { python3 "$boot/screen.py" -r < "$out" | grep -e "^$1" > /dev/null; }
-screen_expect() { wait_for "${2:-200}" "\"$1\" on the screen" screen_has "$1"; }
-chosen_expect() { wait_for "${2:-200}" "\"$1\" to be chosen" screen_chose "$1"; }
+screen_expect() { wait_for "${2:-800}" "\"$1\" on the screen" screen_has "$1"; }
+chosen_expect() { wait_for "${2:-800}" "\"$1\" to be chosen" screen_chose "$1"; }
 
 type() { printf '%s\n' "$*" >&3; }
 key() { printf "\\$1" >&3; }
@@ -92,9 +92,9 @@ key_down() { printf '\033[B' >&3; }
 
 finish()
 {
-    left=$((${2:-60} * 5))
+    left=$((${2:-120} * 5))
     while kill -0 "$pid" 2> /dev/null; do
-        [ "$left" -gt 0 ] || fail "still running after ${2:-60} seconds"
+        [ "$left" -gt 0 ] || fail "still running after ${2:-120} seconds"
         left=$((left - 1))
         sleep 0.2
     done

@@ -7,18 +7,18 @@ command -v script > /dev/null || exit 77
 start_kernel 686
 expect '/ #'
 printf '\001h' >&3
-expect 'Ctrl-A x    quit' 10
+expect 'Ctrl-A x    quit' 60
 printf '\001c' >&3
-expect '(qemu) ' 10
+expect '(qemu) ' 60
 printf 'info status\r' >&3
-expect 'VM status: running' 10
+expect 'VM status: running' 60
 printf '\001c' >&3
-type 'stty -echo; cat -v'
-sleep 1
+type 'stty -echo; echo li""stens; cat -v'
+expect 'listens' 60
 printf '\001\001z\n' >&3
-expect '^Az' 20
+expect '^Az' 60
 printf '\001x' >&3
-finish 0 10
+finish 0
 
 # How each end leaves the terminal: script gives a terminal of its own; stty before and after.
 # terminal WHAT COMMANDS: COMMANDS run with $! the program's process.
@@ -29,8 +29,11 @@ stty sane
 stty -a > "$work/before"
 env --default-signal=INT,HUP "$RINGER" -m 64 -kernel "$guest/vmlinuz-686" -append "console=ttyS0 panic=0" $3 &
 ringer=\$!
-sleep 2
-stty -a > "$work/during"
+for attempt in \$(seq 300); do
+    stty -a > "$work/during"
+    ! grep -q -e '-icanon' "$work/during" || break
+    sleep 0.1
+done
 $2
 wait \$ringer
 echo \$? > "$work/status"

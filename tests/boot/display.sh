@@ -33,10 +33,10 @@ append="console=ttyS0 console=tty0"
 # Type until the shell is there: hide the cursor, whose blinking no two pictures share.
 greet() # COMMAND: types its argument
 {
-    seen "Run /init" 100 || fail "the kernel did not come up"
+    seen "Run /init" 400 || fail "the kernel did not come up"
     for attempt in 1 2 3 4 5; do
         "$1" "printf '\\033[?25l'; echo Ke''ys: a_Z \$((6*7)) > /dev/ttyS0"
-        ! seen "Keys: a_Z 42" 4 || return 0
+        ! seen "Keys: a_Z 42" 15 || return 0
     done
     fail "what was typed did not reach the guest"
 }
@@ -45,7 +45,7 @@ start_xserver()
 {
     Xvfb -displayfd 5 -screen 0 1024x768x24 5> "$work/display" > /dev/null 2>&1 &
     xserver=$!
-    left=50
+    left=300
     until [ -s "$work/display" ]; do
         [ "$left" -gt 0 ] || fail "Xvfb does not start"
         left=$((left - 1))
@@ -57,7 +57,7 @@ start_xserver()
 
 window() # NAME: wait for a window, put the pointer into it
 {
-    left=50
+    left=300
     until id=$(xdotool search --name "$1" 2> /dev/null | tail -n 1) && [ -n "$id" ]; do
         [ "$left" -gt 0 ] || fail "there is no window \"$1\""
         left=$((left - 1))
@@ -113,13 +113,14 @@ vnc)
     start_xserver
     number=$((1000 + $$ % 20000))
     start $guest_options -append "$append" -vnc ":$number,password=on" -monitor stdio
-    seen "Run /init" 100 || fail "the kernel did not come up"
+    seen "Run /init" 400 || fail "the kernel did not come up"
     printf 'secret\n' > "$work/plain"
     vncpasswd -f < "$work/plain" > "$work/password" || exit 77
-    ! timeout 20 vncsnapshot -quiet -passwd "$work/password" "localhost:$number" \
+    ! timeout 60 vncsnapshot -quiet -passwd "$work/password" "localhost:$number" \
         "$work/refused.jpg" > /dev/null 2>&1 || fail "a viewer came in before there was a password"
     monitor "change vnc password secret"
-    sleep 1
+    monitor "info status"
+    expect 'VM status: running' 60 # so the password holds
     xtigervncviewer -passwd "$work/password" -AutoSelect=0 -PreferredEncoding=Raw -NoJPEG \
         -FullColour -Shared "localhost::$((5900 + number))" > "$work/viewer" 2>&1 &
     viewer=$!
@@ -127,7 +128,7 @@ vnc)
     greet x_type
     same_picture vnc
     keep_picture vnc
-    timeout 20 vncsnapshot -quiet -passwd "$work/password" "localhost:$number" \
+    timeout 60 vncsnapshot -quiet -passwd "$work/password" "localhost:$number" \
         "$work/second.jpg" > /dev/null 2>&1 || fail "a second viewer was not let in"
     monitor quit
     finish 0

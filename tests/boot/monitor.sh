@@ -120,7 +120,7 @@ eject -f ide1-cd0
 change ide1-cd0 $work/nowhere.iso => nowhere.iso
 change ide0-hd0 $work/two.iso => not found
 WORDS
-left=50
+left=300
 until [ "$(grep -c tick "$out")" -gt "$before" ]; do
     [ "$left" -gt 0 ] || fail 'cont: the guest does not go on'
     left=$((left - 1))
@@ -145,9 +145,10 @@ finish 0 20
 # ---- a stale socket is no obstacle, one in use is; a file is not removed
 python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$socket"
 start -accel "$accel" -m 16 -display none -S -monitor "unix:$socket,server,nowait"
-sleep 1
+answers() { echo 'info status => prelaunch' | python3 "$work/talk.py" "$socket" > /dev/null 2>&1; }
+wait_for 60 'the monitor to take the stale socket' answers
 status=0
-timeout 20 "$RINGER" -m 16 -display none -S -monitor "unix:$socket,server,nowait" < /dev/null \
+timeout 60 "$RINGER" -m 16 -display none -S -monitor "unix:$socket,server,nowait" < /dev/null \
     2> "$work/second" || status=$?
 [ "$status" = 1 ] || fail "a second machine took the socket: status $status"
 grep -q 'in use' "$work/second" || fail "the second: $(cat "$work/second")"
@@ -160,16 +161,19 @@ WORDS
 finish 0 20
 echo precious > "$work/file"
 status=0
-timeout 20 "$RINGER" -m 16 -display none -monitor "unix:$work/file,server,nowait" < /dev/null \
+timeout 60 "$RINGER" -m 16 -display none -monitor "unix:$work/file,server,nowait" < /dev/null \
     2> /dev/null || status=$?
 [ "$status" = 1 ] || fail "a file taken for a socket: status $status"
 [ "$(cat "$work/file")" = precious ] || fail 'the file is gone'
 
 # ---- telnet; keys to the firmware, whose answer is on the screen
 port=$((20000 + $$ % 20000))
-start -accel "$accel" -m 32 -display none -boot menu=on -monitor "telnet:127.0.0.1:$port,server,nowait"
-sleep 1
+start -accel "$accel" -m 32 -display none -boot menu=on -S \
+    -monitor "telnet:127.0.0.1:$port,server,nowait"
+accepts() { echo 'info status => prelaunch' | python3 "$work/talk.py" "$port" > /dev/null 2>&1; }
+wait_for 60 'the monitor to listen' accepts
 talk "$port" << WORDS
+cont
 until 60 info screen => for boot menu
 sendkey esc
 until 60 info screen => Select boot device

@@ -22,7 +22,7 @@ printf 'module two' > "$work/m2"
 run()
 {
     status=0
-    timeout 20 "$RINGER" -accel "$accel" -m 32 -display none -kernel "$work/$1" -append 'a b' \
+    timeout 100 "$RINGER" -accel "$accel" -m 32 -display none -kernel "$work/$1" -append 'a b' \
         -initrd "$2" -debugcon "file:$work/log" -device isa-debug-exit,iobase=0xf4,iosize=1 \
         < /dev/null > "$out" 2> "$err" || status=$?
     [ "$status" = 43 ] || fail "$1: exit status $status, not 43: $(cat "$work/log")"

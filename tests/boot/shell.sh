@@ -13,7 +13,8 @@ type "awk 'BEGIN { printf \"%.6f %.3f\\n\", 22 / 7, 1 / 8 }' | sed s/^/ratio=/"
 expect 'ratio=3.142857 0.125' 60
 type 'seq 1 20000 | md5sum'
 expect 'e071f707df7bbeee2a6a1eb48011ddd0' 60
-type 'sleep 1000'
+type 'echo sl""eeps; sleep 1000'
+expect 'sleeps' 60
 sleep 2 # until the shell has made it the foreground job
 key 003
 expect '^C' 30
