@@ -240,8 +240,8 @@ static bool uses_place(const struct row *row, uint8_t place)
 static bool has_modrm(unsigned row)
 {
     static const uint8_t places[] = {
-        PLACE_E,       PLACE_R,      PLACE_M,       PLACE_VM,     PLACE_G,
-        PLACE_MMX_REG, PLACE_MMX_RM, PLACE_VEC_REG, PLACE_VEC_RM, PLACE_SEG_REG,
+        PLACE_E,       PLACE_R,      PLACE_M,       PLACE_VM,       PLACE_G,
+        PLACE_MMX_REG, PLACE_MMX_RM, PLACE_VEC_REG, PLACE_VEC_RM,   PLACE_SEG_REG,
         PLACE_CR_REG,  PLACE_DR_REG, PLACE_ST_RM,   PLACE_MASK_REG, PLACE_MASK_RM,
     };
 

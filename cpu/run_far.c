@@ -241,9 +241,9 @@ static void syscall_legacy(struct cpu *cpu)
 }
 
 /*
- * SYSCALL and SYSRET trap as the TF that they leave says: a kernel that masks TF is not stepped into
- * by a program, and a program that is stepped stops right behind its SYSCALL, where SYSRET leads.
- * [Xen security advisory 204]; the manuals do not say.
+ * SYSCALL and SYSRET trap as the TF that they leave says: a kernel that masks TF is not stepped
+ * into by a program, and a program that is stepped stops right behind its SYSCALL, where SYSRET
+ * leads. [Xen security advisory 204]; the manuals do not say.
  */
 static void syscall_step(struct cpu *cpu)
 {

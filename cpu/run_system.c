@@ -517,8 +517,7 @@ bool run_xsetbv(struct cpu *cpu, const struct insn *in)
         return fault_ud(cpu);
     if ((uint32_t)cpu->gpr[RCX] != 0 || (value & ~supported) != 0 || !(value & XCR0_X87) ||
         ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
-        ((value & XCR0_AVX512) &&
-         ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
+        ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
         return fault_gp(cpu, 0);
     fpu_leave(cpu); /* XCR0 says how the host's registers are saved */
     cpu->xcr0 = value;

@@ -17,7 +17,7 @@
 #define LOG_ONCE_SLOTS 2048u /* power of two; half of it is used, then the log falls silent */
 
 struct claim {
-    const struct io_ops *ops; /* NULL: the slot is free */
+    const struct io_ops *ops;         /* NULL: the slot is free */
     const struct io_block_ops *block; /* of its first port; NULL: none */
     void *dev;
     uint32_t base, count;

@@ -394,8 +394,8 @@ void i8259_describe(const struct i8259 *dev, FILE *out)
     for (unsigned i = 0; i < CHIPS; i++) {
         const struct chip *chip = &dev->chip[i];
 
-        fprintf(out, "pic%u: irr=%02x imr=%02x isr=%02x elcr=%02x lines=%02x base=%02x aeoi=%d\n", i,
-                chip_irr(chip), chip->imr, chip->isr, chip->elcr, chip->lines, chip->vector_base,
+        fprintf(out, "pic%u: irr=%02x imr=%02x isr=%02x elcr=%02x lines=%02x base=%02x aeoi=%d\n",
+                i, chip_irr(chip), chip->imr, chip->isr, chip->elcr, chip->lines, chip->vector_base,
                 (chip->icw4 & ICW4_AEOI) != 0);
     }
 }

@@ -792,8 +792,8 @@ static void set_describe(const char *name, const uint32_t set[8], FILE *out)
 void lapic_describe(const struct lapic *dev, FILE *out)
 {
     static const char *const names[LVT_COUNT] = {
-        [LVT_TIMER] = "LVTT",   [LVT_THERMAL] = "LVTTHMR", [LVT_PERF] = "LVTPC",
-        [LVT_LINT0] = "LVT0",   [LVT_LINT1] = "LVT1",      [LVT_ERROR] = "LVTERR",
+        [LVT_TIMER] = "LVTT", [LVT_THERMAL] = "LVTTHMR", [LVT_PERF] = "LVTPC",
+        [LVT_LINT0] = "LVT0", [LVT_LINT1] = "LVT1",      [LVT_ERROR] = "LVTERR",
     };
 
     fprintf(out, "local APIC %u: base 0x%llx%s%s\n", (unsigned)dev->id,

@@ -222,7 +222,7 @@ static void time_from_ram(struct mc146818 *dev, uint64_t now_ns)
 
 /* -- Interrupts -------------------------------------------------------------------------------- */
 
-/* Crystal cycles between periodic interrupts, 0 for none.  [MC146818A "Register A", rate selection] */
+/* Crystal cycles between periodic interrupts, 0: none.  [MC146818A "Register A", rate selection] */
 static unsigned periodic_cycles(const struct mc146818 *dev)
 {
     const unsigned rate = dev->ram[REG_A] & A_RATE;

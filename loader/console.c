@@ -19,15 +19,15 @@ enum { ESCAPE = 'A' - '@', WRITE_BYTES = 512, PENDING_BYTES = 256 };
 struct console {
     struct chardev dev;
     bool mux;
-    bool escaped;  /* the last byte was Ctrl-A */
-    bool monitor;  /* typed bytes go to the monitor */
+    bool escaped; /* the last byte was Ctrl-A */
+    bool monitor; /* typed bytes go to the monitor */
     /* Typed for the monitor while output waits for the terminal: a command's output may be what
      * waits, so it comes when that is out. */
     uint8_t pending[PENDING_BYTES];
     unsigned pending_count;
     unsigned writing; /* depth of console_write() */
-    bool quitting; /* Ctrl-A x */
-    bool gone;     /* nobody reads our output any more */
+    bool quitting;    /* Ctrl-A x */
+    bool gone;        /* nobody reads our output any more */
 };
 
 /* ---- output ---- */

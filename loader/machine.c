@@ -506,8 +506,7 @@ static void destroy(struct machine *m)
 
 int machine_run(const struct options *options, struct error *error)
 {
-    struct machine m = {
-        .options = options, .log_items = options->log, .thread_id = (long)gettid()};
+    struct machine m = {.options = options, .log_items = options->log, .thread_id = (long)gettid()};
     int status = -1;
 
     signals_install(on_quit, &m);

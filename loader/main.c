@@ -51,8 +51,9 @@ int main(int argc, char *argv[])
         break;
     }
     if (!options.display_given && !display_has_window())
-        fprintf(stderr, "ringer: no window can be opened here; -nographic and -display none say so, "
-                        "-vnc :0 serves viewers\n");
+        fprintf(stderr,
+                "ringer: no window can be opened here; -nographic and -display none say so, "
+                "-vnc :0 serves viewers\n");
     status = machine_run(&options, &error);
     if (status < 0)
         return complain(&error);

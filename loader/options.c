@@ -839,8 +839,9 @@ static bool check_together(struct options *o, struct error *error)
         (o->display.vnc || (o->display.kind != DISPLAY_NONE && o->display.kind != DISPLAY_DEFAULT)))
         return error_set(error, "-display, -vnc: not with -accel lockstep");
     if (display_wants_terminal(&o->display) && stdio_users != 0)
-        return error_set(error, "-display curses: the terminal is taken by a serial port, the debug "
-                                "console or the monitor");
+        return error_set(error,
+                         "-display curses: the terminal is taken by a serial port, the debug "
+                         "console or the monitor");
     if (o->accel == RUN_LOCKSTEP)
         o->counted = true;
     return drive_complete(&o->drives, !o->no_defaults, error);

@@ -4,8 +4,8 @@
  * fw_cfg's DMA interface and keys as in devices/fw_cfg.c; Linux, Documentation/arch/x86/boot.rst
  * ("Running the Kernel").
  *
- * The firmware finds the ROM among fw_cfg's files, lists it as something to boot from, and calls its
- * bootstrap entry in real mode.  That has fw_cfg write four things into memory, each where its
+ * The firmware finds the ROM among fw_cfg's files, lists it as something to boot from, and calls
+ * its bootstrap entry in real mode.  That has fw_cfg write four things into memory, each where its
  * address item says, and jumps to the kernel's setup, loaded last:
  *
  *              address key  size key  data key
