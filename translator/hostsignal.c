@@ -50,7 +50,9 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
 void hostsignal_attach(struct translator *tr)
 {
     /* Without these a host fault ends the process, as it would have anyway. */
-    (void)hostfault_install();
+    if (!tr->signals_installed)
+        (void)hostfault_install();
+    tr->signals_installed = true;
     (void)hostfault_thread_init();
     hostfault_set_handler(on_fault, tr);
 }

@@ -52,6 +52,7 @@ struct translator {
     struct cpu *cpu;       /* the attached CPU */
     uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
     bool bmi2;
+    bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system calls */
     struct heat heat[1 << HEAT_BITS];
     bool no_group[1 << 14]; /* addresses whose blocks do better without groups */
 };
