@@ -39,10 +39,11 @@ ask()
 # An alarm that has come is no longer set.
 alarm='echo +2 > /sys/class/rtc/rtc0/wakealarm; sleep 4; echo "alarm [$(cat /sys/class/rtc/rtc0/wakealarm)]"'
 
-# no_complaint: nothing that the kernel says of the board is a warning.
+# no_complaint: nothing that the kernel says of the board is a warning.  (How many interrupts of the
+# emulated RTC it lost to a busy host is not about the board.)
 no_complaint()
 {
-    if grep -i -E 'ACPI[^:]*(Warning|Error|Exception)|BIOS (bug|Error)|firmware bug|MP-BIOS|lost.*interrupt|unstable|hpet.*(bad|fail|not|lost)|irq [0-9]+: nobody|spurious|i8042.*(fail|warn)|rtc.*(fail|unable)|floppy.*(timeout|error)' "$out"; then
+    if grep -v -E 'hpet: Lost [0-9]+ RTC interrupts' "$out" | grep -i -E 'ACPI[^:]*(Warning|Error|Exception)|BIOS (bug|Error)|firmware bug|MP-BIOS|lost.*interrupt|unstable|hpet.*(bad|fail|not|lost)|irq [0-9]+: nobody|spurious|i8042.*(fail|warn)|rtc.*(fail|unable)|floppy.*(timeout|error)'; then
         fail 'the kernel complains'
     fi
 }
