@@ -330,6 +330,16 @@ static void derive(struct cpu_model *model)
 
 /* ---- the command line ---- */
 
+const char *cpu_model_name(unsigned number)
+{
+    return number < MODELS ? models[number].name : NULL;
+}
+
+const char *cpu_feature_name(unsigned number)
+{
+    return number < FEATURES ? ringer_supports[number].name : NULL;
+}
+
 static void list_models(char *message, unsigned size, const char *name, int length)
 {
     int used = snprintf(message, size, "unknown CPU model '%.*s'; known:", length, name);

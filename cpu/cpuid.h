@@ -50,6 +50,9 @@ struct cpu_model {
  * lists the known names into message. */
 bool cpu_model_parse(const char *text, uint64_t tsc_hz, struct cpu_model *model, char *message,
                      unsigned message_size);
+/* The names that cpu_model_parse() knows, by number; NULL behind the last. */
+const char *cpu_model_name(unsigned number);
+const char *cpu_feature_name(unsigned number);
 struct cpuid_leaf cpuid_query(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf);
 
 #endif

@@ -16,11 +16,12 @@ static int complain(const struct error *error)
 
 static int print_cpu_models(void)
 {
-    struct cpu_model model;
-    char message[2048];
-
-    if (!cpu_model_parse("?", 1, &model, message, sizeof(message)))
-        printf("%s\n", message);
+    printf("Models (-cpu MODEL,+FEATURE,-FEATURE):\n");
+    for (unsigned i = 0; cpu_model_name(i) != NULL; i++)
+        printf("  %s\n", cpu_model_name(i));
+    printf("\nFeatures:\n");
+    for (unsigned i = 0; cpu_feature_name(i) != NULL; i++)
+        printf("  %s\n", cpu_feature_name(i));
     return 0;
 }
 

@@ -105,5 +105,13 @@ if [ -f "$kernel" ]; then
         -append "$(head -c 3000 /dev/zero | tr '\0' x)"
 fi
 
+# -cpu help is an answer, no complaint.
+"$RINGER" -cpu help > "$work/out" 2> "$work/err" && [ ! -s "$work/err" ] &&
+    grep -q '^  qemu64$' "$work/out" && grep -q '^  avx2$' "$work/out" &&
+    ! grep -q unknown "$work/out" || {
+    echo "FAILED: ringer -cpu help"
+    failures=$((failures + 1))
+}
+
 [ "$failures" = 0 ] || exit 1
 echo "all refused as they should be"
