@@ -249,8 +249,9 @@ void pc_reset(struct pc *pc)
 
     pc_memory_hold(pc);
     pc->exit_pending = false;
-    if (pc->paused && pc->pause.reason == PC_PAUSE_SHUTDOWN)
-        pc->pause.reason = PC_PAUSE_USER; /* it may go on */
+    if (pc->paused &&
+        (pc->pause.reason == PC_PAUSE_SHUTDOWN || pc->pause.reason == PC_PAUSE_IO_ERROR))
+        pc->pause.reason = PC_PAUSE_USER; /* it may go on, and nothing waits for that */
     cpu_reset(pc->cpu);
     if (pc->config.counted_time)
         pc->skipped_ns += before_ns - pc_now_ns(pc); /* time does not go back with icount */

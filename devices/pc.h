@@ -113,6 +113,7 @@ enum pc_pause_reason {
     PC_PAUSE_STEP,       /* the instruction of pc_debug_cont(pc, true) has run */
     PC_PAUSE_BREAKPOINT, /* address: the instruction that would run next */
     PC_PAUSE_WATCHPOINT, /* address: the byte; kind: the watchpoint's.  The access has happened */
+    PC_PAUSE_IO_ERROR,   /* a drive's image failed, and its request waits for pc_cont() */
     PC_PAUSE_SHUTDOWN,   /* powered off, with -no-shutdown: only a reset leads on */
 };
 struct pc_pause {
@@ -132,6 +133,9 @@ bool pc_is_paused(const struct pc *pc);
 const struct pc_pause *pc_pause_state(const struct pc *pc); /* NULL: it runs */
 /* fn is called once the machine has come to rest. One listener; NULL removes it. */
 void pc_on_pause(struct pc *pc, void (*fn)(void *ctx, const struct pc_pause *pause), void *ctx);
+/* fn is called when a paused machine goes on, before it runs; it may pause it again.  One listener; NULL
+ * removes it. */
+void pc_on_cont(struct pc *pc, void (*fn)(void *ctx), void *ctx);
 /* Any thread, async-signal-safe: done by the machine's thread soon. */
 enum pc_ask {
     PC_ASK_PAUSE = 1,

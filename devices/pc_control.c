@@ -16,8 +16,11 @@
 void pc_pause(struct pc *pc, enum pc_pause_reason reason)
 {
     pc->step = false;
-    if (pc->paused)
+    if (pc->paused) {
+        if (reason == PC_PAUSE_IO_ERROR && pc->pause.reason == PC_PAUSE_USER)
+            pc->pause.reason = reason; /* it was under way when the user stopped the machine */
         return;
+    }
     pc->paused_ns = pc_now_ns(pc);
     pc->paused_tsc = __rdtsc();
     pc->paused = true;
@@ -26,12 +29,8 @@ void pc_pause(struct pc *pc, enum pc_pause_reason reason)
     cpu_kick(pc->cpu);
 }
 
-static void go_on(struct pc *pc)
+static void restart_time(struct pc *pc)
 {
-    pc->debugger.hit.what = DEBUGGER_NO_HIT;
-    if (!pc->paused)
-        return;
-    pc->paused = false;
     if (pc->config.counted_time)
         return;
     pc_events_disarm_timer(pc); /* it was armed in terms of the old start */
@@ -40,6 +39,17 @@ static void go_on(struct pc *pc)
         pc->start_tsc += __rdtsc() - pc->paused_tsc;
         pc->cpu->tsc_host_start = pc->start_tsc;
     }
+}
+
+static void go_on(struct pc *pc)
+{
+    pc->debugger.hit.what = DEBUGGER_NO_HIT;
+    if (!pc->paused)
+        return;
+    pc->paused = false;
+    restart_time(pc);
+    if (pc->on_cont != NULL)
+        pc->on_cont(pc->on_cont_ctx);
 }
 
 int pc_cont(struct pc *pc)
@@ -76,6 +86,12 @@ void pc_on_pause(struct pc *pc, void (*fn)(void *ctx, const struct pc_pause *pau
 {
     pc->on_pause = fn;
     pc->on_pause_ctx = ctx;
+}
+
+void pc_on_cont(struct pc *pc, void (*fn)(void *ctx), void *ctx)
+{
+    pc->on_cont = fn;
+    pc->on_cont_ctx = ctx;
 }
 
 /* ---- for pc_run() ---- */

@@ -185,6 +185,8 @@ struct pc {
     struct debugger debugger;
     void (*on_pause)(void *ctx, const struct pc_pause *pause);
     void *on_pause_ctx;
+    void (*on_cont)(void *ctx);
+    void *on_cont_ctx;
 
     /* host events */
     struct pc_watch watches[PC_WATCH_MAX];

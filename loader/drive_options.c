@@ -243,7 +243,9 @@ static const char *const caches[] = {"writeback",  "none",   "writethrough",
                                      "directsync", "unsafe", NULL};
 static const char *const discards[] = {"ignore", "off", "unmap", "on", NULL};
 static const char *const aios[] = {"threads", "native", "io_uring", NULL};
-static const char *const policies[] = {"report", "ignore", "!", "stop", "enospc", "auto", NULL};
+/* As enum image_on_error; "enospc" is for writes only. */
+static const char *const write_policies[] = {"report", "ignore", "stop", "enospc", NULL};
+static const char *const read_policies[] = {"report", "ignore", "stop", NULL};
 static const char *const offs[] = {"off", "!", "on", "unmap", NULL};
 
 struct drive_parse {
@@ -251,6 +253,25 @@ struct drive_parse {
     struct place place;
     bool media_given;
 };
+
+/* werror=, rerror= */
+static bool take_policy(const char *option, const struct pairs *pairs, struct drive_spec *drive,
+                        struct error *error)
+{
+    const bool is_write = pairs->key[0] == 'w';
+    int word = 0;
+
+    if (!take_word(option, pairs, is_write ? write_policies : read_policies, &word, error))
+        return false;
+    if (is_write) {
+        drive->image.on_write_error = (enum image_on_error)word;
+        drive->werror_given = true;
+    } else {
+        drive->image.on_read_error = (enum image_on_error)word;
+        drive->rerror_given = true;
+    }
+    return true;
+}
 
 static bool take_drive_key(struct drive_parse *parse, const struct pairs *pairs,
                            struct error *error)
@@ -293,12 +314,8 @@ static bool take_drive_key(struct drive_parse *parse, const struct pairs *pairs,
     if (!strcmp(pairs->key, "discard"))
         return take_word(option, pairs, discards, &word, error) &&
                ((image->unmap = word >= 2), true);
-    if (!strcmp(pairs->key, "werror"))
-        return take_word(option, pairs, policies, &word, error) &&
-               ((image->on_write_error = (enum image_on_error)word), true);
-    if (!strcmp(pairs->key, "rerror"))
-        return take_word(option, pairs, policies, &word, error) &&
-               ((image->on_read_error = (enum image_on_error)word), true);
+    if (!strcmp(pairs->key, "werror") || !strcmp(pairs->key, "rerror"))
+        return take_policy(option, pairs, drive, error);
     if (!strcmp(pairs->key, "aio")) /* how the host's disk is reached is our own matter */
         return take_word(option, pairs, aios, &word, error);
     if (!strcmp(pairs->key, "detect-zeroes") || !strcmp(pairs->key, "copy-on-read"))
@@ -418,6 +435,8 @@ bool drive_take_device(struct drive_list *list, const char *text, struct error *
             ok = take_number(option, &pairs, 255, &place.unit, error);
         else if (!strcmp(pairs.key, "bootindex"))
             ok = take_number(option, &pairs, 1 << 20, &wanted.boot_index, error);
+        else if (!is_floppy && (!strcmp(pairs.key, "werror") || !strcmp(pairs.key, "rerror")))
+            ok = !strcmp(pairs.value, "auto") || take_policy(option, &pairs, &wanted, error);
         else if (!strcmp(pairs.key, "serial"))
             ok = take_text(option, &pairs, wanted.serial, sizeof(wanted.serial), error);
         else if (!strcmp(pairs.key, "model"))
@@ -427,8 +446,8 @@ bool drive_take_device(struct drive_list *list, const char *text, struct error *
         else
             ok = error_set(error,
                            "-device %s: %s is not supported; known are drive, bus, unit, "
-                           "bootindex, serial, model, id",
-                           name, pairs.key);
+                           "bootindex, serial, model, id%s",
+                           name, pairs.key, is_floppy ? "" : ", werror, rerror");
         if (!ok)
             return false;
     }
@@ -446,6 +465,12 @@ bool drive_take_device(struct drive_list *list, const char *text, struct error *
     drive->boot_index = wanted.boot_index;
     drive->is_cdrom = device == 1;
     drive->image.read_only |= drive->is_cdrom;
+    if (wanted.werror_given)
+        drive->image.on_write_error = wanted.image.on_write_error;
+    if (wanted.rerror_given)
+        drive->image.on_read_error = wanted.image.on_read_error;
+    drive->werror_given |= wanted.werror_given;
+    drive->rerror_given |= wanted.rerror_given;
     memcpy(drive->serial, wanted.serial, sizeof(wanted.serial));
     memcpy(drive->model, wanted.model, sizeof(wanted.model));
     return true;
@@ -475,6 +500,11 @@ bool drive_complete(struct drive_list *list, bool defaults, struct error *error)
             return error_set(error, "-drive if=none,id=%s: no -device uses it", drive->name);
         if (list->snapshot && !drive->snapshot_given)
             drive->image.snapshot = true;
+        if (drive->interface == DRIVE_FLOPPY && (drive->werror_given || drive->rerror_given))
+            return error_set(error,
+                             "-drive: %s: floppy drives have no werror= and rerror=", drive->name);
+        if (drive->interface == DRIVE_IDE && !drive->werror_given)
+            drive->image.on_write_error = ON_ERROR_ENOSPC;
         if (drive->interface == DRIVE_IDE && !drive->is_cdrom && drive->image.file[0] == '\0')
             return error_set(error, "-drive: %s: a hard disk needs an image (file=...)",
                              drive->name);

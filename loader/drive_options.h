@@ -24,6 +24,7 @@ struct drive_spec {
     int boot_index;                                            /* -1: none */
     struct image_spec image;
     bool snapshot_given, has_id;
+    bool werror_given, rerror_given;
 };
 
 struct drive_list {

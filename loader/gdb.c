@@ -29,6 +29,7 @@ enum {
     POINTS_MAX = DEBUGGER_BREAKPOINTS_MAX + DEBUGGER_WATCHPOINTS_MAX,
     SIGNAL_INT = 2,
     SIGNAL_TRAP = 5,
+    SIGNAL_IO = 23, /* gdb's number */
 };
 
 /* Z packets, [the manual, "Packets"]. */
@@ -199,7 +200,7 @@ static void answer_stop(struct gdb *g)
         answer(g, "T%02xthread:01;", SIGNAL_INT);
         return;
     }
-    answer(g, "T%02xthread:01;", SIGNAL_TRAP);
+    answer(g, "T%02xthread:01;", pause->reason == PC_PAUSE_IO_ERROR ? SIGNAL_IO : SIGNAL_TRAP);
     if (pause->reason == PC_PAUSE_WATCHPOINT) {
         answer(g, "%s:%llx;", watch_names[pause->kind], (unsigned long long)pause->address);
     } else if (pause->reason == PC_PAUSE_BREAKPOINT && g->says_swbreak) {
@@ -379,7 +380,8 @@ static void change_point(struct gdb *g, const char *at, bool set)
         answer(g, "E22");
         return;
     }
-    /* gdb may sign-extend a 32-bit address.  A model with long mode may be set up from 32-bit code. */
+    /* gdb may sign-extend a 32-bit address.  A model with long mode may be set up from 32-bit code.
+     */
     if (!g->target.wide && p.address >> 32 == UINT32_MAX)
         p.address = (uint32_t)p.address;
     for (i = 0; i < g->point_count; i++)

@@ -11,6 +11,10 @@
  * cache.  Should such a write take long after all (the host makes writers wait once too much is
  * dirty), the worker has the next ones.
  *
+ * Where the drive's policy is to stop the machine, a request that failed is kept until the machine
+ * goes on and then tried again: the guest notices nothing but the time.  A reset or a change of the
+ * medium ends it.
+ *
  * The machine's thread owns everything but what `lock` guards.
  */
 #include "loader/image.h"
@@ -48,6 +52,8 @@ struct image_host {
     int event_fd;
     unsigned patience_ms;
     struct image *images;
+    void (*stop)(void *ctx); /* NULL: nobody can stop the machine */
+    void *stop_ctx;
 };
 
 struct image {
@@ -61,6 +67,7 @@ struct image {
     struct store *store;    /* NULL: no medium.  While requests are under way: the worker's */
     uint64_t slow_until_ns; /* host time: until then writes wait, so the worker has them */
     int reported[OP_COUNT]; /* what the user has been told already, by operation */
+    struct queue kept;      /* failed, to be tried again; image_data is the error */
 
     pthread_t worker;
     bool has_worker;
@@ -153,17 +160,18 @@ static int check(const struct image *image, const struct block_request *r)
     return r->size == 0 ? 0 : 1;
 }
 
-/* One line for the user; again only when something else is wrong. */
-static void report(struct image *image, const struct block_request *r, int error)
+/* One line for the user; again only when something else is wrong, or the machine stops for it. */
+static void report(struct image *image, const struct block_request *r, int error, bool stops)
 {
     static const char *const verbs[OP_COUNT] = {"read", "write", "flush", "discard"};
+    const char *then = stops ? "; the machine is paused, \"cont\" in the monitor tries again" : "";
 
-    if (image->reported[r->op] == error)
+    if (image->reported[r->op] == error && !stops)
         return;
     image->reported[r->op] = error;
     if (r->op == BLOCK_FLUSH)
-        fprintf(stderr, "ringer: %s: %s: flush failed: %s\n", image->name, image->spec.file,
-                strerror(-error));
+        fprintf(stderr, "ringer: %s: %s: flush failed: %s%s\n", image->name, image->spec.file,
+                strerror(-error), then);
     else if (error == -EPERM)
         fprintf(
             stderr,
@@ -171,23 +179,54 @@ static void report(struct image *image, const struct block_request *r, int error
             "like another format (-drive format=raw allows it)\n",
             image->name, image->spec.file);
     else
-        fprintf(stderr, "ringer: %s: %s: %s of %llu bytes at %llu failed: %s\n", image->name,
+        fprintf(stderr, "ringer: %s: %s: %s of %llu bytes at %llu failed: %s%s\n", image->name,
                 image->spec.file, verbs[r->op], (unsigned long long)r->size,
-                (unsigned long long)r->offset, strerror(-error));
+                (unsigned long long)r->offset, strerror(-error), then);
 }
 
-/* The end of a request, on the machine's thread; it is not ours afterwards. */
+/* Our own flushes, which nobody could let go on. */
+static void flush_done(struct block_request *request, int error)
+{
+    *(int *)request->ctx = error;
+}
+
+static bool stops_machine(const struct image *image, const struct block_request *r,
+                          enum image_on_error policy, int error)
+{
+    /* -EPERM is our own refusal: it would be the same again. */
+    if (image->host->stop == NULL || r->done == flush_done || error == -EPERM)
+        return false;
+    return policy == ON_ERROR_STOP || (policy == ON_ERROR_ENOSPC && error == -ENOSPC);
+}
+
+/* The end of a request, on the machine's thread; it is not ours afterwards, unless it is kept. */
 static void finish(struct image *image, struct block_request *r, int error)
 {
     if (error != 0 && error != -ENOMEDIUM && error != -EINVAL && error != -EROFS) {
         const enum image_on_error policy =
             r->op == BLOCK_READ ? image->spec.on_read_error : image->spec.on_write_error;
+        const bool stops = stops_machine(image, r, policy, error);
 
-        report(image, r, error);
+        report(image, r, error, stops);
+        if (stops) {
+            r->image_data = (void *)(intptr_t)error;
+            queue_put(&image->kept, r);
+            image->host->stop(image->host->stop_ctx);
+            return;
+        }
         if (policy == ON_ERROR_IGNORE)
             error = 0;
     }
     r->done(r, error);
+}
+
+/* The machine will not go on with this medium: what was kept ends with its error. */
+static void give_up_kept(struct image *image)
+{
+    struct block_request *r;
+
+    while ((r = queue_take(&image->kept)) != NULL)
+        r->done(r, (int)(intptr_t)r->image_data);
 }
 
 /* ---- the worker ---- */
@@ -373,6 +412,8 @@ static void image_cancel(void *ctx, struct block_request *request)
     struct image *image = ctx;
     struct patience patience = patience_start(image);
 
+    if (queue_remove(&image->kept, request))
+        return;
     pthread_mutex_lock(&image->lock);
     if (!queue_remove(&image->waiting, request)) {
         while (image->running == request)
@@ -382,10 +423,9 @@ static void image_cancel(void *ctx, struct block_request *request)
     pthread_mutex_unlock(&image->lock);
 }
 
-static void image_drain(void *ctx)
+/* Until the worker has nothing left. */
+static void settle(struct image *image)
 {
-    struct image *image = ctx;
-
     for (;;) {
         struct patience patience = patience_start(image);
         bool busy;
@@ -400,6 +440,17 @@ static void image_drain(void *ctx)
         if (!busy)
             return;
     }
+}
+
+static void image_drain(void *ctx)
+{
+    struct image *image = ctx;
+
+    do {
+        settle(image);
+        give_up_kept(image); /* the drive may submit another */
+        settle(image);
+    } while (image->kept.first != NULL);
 }
 
 static void image_tray_moved(void *ctx, bool open)
@@ -465,6 +516,28 @@ void image_host_ready(void *ctx, int fd)
         deliver(image);
 }
 
+void image_host_on_stop(struct image_host *host, void (*stop)(void *ctx), void *ctx)
+{
+    host->stop = stop;
+    host->stop_ctx = ctx;
+}
+
+void image_host_retry(void *ctx)
+{
+    struct image_host *host = ctx;
+
+    for (struct image *image = host->images; image != NULL; image = image->next) {
+        struct queue kept = image->kept;
+        struct block_request *r;
+
+        if (kept.first == NULL)
+            continue;
+        queue_init(&image->kept); /* for what fails again */
+        while ((r = queue_take(&kept)) != NULL)
+            image_submit(image, r);
+    }
+}
+
 /* ---- open, close ---- */
 
 /* Put a store in (NULL: nothing); the drive is to be told by the caller. */
@@ -515,6 +588,7 @@ struct image *image_open(struct image_host *host, const char *name, const struct
     pthread_condattr_destroy(&monotonic);
     queue_init(&image->waiting);
     queue_init(&image->completed);
+    queue_init(&image->kept);
     set_medium(image, store, spec);
     image->next = host->images;
     host->images = image;
@@ -538,11 +612,6 @@ static void worker_end(struct image *image)
     image->has_worker = false;
 }
 
-static void flush_done(struct block_request *request, int error)
-{
-    *(int *)request->ctx = error;
-}
-
 int image_flush(struct image *image)
 {
     int error = 1;
@@ -551,7 +620,7 @@ int image_flush(struct image *image)
     if (image->store == NULL)
         return 0;
     image_submit(image, &request);
-    image_drain(image);
+    settle(image);
     return error;
 }
 
@@ -661,10 +730,13 @@ bool image_eject(struct image *image, bool force, struct error *error)
 bool image_change(struct image *image, const struct image_spec *spec, bool force,
                   struct error *error)
 {
+    struct image_spec kept = *spec;
     struct store *store;
 
     if (!image->removable)
         return error_set(error, "%s is not removable", image->name);
+    kept.on_read_error = image->spec.on_read_error;
+    kept.on_write_error = image->spec.on_write_error;
     store = store_open(spec, error);
     if (store == NULL)
         return false;
@@ -672,7 +744,7 @@ bool image_change(struct image *image, const struct image_spec *spec, bool force
         store->ops->close(store);
         return false;
     }
-    change_medium(image, store, spec);
+    change_medium(image, store, &kept);
     return true;
 }
 

@@ -36,6 +36,8 @@ enum image_cache {
 enum image_on_error {
     ON_ERROR_REPORT, /* the guest sees a device error */
     ON_ERROR_IGNORE, /* the guest sees success */
+    ON_ERROR_STOP,   /* the machine stops; the request is tried again when it goes on */
+    ON_ERROR_ENOSPC, /* stop when the host has no space left, else report */
 };
 
 struct image_spec {
@@ -43,7 +45,8 @@ struct image_spec {
     char format[16];             /* "": look at the file */
     bool read_only, snapshot, unmap;
     enum image_cache cache;
-    enum image_on_error on_read_error, on_write_error;
+    enum image_on_error on_read_error, on_write_error; /* the drive's: a change of the medium leaves
+                                                        * them */
 };
 
 struct image_host;
@@ -60,6 +63,12 @@ void image_host_set_patience(struct image_host *host, unsigned ms);
 /* For pc_watch_fd(): the descriptor, and what to call (ctx is the host). */
 int image_host_fd(const struct image_host *host);
 void image_host_ready(void *ctx, int fd);
+
+/* `stop` is to stop the machine: a request has failed and is kept, as the drive's policy says.  Called
+ * on the machine's thread, from within submit() too.  Without it such errors are reported. */
+void image_host_on_stop(struct image_host *host, void (*stop)(void *ctx), void *ctx);
+/* The machine goes on: what was kept is tried again, and may stop it once more.  ctx is the host. */
+void image_host_retry(void *ctx);
 
 /* Open an image; name is the drive's ("ide0-hd0").  removable: a medium may be absent, and change.
  * On failure NULL, and the error names the file. */

@@ -19,6 +19,8 @@ static bool open_drive(const struct drive_spec *drive, bool isolated, struct ima
     struct image *image;
 
     spec.snapshot |= isolated;
+    if (isolated) /* nobody could let one of them go on */
+        spec.on_read_error = spec.on_write_error = ON_ERROR_REPORT;
     image = image_open(host, drive->name, &spec,
                        drive->is_cdrom || drive->interface == DRIVE_FLOPPY, error);
     if (image == NULL)

@@ -348,6 +348,11 @@ static bool attach(struct chardev *dev, struct pc *pc, const char *label, struct
            error_set(error, "%s: the host has no descriptor left to watch", label);
 }
 
+static void on_io_error(void *ctx)
+{
+    pc_pause(ctx, PC_PAUSE_IO_ERROR);
+}
+
 /* The drives' completions, the monitor, gdb, and input of the serial ports. */
 static bool open_control(struct machine *m, struct error *error)
 {
@@ -358,6 +363,10 @@ static bool open_control(struct machine *m, struct error *error)
 
     if (status != 0)
         return error_set(error, "drives: %s", strerror(-status));
+    if (m->images != NULL) {
+        image_host_on_stop(m->images, on_io_error, m->pc);
+        pc_on_cont(m->pc, image_host_retry, m->images);
+    }
     for (unsigned i = 0; i < OPTIONS_SERIAL_MAX; i++) {
         if (m->options->serial[i].mux && m->serial[i] != NULL)
             ok = ok && (m->mux_monitor = monitor_open(m, m->serial[i], true)) != NULL;

@@ -10,9 +10,10 @@
 static void info_status(struct monitor_line *line)
 {
     static const char *const details[] = {
-        [PC_PAUSE_START] = " (prelaunch)",  [PC_PAUSE_USER] = "",
-        [PC_PAUSE_STEP] = " (debug)",       [PC_PAUSE_BREAKPOINT] = " (debug)",
-        [PC_PAUSE_WATCHPOINT] = " (debug)", [PC_PAUSE_SHUTDOWN] = " (shutdown)",
+        [PC_PAUSE_START] = " (prelaunch)",   [PC_PAUSE_USER] = "",
+        [PC_PAUSE_STEP] = " (debug)",        [PC_PAUSE_BREAKPOINT] = " (debug)",
+        [PC_PAUSE_WATCHPOINT] = " (debug)",  [PC_PAUSE_SHUTDOWN] = " (shutdown)",
+        [PC_PAUSE_IO_ERROR] = " (io-error)",
     };
     const struct pc_pause *pause = pc_pause_state(line->m->pc);
 

@@ -109,6 +109,18 @@ static inline void fake_wait(struct image_host *host, const int *status)
     }
 }
 
+/* Serve completions until *count has come up to `wanted`. */
+static inline void fake_wait_until(struct image_host *host, const unsigned *count, unsigned wanted)
+{
+    struct pollfd entry = {.fd = image_host_fd(host), .events = POLLIN};
+
+    while (*count < wanted) {
+        if (poll(&entry, 1, FAKE_WAIT_MS) != 1)
+            fail_msg("a request did not fail");
+        image_host_ready(host, entry.fd);
+    }
+}
+
 static inline int fake_io_pieces(struct image_host *host, struct image *image, enum block_op op,
                                  uint64_t offset, uint64_t size, const struct iovec *iov,
                                  unsigned count)

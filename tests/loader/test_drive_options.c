@@ -91,13 +91,23 @@ static void test_keys(void **state)
     assert_int_equal(d->image.cache, CACHE_NONE);
     assert_int_equal(d->image.on_write_error, ON_ERROR_IGNORE);
     assert_int_equal(d->image.on_read_error, ON_ERROR_REPORT);
-    d = drive("file=nbd+unix:///x?socket=/s,snapshot");
+    assert_true(d->werror_given && d->rerror_given);
+    d = drive("file=nbd+unix:///x?socket=/s,snapshot,rerror=stop");
+    assert_int_equal(d->image.on_read_error, ON_ERROR_STOP);
+    d = drive("file=c,werror=report");
+    d = drive("file=d,werror=stop");
+    d = &list.drives[1];
     assert_string_equal(d->image.file, "nbd+unix:///x?socket=/s");
     assert_true(d->image.snapshot);
     assert_false(d->image.read_only || d->image.unmap);
     list.snapshot = true;
     assert_true(drive_complete(&list, false, &error));
     assert_false(list.drives[0].image.snapshot); /* asked for by name */
+    assert_int_equal(list.drives[0].image.on_write_error, ON_ERROR_IGNORE);
+    assert_int_equal(list.drives[1].image.on_write_error, ON_ERROR_ENOSPC); /* as with QEMU */
+    assert_int_equal(list.drives[2].image.on_write_error, ON_ERROR_REPORT);
+    assert_int_equal(list.drives[2].image.on_read_error, ON_ERROR_REPORT);
+    assert_int_equal(list.drives[3].image.on_write_error, ON_ERROR_STOP);
 }
 
 static void test_errors(void **state)
@@ -118,7 +128,8 @@ static void test_errors(void **state)
         {"file=a,if=floppy,index=2", "-drive: there are only 2 places for floppy"},
         {"file=a,cache=magic", "-drive cache=magic: known are writeback none"},
         {"file=a,readonly=perhaps", "-drive readonly=perhaps: on or off"},
-        {"file=a,werror=stop", "-drive werror=stop: not supported yet"},
+        {"file=a,werror=halt", "-drive werror=halt: known are report ignore stop enospc"},
+        {"file=a,rerror=enospc", "-drive rerror=enospc: known are report ignore stop"},
         {"file=a,detect-zeroes=on", "-drive detect-zeroes=on: not supported yet"},
         {"file=a,if=none", "-drive if=none: needs an id="},
         {"file=a,if=floppy,media=cdrom", "-drive if=floppy,media=cdrom: one or"},
@@ -154,7 +165,7 @@ static void test_devices(void **state)
     drive("if=none,id=a,file=A");
     drive("if=none,id=c,file=C");
     drive("if=none,id=f,file=F");
-    device("ide-hd,drive=a,bootindex=2,serial=S1,model=M,id=disk0");
+    device("ide-hd,drive=a,bootindex=2,serial=S1,model=M,id=disk0,werror=stop,rerror=auto");
     device("ide-cd,drive=c,bus=ide.1,unit=1,bootindex=0");
     device("floppy,drive=f,unit=0,bootindex=1");
     device("ide-cd,bus=ide.1"); /* empty */
@@ -169,6 +180,9 @@ static void test_devices(void **state)
                                "/pci@i0cf8/ide@1,1/drive@0/disk@0");
     assert_true(drive_complete(&list, true, &error));
     assert_int_equal(list.count, 4); /* nothing had to be added */
+    assert_int_equal(list.drives[0].image.on_write_error, ON_ERROR_STOP);
+    assert_int_equal(list.drives[0].image.on_read_error, ON_ERROR_REPORT);
+    assert_int_equal(list.drives[2].image.on_write_error, ON_ERROR_REPORT); /* a floppy */
 }
 
 static void test_device_errors(void **state)
@@ -183,6 +197,8 @@ static void test_device_errors(void **state)
         {"ide-hd,drive=a,unit=7", "-device: unit 7"},
         {"ide-hd,drive=a,unit=0", "-device: there is a drive already"},
         {"ide-hd,drive=a,serial=0123456789012345678901", "-device serial=0"},
+        {"ide-hd,drive=a,werror=x", "-device werror=x: known are report"},
+        {"floppy,drive=a,werror=stop", "-device floppy: werror is not supported"},
         {"ide-hd,drive=a,wwn=1", "-device ide-hd: wwn is not supported"},
     };
 
@@ -215,6 +231,10 @@ static void test_completion(void **state)
     drive("if=none,id=lost,file=x");
     assert_false(drive_complete(&list, false, &error));
     assert_non_null(strstr(error.text, "id=lost: no -device uses it"));
+    start();
+    drive("if=floppy,file=x,werror=stop");
+    assert_false(drive_complete(&list, false, &error));
+    assert_non_null(strstr(error.text, "floppy drives have no werror="));
     start();
     drive("if=ide");
     assert_false(drive_complete(&list, false, &error));

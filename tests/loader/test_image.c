@@ -226,6 +226,131 @@ static void test_ignored_errors(void **state)
     image_host_destroy(host);
 }
 
+/* ---- a machine that stops for errors ---- */
+
+static void count_stop(void *ctx)
+{
+    ++*(unsigned *)ctx;
+}
+
+/* Files may not grow (on), or may again. */
+static void limit_files(bool on)
+{
+    static struct rlimit old;
+    struct rlimit none;
+
+    signal(SIGXFSZ, SIG_IGN);
+    if (on)
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    none = old;
+    none.rlim_cur = on ? 0 : old.rlim_cur;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+}
+
+/* werror=stop: the request waits for the machine to go on, as often as it fails again; neither a
+ * flush nor a read is in its way. */
+static void stopping(bool synchronous, bool worker)
+{
+    struct image_host *host = image_host_create(synchronous);
+    struct image_spec spec = fake_spec(fake_file("stopping", 8192, 3), "raw");
+    static uint8_t bytes[512], found[512];
+    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+    int status = FAKE_PENDING;
+    struct block_request request = {.op = BLOCK_WRITE,
+                                    .offset = 4096,
+                                    .size = sizeof(bytes),
+                                    .iov = &iov,
+                                    .iov_count = 1,
+                                    .done = fake_done,
+                                    .ctx = &status};
+    unsigned stops = 0;
+    struct image *image;
+    struct block_backend *backend;
+
+    spec.on_write_error = ON_ERROR_STOP;
+    if (worker)
+        spec.cache = CACHE_WRITETHROUGH;
+    image = fake_open(host, &spec);
+    backend = image_backend(image);
+    image_host_on_stop(host, count_stop, &stops);
+    memset(bytes, 0x77, sizeof(bytes));
+    limit_files(true);
+    backend->ops->submit(backend->ctx, &request);
+    for (unsigned round = 1; round <= 3; round++) {
+        fake_wait_until(host, &stops, round);
+        assert_int_equal(status, FAKE_PENDING);
+        if (round < 3)
+            image_host_retry(host);
+    }
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 4096, found, sizeof(found)), 0);
+    assert_int_equal(found[0], fake_byte(4096, 3));
+    assert_int_equal(image_flush(image), 0); /* does not give it up */
+    assert_int_equal(status, FAKE_PENDING);
+    limit_files(false);
+    image_host_retry(host);
+    fake_wait(host, &status);
+    assert_int_equal(status, 0);
+    image_host_retry(host); /* nothing left */
+    assert_int_equal(stops, 3);
+    /* Cancelled, as by a reset: it does not come back. */
+    limit_files(true);
+    status = FAKE_PENDING;
+    memset(bytes, 0x78, sizeof(bytes));
+    backend->ops->submit(backend->ctx, &request);
+    fake_wait_until(host, &stops, 4);
+    backend->ops->cancel(backend->ctx, &request);
+    limit_files(false);
+    image_host_retry(host);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 4096, found, sizeof(found)), 0);
+    assert_int_equal(found[0], 0x77);
+    assert_int_equal(status, FAKE_PENDING);
+    /* Whoever waits for the end gets the error. */
+    limit_files(true);
+    backend->ops->submit(backend->ctx, &request);
+    fake_wait_until(host, &stops, 5);
+    backend->ops->drain(backend->ctx);
+    assert_int_equal(status, -EFBIG);
+    limit_files(false);
+    image_host_destroy(host);
+}
+
+static void test_stop_at_errors(void **state)
+{
+    (void)state;
+    stopping(false, false);
+    stopping(false, true);
+    stopping(true, false);
+}
+
+/* What only the guest has done wrong, and other errors than the one that stops, do not stop. */
+static void test_what_does_not_stop(void **state)
+{
+    struct image_host *host = image_host_create(true);
+    struct image_spec spec = fake_spec(fake_file("no-stop", 8192, 3), "raw");
+    uint8_t bytes[512] = {0};
+    unsigned stops = 0;
+    struct image *image;
+
+    (void)state;
+    spec.on_write_error = ON_ERROR_ENOSPC;
+    image = fake_open(host, &spec);
+    image_host_on_stop(host, count_stop, &stops);
+    limit_files(true);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)), -EFBIG);
+    limit_files(false);
+    image_close(image);
+    spec.on_write_error = ON_ERROR_STOP;
+    image = fake_open(host, &spec);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 8192, bytes, sizeof(bytes)), -EINVAL);
+    image_close(image);
+    spec.read_only = true;
+    image = fake_open(host, &spec);
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)), -EROFS);
+    image_host_on_stop(host, NULL, NULL);
+    assert_int_equal(stops, 0);
+    image_host_destroy(host);
+}
+
 /* ---- the queue ---- */
 
 enum { MANY = 64 };
@@ -587,6 +712,16 @@ static bool mount_small(const char *path)
     return unlink(file) == 0;
 }
 
+/* A user who frees space and types "cont". */
+static unsigned room_made;
+
+static void make_room(void *ctx)
+{
+    room_made++;
+    assert_int_equal(unlink(fake_path("full/ballast")), 0);
+    image_host_retry(ctx);
+}
+
 /* The host's disk is full: an error for the guest, what was acknowledged stays, and once there is
  * room again the same request succeeds. */
 static void no_space(bool snapshot)
@@ -625,9 +760,18 @@ static void no_space(bool snapshot)
         assert_int_equal(found[0], 0x40 + i);
         assert_int_equal(found[4095], 0x40 + i);
     }
-    assert_int_equal(unlink(fake_path("full/ballast")), 0);
-    assert_int_equal(
-        fake_io(host, image, BLOCK_WRITE, written * sizeof(bytes), bytes, sizeof(bytes)), 0);
+    /* werror=enospc: the machine stops until the user has made room. */
+    image_close(image);
+    spec.on_write_error = ON_ERROR_ENOSPC;
+    image = fake_open(host, &spec);
+    image_host_on_stop(host, make_room, host);
+    room_made = 0;
+    for (unsigned i = 0; room_made == 0; i++) {
+        assert_in_range(i, 0, 64);
+        assert_int_equal(fake_io(host, image, BLOCK_WRITE, i * sizeof(bytes), bytes, sizeof(bytes)),
+                         0);
+    }
+    assert_int_equal(room_made, 1);
     image_host_destroy(host);
     assert_int_equal(unlink(spec.file), 0);
 }
@@ -666,6 +810,8 @@ int main(void)
         cmocka_unit_test(test_requests_that_cannot_be),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_ignored_errors),
+        cmocka_unit_test(test_stop_at_errors),
+        cmocka_unit_test(test_what_does_not_stop),
         cmocka_unit_test(test_completions_wait_for_the_machine),
         cmocka_unit_test(test_quick_requests_end_within_submit),
         cmocka_unit_test(test_close_finishes),

@@ -59,6 +59,15 @@ static void test_run_state(void **state)
     pc_pause(f->m.pc, PC_PAUSE_START);
     expect(f, "info status", "VM status: paused (prelaunch)\n");
     expect(f, "c", "");
+    pc_pause(f->m.pc, PC_PAUSE_IO_ERROR);
+    expect(f, "info status", "VM status: paused (io-error)\n");
+    expect(f, "cont", "");
+    expect(f, "stop", "");
+    pc_pause(f->m.pc, PC_PAUSE_IO_ERROR); /* of a request that was under way */
+    expect(f, "info status", "VM status: paused (io-error)\n");
+    pc_reset(f->m.pc); /* nothing waits any more */
+    expect(f, "info status", "VM status: paused\n");
+    expect(f, "cont", "");
     pc_pause(f->m.pc, PC_PAUSE_SHUTDOWN);
     expect(f, "info status", "VM status: paused (shutdown)\n");
     expect_part(f, "cont", "system_reset");
