@@ -1,132 +1,165 @@
 /*
  * translator/emit.c -- encoding of the host instructions that glue is made of, see emit.h.
+ *
+ * An instruction asks for room once, for the longest there is, and is then written without further
+ * questions: a translation is mostly this.  What it leaves unused of that room the next one fills.
  */
 #include "translator/emit.h"
 
-#include <assert.h>
-
-enum { OP_0F = 0x0f00 }; /* two-byte opcodes are written 0x0fXX */
+enum {
+    OP_0F = 0x0f00, /* two-byte opcodes are written 0x0fXX */
+    LONGEST = 16,   /* bytes of an instruction, and some that are written but not kept */
+};
 
 void emit_bytes(struct emit *e, const void *bytes, size_t count)
 {
-    const uint8_t *from = bytes;
-
     if ((size_t)(e->end - e->at) < count) {
         e->overflow = true;
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        *e->at++ = from[i];
+    __builtin_memcpy(e->at, bytes, count);
+    e->at += count;
 }
 
 void emit_u8(struct emit *e, uint8_t value)
 {
-    emit_bytes(e, &value, 1);
+    if (e->at == e->end)
+        e->overflow = true;
+    else
+        *e->at++ = value;
+}
+
+static uint8_t *put_u32(uint8_t *p, uint32_t value)
+{
+    __builtin_memcpy(p, &value, sizeof(value));
+    return p + sizeof(value);
 }
 
 void emit_u32(struct emit *e, uint32_t value)
 {
-    emit_bytes(e, &value, 4);
+    emit_bytes(e, &value, sizeof(value));
 }
 
 void emit_u64(struct emit *e, uint64_t value)
 {
-    emit_bytes(e, &value, 8);
+    emit_bytes(e, &value, sizeof(value));
 }
 
-static void opcode(struct emit *e, unsigned op)
+/* Where the next instruction goes; NULL: there is no room for it. */
+static inline uint8_t *begin(struct emit *e)
 {
-    if (op > 0xff)
-        emit_u8(e, 0x0f);
-    emit_u8(e, (uint8_t)op);
+    if (e->end - e->at >= LONGEST)
+        return e->at;
+    e->overflow = true;
+    return NULL;
 }
 
-/* Prefixes and REX for a register `reg` and the extension bits of base and index. byte_reg: reg is
- * an 8-bit register whose REX form is meant (SPL, SIL...). */
-static void prefixes(struct emit *e, enum width w, uint8_t reg, uint8_t index, uint8_t base,
-                     bool byte_reg)
+static inline uint8_t *put_opcode(uint8_t *p, unsigned op)
 {
-    uint8_t rex = 0;
-
-    if (w == W16)
-        emit_u8(e, 0x66);
-    if (w == W64)
-        rex |= 0x48;
-    if (reg & 8)
-        rex |= 0x44;
-    if (index != NO_REG && (index & 8))
-        rex |= 0x42;
-    if (base != NO_REG && (base & 8))
-        rex |= 0x41;
-    if (byte_reg && reg >= 4)
-        rex |= 0x40;
-    if (rex)
-        emit_u8(e, rex);
+    *p = 0x0f;
+    p += op > 0xff;
+    *p = (uint8_t)op;
+    return p + 1;
 }
 
-static uint8_t sib_scale(uint8_t scale)
+/* Operand-size prefix and REX for a register `reg` and the extension bits of base and index; NO_REG
+ * for one that is not there.  byte_reg: reg is an 8-bit register whose REX form is meant (SPL,
+ * SIL...). */
+static inline uint8_t *put_prefixes(uint8_t *p, enum width w, uint8_t reg, uint8_t index,
+                                    uint8_t base, bool byte_reg)
 {
-    return (uint8_t)__builtin_ctz(scale);
+    unsigned rex = w == W64 ? 8 : 0;
+
+    *p = 0x66;
+    p += w == W16;
+    rex |= (reg & 8u) >> 1;
+    if (index != NO_REG)
+        rex |= (index & 8u) >> 2;
+    if (base != NO_REG)
+        rex |= (base & 8u) >> 3;
+    *p = (uint8_t)(0x40 | rex);
+    return p + (rex != 0 || (byte_reg && reg >= 4));
+}
+
+static inline uint8_t sib(struct mem m, unsigned base)
+{
+    return (uint8_t)(__builtin_ctz(m.scale) << 6 | (m.index == NO_REG ? RSP : m.index & 7) << 3 |
+                     (int)base);
 }
 
 /* ModRM, SIB and displacement. */
-static void modrm_mem(struct emit *e, uint8_t reg, struct mem m)
+static inline uint8_t *put_mem(uint8_t *p, uint8_t reg, struct mem m)
 {
+    unsigned mod;
+
+    reg = (uint8_t)((reg & 7) << 3);
     if (m.base == NO_REG) { /* [index * scale + disp32] */
-        emit_u8(e, (uint8_t)((reg & 7) << 3 | 4));
-        emit_u8(e, (uint8_t)(sib_scale(m.scale) << 6 |
-                             (m.index == NO_REG ? RSP : m.index & 7) << 3 | 5));
-        emit_u32(e, (uint32_t)m.disp);
-        return;
+        *p++ = reg | 4;
+        *p++ = sib(m, 5);
+        return put_u32(p, (uint32_t)m.disp);
     }
-
-    const bool sib = m.index != NO_REG || (m.base & 7) == RSP;
-    uint8_t mod;
-
     if (m.disp == 0 && (m.base & 7) != RBP)
         mod = 0;
     else if (m.disp >= -128 && m.disp <= 127)
         mod = 1;
     else
         mod = 2;
-    emit_u8(e, (uint8_t)(mod << 6 | (reg & 7) << 3 | (sib ? 4 : (m.base & 7))));
-    if (sib) {
-        const uint8_t index = m.index == NO_REG ? RSP : m.index & 7;
-
-        emit_u8(e, (uint8_t)(sib_scale(m.scale) << 6 | index << 3 | (m.base & 7)));
+    if (m.index != NO_REG || (m.base & 7) == RSP) {
+        *p++ = (uint8_t)(mod << 6 | reg | 4);
+        *p++ = sib(m, m.base & 7);
+    } else {
+        *p++ = (uint8_t)(mod << 6 | reg | (m.base & 7));
     }
-    if (mod == 1)
-        emit_u8(e, (uint8_t)m.disp);
-    else if (mod == 2)
-        emit_u32(e, (uint32_t)m.disp);
+    (void)put_u32(p, (uint32_t)m.disp);
+    return p + (mod == 1 ? 1 : mod == 2 ? 4 : 0);
 }
 
-static void op_rm(struct emit *e, enum width w, unsigned op, uint8_t reg, struct mem m,
-                  bool byte_reg)
+/* An instruction without what follows ModRM and displacement; NULL: no room. */
+static inline uint8_t *put_rm(struct emit *e, enum width w, unsigned op, uint8_t reg, struct mem m,
+                              bool byte_reg)
 {
-    prefixes(e, w, reg, m.index, m.base, byte_reg);
-    opcode(e, op);
-    modrm_mem(e, reg, m);
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return NULL;
+    p = put_prefixes(p, w, reg, m.index, m.base, byte_reg);
+    return put_mem(put_opcode(p, op), reg, m);
 }
 
-static void op_rr(struct emit *e, enum width w, unsigned op, uint8_t reg, uint8_t rm, bool byte_rm)
+static inline uint8_t *put_rr(struct emit *e, enum width w, unsigned op, uint8_t reg, uint8_t rm,
+                              bool byte_rm)
 {
-    uint8_t rex = 0;
+    uint8_t *p = begin(e);
+    const unsigned rex = (w == W64 ? 8 : 0) | (reg & 8u) >> 1 | (rm & 8u) >> 3;
 
-    if (w == W16)
-        emit_u8(e, 0x66);
-    if (w == W64)
-        rex |= 0x48;
-    if (reg & 8)
-        rex |= 0x44;
-    if (rm & 8)
-        rex |= 0x41;
-    if (byte_rm && rm >= 4)
-        rex |= 0x40;
-    if (rex)
-        emit_u8(e, rex);
-    opcode(e, op);
-    emit_u8(e, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+    if (p == NULL)
+        return NULL;
+    *p = 0x66;
+    p += w == W16;
+    *p = (uint8_t)(0x40 | rex);
+    p += rex != 0 || (byte_rm && rm >= 4);
+    p = put_opcode(p, op);
+    *p = (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7));
+    return p + 1;
+}
+
+/* The instruction ends before `p`; NULL: it had no room. */
+static inline void finish(struct emit *e, uint8_t *p)
+{
+    if (p != NULL)
+        e->at = p;
+}
+
+static inline void op_rm(struct emit *e, enum width w, unsigned op, uint8_t reg, struct mem m,
+                         bool byte_reg)
+{
+    finish(e, put_rm(e, w, op, reg, m, byte_reg));
+}
+
+static inline void op_rr(struct emit *e, enum width w, unsigned op, uint8_t reg, uint8_t rm,
+                         bool byte_rm)
+{
+    finish(e, put_rr(e, w, op, reg, rm, byte_rm));
 }
 
 void emit_mov_rr(struct emit *e, enum width w, uint8_t dst, uint8_t src)
@@ -146,32 +179,35 @@ void emit_mov_mr(struct emit *e, enum width w, struct mem dst, uint8_t src)
 
 void emit_mov_ri(struct emit *e, uint8_t dst, uint64_t value)
 {
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return;
     if (value <= UINT32_MAX) {
-        if (dst & 8)
-            emit_u8(e, 0x41);
-        emit_u8(e, (uint8_t)(0xb8 | (dst & 7)));
-        emit_u32(e, (uint32_t)value);
+        *p = 0x41;
+        p += dst >> 3 & 1;
+        *p++ = (uint8_t)(0xb8 | (dst & 7));
+        p = put_u32(p, (uint32_t)value);
     } else if ((int64_t)value == (int32_t)value) {
-        prefixes(e, W64, 0, NO_REG, dst, false);
-        emit_u8(e, 0xc7);
-        emit_u8(e, (uint8_t)(0xc0 | (dst & 7)));
-        emit_u32(e, (uint32_t)value);
+        p = put_rr(e, W64, 0xc7, 0, dst, false);
+        p = put_u32(p, (uint32_t)value);
     } else {
-        prefixes(e, W64, 0, NO_REG, dst, false);
-        emit_u8(e, (uint8_t)(0xb8 | (dst & 7)));
-        emit_u64(e, value);
+        *p++ = (uint8_t)(0x48 | dst >> 3);
+        *p++ = (uint8_t)(0xb8 | (dst & 7));
+        __builtin_memcpy(p, &value, sizeof(value));
+        p += sizeof(value);
     }
+    e->at = p;
 }
 
 void emit_mov_mi(struct emit *e, enum width w, struct mem dst, int32_t value)
 {
-    op_rm(e, w, w == W8 ? 0xc6 : 0xc7, 0, dst, false);
-    if (w == W8)
-        emit_u8(e, (uint8_t)value);
-    else if (w == W16)
-        emit_bytes(e, &value, 2);
-    else
-        emit_u32(e, (uint32_t)value);
+    uint8_t *p = put_rm(e, w, w == W8 ? 0xc6 : 0xc7, 0, dst, false);
+
+    if (p == NULL)
+        return;
+    (void)put_u32(p, (uint32_t)value);
+    e->at = p + (w == W8 ? 1 : w == W16 ? 2 : 4);
 }
 
 void emit_movzx_rr(struct emit *e, uint8_t dst, enum width src_width, uint8_t src)
@@ -216,30 +252,39 @@ void emit_not(struct emit *e, enum width w, uint8_t reg)
 }
 
 /* VEX.LZ.pp.0F38/0F3A with three bytes; reg, rm are ModRM's, v is vvvv. */
-static void vex3(struct emit *e, enum width w, uint8_t map, uint8_t pp, uint8_t op, uint8_t reg,
-                 uint8_t v, uint8_t rm)
+static inline uint8_t *put_vex3(struct emit *e, enum width w, uint8_t map, uint8_t pp, uint8_t op,
+                                uint8_t reg, uint8_t v, uint8_t rm)
 {
-    emit_u8(e, 0xc4);
-    emit_u8(e, (uint8_t)((reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | map));
-    emit_u8(e, (uint8_t)((w == W64 ? 0x80 : 0) | (~v & 15) << 3 | pp));
-    emit_u8(e, op);
-    emit_u8(e, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return NULL;
+    *p++ = 0xc4;
+    *p++ = (uint8_t)((reg & 8 ? 0 : 0x80) | 0x40 | (rm & 8 ? 0 : 0x20) | map);
+    *p++ = (uint8_t)((w == W64 ? 0x80 : 0) | (~v & 15) << 3 | pp);
+    *p++ = op;
+    *p++ = (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7));
+    return p;
 }
 
 void emit_sarx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count)
 {
-    vex3(e, w, 2, 2, 0xf7, dst, count, src);
+    finish(e, put_vex3(e, w, 2, 2, 0xf7, dst, count, src));
 }
 
 void emit_shrx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count)
 {
-    vex3(e, w, 2, 3, 0xf7, dst, count, src);
+    finish(e, put_vex3(e, w, 2, 3, 0xf7, dst, count, src));
 }
 
 void emit_rorx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count)
 {
-    vex3(e, w, 3, 3, 0xf0, dst, 0, src);
-    emit_u8(e, count);
+    uint8_t *p = put_vex3(e, w, 3, 3, 0xf0, dst, 0, src);
+
+    if (p == NULL)
+        return;
+    *p = count;
+    e->at = p + 1;
 }
 
 void emit_shr_ri(struct emit *e, enum width w, uint8_t reg, uint8_t count)
@@ -339,51 +384,72 @@ void emit_pop(struct emit *e, uint8_t reg)
     emit_u8(e, (uint8_t)(0x58 | (reg & 7)));
 }
 
-static struct label label_here(struct emit *e, uint8_t bytes)
+/* A jump whose displacement of `bytes` bytes starts at p. */
+static inline struct label label_at(struct emit *e, uint8_t *p, uint8_t bytes)
 {
-    const struct label label = {e->at, bytes};
+    (void)put_u32(p, 0);
+    e->at = p + bytes;
+    return (struct label){p, bytes};
+}
 
-    if (bytes == 1)
-        emit_u8(e, 0);
-    else
-        emit_u32(e, 0);
-    return label;
+/* What overflows is dropped: its labels are not looked at. */
+static struct label no_label(const struct emit *e, uint8_t bytes)
+{
+    return (struct label){e->at, bytes};
+}
+
+static struct label jump(struct emit *e, uint8_t op, uint8_t bytes)
+{
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return no_label(e, bytes);
+    *p = op;
+    return label_at(e, p + 1, bytes);
 }
 
 struct label emit_jrcxz(struct emit *e)
 {
-    emit_u8(e, 0xe3);
-    return label_here(e, 1);
+    return jump(e, 0xe3, 1);
 }
 
 struct label emit_jmp_short(struct emit *e)
 {
-    emit_u8(e, 0xeb);
-    return label_here(e, 1);
+    return jump(e, 0xeb, 1);
 }
 
 struct label emit_jmp(struct emit *e)
 {
-    emit_u8(e, 0xe9);
-    return label_here(e, 4);
+    return jump(e, 0xe9, 4);
 }
 
 struct label emit_jcc(struct emit *e, uint8_t condition)
 {
-    opcode(e, OP_0F | 0x80 | condition);
-    return label_here(e, 4);
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return no_label(e, 4);
+    return label_at(e, put_opcode(p, OP_0F | 0x80 | condition), 4);
+}
+
+static void jump_to(struct emit *e, uint8_t op, uint64_t host)
+{
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return;
+    *p = op;
+    e->at = put_u32(p + 1, (uint32_t)(host - (emit_here(e) + 5)));
 }
 
 void emit_jmp_to(struct emit *e, uint64_t host)
 {
-    emit_u8(e, 0xe9);
-    emit_u32(e, (uint32_t)(host - (emit_here(e) + 4)));
+    jump_to(e, 0xe9, host);
 }
 
 void emit_call_to(struct emit *e, uint64_t host)
 {
-    emit_u8(e, 0xe8);
-    emit_u32(e, (uint32_t)(host - (emit_here(e) + 4)));
+    jump_to(e, 0xe8, host);
 }
 
 void emit_jmp_m(struct emit *e, struct mem target)
@@ -419,9 +485,6 @@ void emit_bind(struct emit *e, struct label label)
         }
         *label.field = (uint8_t)distance;
     } else {
-        const uint32_t rel = (uint32_t)distance;
-
-        for (unsigned i = 0; i < 4; i++)
-            label.field[i] = (uint8_t)(rel >> i * 8);
+        (void)put_u32(label.field, (uint32_t)distance);
     }
 }
