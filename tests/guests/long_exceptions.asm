@@ -37,6 +37,26 @@ main64:
         mov     rdx, 1
         mov     ecx, 1
         FAULTS  DE, 0, div rcx
+        ; by zero, from every kind of place; the bits above the operand do not count
+        mov     r10, 0x1234567800000000
+        mov     [DATA], r10
+        mov     rax, 0x8877665544332211
+        mov     rdx, 0x1020304050607080
+        FAULTS  DE, 0, div r10d
+        FAULTS  DE, 0, idiv r10w
+        FAULTS  DE, 0, div r10b
+        FAULTS  DE, 0, idiv dword [DATA]
+        FAULTS  DE, 0, div word [DATA + 2]
+        FAULTS  DE, 0, idiv byte [DATA + 3]
+        EQ64    [lx_regs + L_RAX], 0x8877665544332211
+        EQ64    [lx_regs + L_RDX], 0x1020304050607080
+        EQ64    [lx_regs + L_R10], 0x1234567800000000
+        xor     r10d, r10d
+        mov     [DATA], r10
+        FAULTS  DE, 0, div r10
+        FAULTS  DE, 0, idiv qword [DATA]
+        mov     eax, 0x40
+        FAULTS  DE, 0, div ah
         FAULTS  UD, 0, ud2
         FRAME0
         TRAPS   BP_, int3

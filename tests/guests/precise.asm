@@ -91,7 +91,12 @@ main:
         ALL     PF, movd [edi], xmm0
         ALL     DE, div ecx
         ALL     DE, idiv ecx
+        ALL     DE, div cl
+        ALL     DE, idiv ch
+        ALL     DE, idiv cx
         ALL     DE, div byte [zero]
+        ALL     DE, idiv word [zero]
+        ALL     DE, div dword [zero + ecx * 4]
         ALL     DE, aam 0
         ALL     UD, ud2
         ALL     GP, mov ds, bx

@@ -1,7 +1,7 @@
 /*
- * tests/translator/test_rules.c -- the rules of rules_string.c and rules_kernel.c: the same small
- * programs interpreted and translated.  There is no IDT, so a fault ends a program in a shutdown:
- * then, too, everything must be as the interpreter left it.
+ * tests/translator/test_rules.c -- the rules of rules_string.c, rules_kernel.c and rules_div.c: the
+ * same small programs interpreted and translated.  There is no IDT, so a fault ends a program in a
+ * shutdown: then, too, everything must be as the interpreter left it.
  *
  * 16-bit programs run in real mode, 32-bit ones flat at CPL 0, 64-bit ones on identity-mapped page
  * tables that end with RAM.
@@ -21,7 +21,7 @@
 #include "cpu/physmem.h"
 #include "cpu/segment.h"
 #include "tests/translator/machine.h"
-#include "translator/translator.h"
+#include "translator/runtime.h"
 
 enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000, TABLES_AT = 0x1000, CACHE = 1 << 20 };
 
@@ -29,6 +29,13 @@ enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000, TABLES_AT = 0x1000
     extern const uint8_t name[], name##_end[];                                        \
     __asm__(".pushsection .rodata\n.code" #bits "\n" #name ":\n" text "\nhlt\n" #name \
             "_end:\n.code64\n.popsection\n")
+
+/* ESI goes down to 0: then `divide`, by what `set` makes of it, is a division by zero. */
+#define DIVISION(bits, name, collect, set, divide)                                             \
+    PROGRAM(bits, name,                                                                        \
+            "mov $60, %esi\n mov $0x20000, %edi\n"                                             \
+            "1: mov $60, %eax\n xor %edx, %edx\n" set "\n cmp $30, %esi\n" divide "\n" collect \
+            "adc %eax, %ebp\n add %edx, %ebp\n dec %esi\n jmp 1b\n")
 
 /* Two source strings at 0x20000 and the flags after each round added up in EBP. */
 #define FILL                                                                                    \
@@ -258,9 +265,12 @@ static enum run_exit machine_run(struct machine *m)
     return m->tr ? translator_run(m->tr, m->cpu, UINT64_MAX) : interp_run(m->cpu, UINT64_MAX);
 }
 
-static void compare(unsigned bits, const uint8_t *code, const uint8_t *end, enum run_exit expected)
+/* Returns how many instructions of the program the host CPU had to refuse. */
+static uint64_t compare(unsigned bits, const uint8_t *code, const uint8_t *end,
+                        enum run_exit expected)
 {
     struct machine a, b;
+    uint64_t host_faults = 0;
 
     for (unsigned no_chain = 0; no_chain < 2; no_chain++) {
         const struct translator_options options = {.cache_bytes = CACHE, .no_chain = no_chain};
@@ -278,16 +288,18 @@ static void compare(unsigned bits, const uint8_t *code, const uint8_t *end, enum
         assert_int_equal(a.cpu->cr2, b.cpu->cr2);
         assert_int_equal(a.cpu->mode, b.cpu->mode);
         assert_memory_equal(physmem_backing(a.mem, 0), physmem_backing(b.mem, 0), MEMORY);
+        host_faults += b.tr->counters.host_faults;
         machine_close(&a);
         machine_close(&b);
     }
+    return host_faults;
 }
 
-#define COMPARE(bits, name, end)              \
-    static void test_##name(void **state)     \
-    {                                         \
-        (void)state;                          \
-        compare(bits, name, name##_end, end); \
+#define COMPARE(bits, name, end)                    \
+    static void test_##name(void **state)           \
+    {                                               \
+        (void)state;                                \
+        (void)compare(bits, name, name##_end, end); \
     }
 COMPARE(32, singles32, RUN_HALTED)
 COMPARE(64, singles64, RUN_HALTED)
@@ -313,6 +325,72 @@ COMPARE(32, tables32, RUN_HALTED)
 COMPARE(64, tables64, RUN_HALTED)
 COMPARE(16, stack16, RUN_HALTED)
 COMPARE(64, next64, RUN_HALTED)
+
+/* clang-format off */
+DIVISION(16, div_bx16,   "", "mov %si, %bx", "div %bx");
+DIVISION(16, div_cx16,   "", "mov %si, %cx", "div %cx");
+DIVISION(16, div_mem16,  "", "mov %si, 2(%di)", "idivw 2(%di)");
+DIVISION(32, div_bl32,   COLLECT32, "mov %esi, %ebx", "div %bl");
+DIVISION(32, div_cl32,   COLLECT32, "mov %esi, %ecx", "idiv %cl");
+DIVISION(32, div_bh32,   COLLECT32, "mov %esi, %ebx\n shl $8, %ebx\n mov $7, %bl", "div %bh");
+DIVISION(32, div_ch32,   COLLECT32, "mov %esi, %ecx\n shl $8, %ecx\n mov $7, %cl", "div %ch");
+DIVISION(32, div_dh32,   COLLECT32, "mov %esi, %edx\n shl $8, %edx\n mov $7, %dl", "idiv %dh");
+DIVISION(32, div_ah32,   COLLECT32, "mov $0xffe0, %eax\n test %esi, %esi\n jnz 2f\n mov $7, %eax\n 2:",
+                                    "idiv %ah");
+DIVISION(32, div_cx32,   COLLECT32, "mov %esi, %ecx\n or $0x70000, %ecx", "idiv %cx");
+DIVISION(32, div_ecx32,  COLLECT32, "mov %esi, %ecx", "div %ecx");
+DIVISION(32, div_ebp32,  "",        "mov %esi, %ebp", "idiv %ebp");
+DIVISION(32, div_byte32, COLLECT32, "movl $-1, (%edi)\n mov %si, %bx\n mov %bl, (%edi)", "divb (%edi)");
+DIVISION(32, div_word32, COLLECT32, "movl $-1, (%edi)\n mov %si, (%edi)", "idivw (%edi)");
+DIVISION(32, div_long32, COLLECT32, "movl $-1, 4(%edi)\n mov %esi, (%edi)", "divl (%edi)");
+DIVISION(64, div_sil64,  COLLECT64, "", "div %sil");
+DIVISION(64, div_ecx64,  COLLECT64, "mov %rsi, %rcx\n bts $40, %rcx", "idiv %ecx");
+DIVISION(64, div_rcx64,  COLLECT64, "mov %rsi, %rcx", "div %rcx");
+DIVISION(64, div_r10b64, COLLECT64, "mov %rsi, %r10\n or $0x700, %r10", "div %r10b");
+DIVISION(64, div_r10w64, COLLECT64, "mov %rsi, %r10\n or $0x70000, %r10", "div %r10w");
+DIVISION(64, div_r10d64, COLLECT64, "mov %rsi, %r10\n bts $40, %r10", "idiv %r10d");
+DIVISION(64, div_r10_64, COLLECT64, "mov %rsi, %r10", "idiv %r10");
+DIVISION(64, div_r12_64, COLLECT64, "mov %rsi, %r12", "div %r12");
+DIVISION(64, div_quad64, COLLECT64, "mov %rsi, 8(%rdi)", "divq 8(%rdi)");
+DIVISION(64, div_next64, COLLECT64, "mov %esi, 0x20008", "idivl 0x20008");
+/* clang-format on */
+
+static void test_division_by_zero_is_no_host_fault(void **state)
+{
+#define DIVIDED(bits, name)    \
+    {                          \
+        bits, name, name##_end \
+    }
+    static const struct {
+        unsigned bits;
+        const uint8_t *code, *end;
+    } programs[] = {
+        DIVIDED(16, div_bx16),   DIVIDED(16, div_cx16),   DIVIDED(16, div_mem16),
+        DIVIDED(32, div_bl32),   DIVIDED(32, div_cl32),   DIVIDED(32, div_bh32),
+        DIVIDED(32, div_ch32),   DIVIDED(32, div_dh32),   DIVIDED(32, div_ah32),
+        DIVIDED(32, div_cx32),   DIVIDED(32, div_ecx32),  DIVIDED(32, div_ebp32),
+        DIVIDED(32, div_byte32), DIVIDED(32, div_word32), DIVIDED(32, div_long32),
+        DIVIDED(64, div_sil64),  DIVIDED(64, div_ecx64),  DIVIDED(64, div_rcx64),
+        DIVIDED(64, div_r10b64), DIVIDED(64, div_r10w64), DIVIDED(64, div_r10d64),
+        DIVIDED(64, div_r10_64), DIVIDED(64, div_r12_64), DIVIDED(64, div_quad64),
+        DIVIDED(64, div_next64),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        assert_int_equal(compare(programs[i].bits, programs[i].code, programs[i].end, RUN_SHUTDOWN),
+                         0);
+}
+
+/* A quotient that does not fit is the host's to find. */
+DIVISION(32, div_overflow32, COLLECT32, "mov $60, %edx\n sub %esi, %edx\n mov $30, %ebx",
+         "div %ebx");
+
+static void test_division_overflow_is_the_hosts(void **state)
+{
+    (void)state;
+    assert_int_not_equal(compare(32, div_overflow32, div_overflow32_end, RUN_SHUTDOWN), 0);
+}
 
 static void test_time32(void **state)
 {
@@ -364,6 +442,8 @@ int main(void)
         cmocka_unit_test(test_stack16),
         cmocka_unit_test(test_time32),
         cmocka_unit_test(test_next64),
+        cmocka_unit_test(test_division_by_zero_is_no_host_fault),
+        cmocka_unit_test(test_division_overflow_is_the_hosts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
