@@ -42,7 +42,7 @@ for size in 64 32; do
         gcc -O2 -static -m$size -o "$programs/$program$size" "$here/guest/$program.c" -lm
     done
 done
-gcc -O2 -static -o "$programs/disk" "$here/guest/disk.c"
+gcc -O2 -static -I "$top" -o "$programs/disk" "$here/guest/disk.c"
 nasm -f bin -o "$programs/nano" "$here/guest/nano.asm"
 # The decoder by itself, where its library lies beside the program.
 library=$(dirname "$RINGER")/libringer_cpu.a

@@ -11,16 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LARGE = 1 << 20, SMALL = 4096, MODULE_MAX = 4 << 20, WAIT_TRIES = 200, WAIT_US = 50000 };
-enum { SPAN = 192 << 20 };
+#include "tests/boot/first_process.h"
+
+enum { LARGE = 1 << 20, SMALL = 4096, SPAN = 192 << 20 };
 #define ROW_SECONDS 1.5
 
 static double now(void)
@@ -37,28 +35,6 @@ static void stop(const char *what)
     fflush(stdout);
     perror(what);
     reboot(RB_POWER_OFF);
-}
-
-static void load_modules(void)
-{
-    static char image[MODULE_MAX], name[128], path[160];
-    FILE *order = fopen("/mod/order", "r");
-
-    if (order == NULL)
-        stop("/mod/order");
-    while (fgets(name, sizeof(name), order) != NULL) {
-        ssize_t size;
-        int fd;
-
-        name[strcspn(name, "\n")] = '\0';
-        snprintf(path, sizeof(path), "/mod/%s", name);
-        fd = open(path, O_RDONLY);
-        size = fd < 0 ? -1 : read(fd, image, sizeof(image));
-        if (size <= 0 || syscall(SYS_init_module, image, (unsigned long)size, "") != 0)
-            stop(path);
-        close(fd);
-    }
-    fclose(order);
 }
 
 /* Nanoseconds a request. */
@@ -87,21 +63,15 @@ static void measure(const char *name, int fd, char *buffer, size_t size, int is_
 int main(void)
 {
     char *buffer = NULL;
-    int tty, fd;
+    const char *failed;
+    int fd;
 
-    mkdir("/dev", 0755);
-    mount("dev", "/dev", "devtmpfs", 0, NULL);
-    tty = open("/dev/ttyS0", O_RDWR);
-    dup2(tty, 0);
-    dup2(tty, 1);
-    dup2(tty, 2);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    load_modules();
-    for (unsigned i = 0; (fd = open("/dev/sda", O_RDWR | O_DIRECT)) < 0; i++) {
-        if (i == WAIT_TRIES)
-            stop("/dev/sda");
-        usleep(WAIT_US);
-    }
+    if ((failed = first_console()) != NULL || (failed = first_modules()) != NULL ||
+        (failed = first_device("/dev/sda")) != NULL)
+        stop(failed);
+    fd = open("/dev/sda", O_RDWR | O_DIRECT);
+    if (fd < 0)
+        stop("/dev/sda");
     if (posix_memalign((void **)&buffer, SMALL, LARGE) != 0)
         stop("memory");
     memset(buffer, 0x5A, LARGE);

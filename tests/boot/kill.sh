@@ -20,7 +20,7 @@ done
 # ---- the guest
 
 mkdir -p "$work/root/mod" "$work/found"
-gcc -O2 -static -o "$work/writer" "$boot/kill/writer.c" || exit 77
+gcc -O2 -static -I "$boot/../.." -o "$work/writer" "$boot/kill/writer.c" || exit 77
 cp "$work/writer" "$work/root/init"
 grep -v -E '^(cdrom|sr_mod|floppy|isofs|fat|vfat|nls_.*)\.ko$' "$modules/order" > "$work/root/mod/order"
 while read -r module; do

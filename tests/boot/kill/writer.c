@@ -27,15 +27,16 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FILES = 200, WORDS_MAX = 12 << 10, MODULE_MAX = 4 << 20, NOISE_CHUNK = 64 << 10 };
+#include "tests/boot/first_process.h"
+
+enum { FILES = 200, WORDS_MAX = 12 << 10, NOISE_CHUNK = 64 << 10 };
 enum { MISSING = -1, DAMAGED = -2 };
 enum { LIVES = 8 }; /* a file is removed after so many generations */
-enum { NOISE_CHUNKS = 128, WAIT_TRIES = 100, WAIT_US = 50000 };
+enum { NOISE_CHUNKS = 128 };
 #define MAGIC UINT64_C(0x72656c6c6972574b)
 
 struct content {
@@ -164,28 +165,6 @@ static void stop(const char *what)
         pause();
 }
 
-static void load_modules(void)
-{
-    static char image[MODULE_MAX], name[128], path[160];
-    FILE *order = fopen("/mod/order", "r");
-
-    if (order == NULL)
-        stop("/mod/order");
-    while (fgets(name, sizeof(name), order) != NULL) {
-        ssize_t size;
-        int fd;
-
-        name[strcspn(name, "\n")] = '\0';
-        snprintf(path, sizeof(path), "/mod/%s", name);
-        fd = open(path, O_RDONLY);
-        size = fd < 0 ? -1 : read(fd, image, sizeof(image));
-        if (size <= 0 || syscall(SYS_init_module, image, (unsigned long)size, "") != 0)
-            stop(path);
-        close(fd);
-    }
-    fclose(order);
-}
-
 /* Writes that nobody waits for, so that the disk is never idle. */
 static void noise(void)
 {
@@ -238,22 +217,13 @@ static void init_main(void)
     static int64_t generation[FILES];
     static bool removed[FILES];
     uint64_t state = (uint64_t)time(NULL) * 2654435761u | 1;
-    int tty, dir;
+    const char *failed;
+    int dir;
 
-    mkdir("/dev", 0755);
+    if ((failed = first_console()) != NULL || (failed = first_modules()) != NULL ||
+        (failed = first_device("/dev/sda")) != NULL)
+        stop(failed);
     mkdir("/mnt", 0755);
-    mount("dev", "/dev", "devtmpfs", 0, NULL);
-    tty = open("/dev/ttyS0", O_RDWR);
-    dup2(tty, 0);
-    dup2(tty, 1);
-    dup2(tty, 2);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    load_modules();
-    for (unsigned i = 0; access("/dev/sda", F_OK) != 0; i++) {
-        if (i == WAIT_TRIES)
-            stop("/dev/sda");
-        usleep(WAIT_US);
-    }
     if (mount("/dev/sda", "/mnt", "ext4", 0, "errors=panic") != 0)
         stop("mount");
     mkdir("/mnt/d", 0755);
