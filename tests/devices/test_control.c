@@ -14,28 +14,18 @@
 #include <unistd.h>
 
 #include "devices/pc_internal.h"
-
-enum { ROM_BYTES = 0x10000 };
-
-static uint8_t rom[ROM_BYTES];
+#include "tests/devices/board.h"
 
 /* F000:0000 holds the code. */
 static struct pc *machine(const uint8_t *code, size_t size, enum pc_accel accel)
 {
-    static const uint8_t reset[] = {0xEA, 0x00, 0x00, 0x00, 0xF0};
-    struct pc_config config = {
-        .ram_bytes = 16 << 20, .accel = accel, .bios = rom, .bios_bytes = ROM_BYTES};
-    char message[2048];
-    struct pc *pc;
+    static struct rom rom;
+    struct pc_config config;
 
-    memset(rom, 0xF4, sizeof(rom));
-    memcpy(rom, code, size);
-    memcpy(rom + 0xFFF0, reset, sizeof(reset));
-    assert_true(cpu_model_parse("max", 2000000000, &config.model, message, sizeof(message)));
-    pc = pc_create(&config, message, sizeof(message));
-    if (pc == NULL)
-        fail_msg("%s", message);
-    return pc;
+    rom_clear(&rom);
+    rom_emit(&rom, code, size);
+    config = board_config(&rom, "max", accel);
+    return board_create(&config);
 }
 
 static void stop_run(void *ctx, const struct pc_pause *pause)

@@ -18,62 +18,18 @@
 #include <unistd.h>
 
 #include "devices/pc_internal.h"
+#include "tests/devices/board.h"
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { ROM_SIZE = 0x10000, TICKS = 0x500 };
-
-struct rom {
-    uint8_t bytes[ROM_SIZE];
-    unsigned at;
-};
-
-static void emit(struct rom *rom, const void *code, size_t size)
-{
-    memcpy(rom->bytes + rom->at, code, size);
-    rom->at += (unsigned)size;
-}
-#define EMIT(rom, ...) emit(rom, (const uint8_t[]){__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__}))
-
-static void rom_init(struct rom *rom)
-{
-    memset(rom, 0xF4, sizeof(*rom)); /* hlt */
-    rom->at = 0xFFF0;
-    EMIT(rom, 0xEA, 0x00, 0x00, 0x00, 0xF0); /* jmp far F000:0000 */
-    rom->at = 0;
-    EMIT(rom, 0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xD0, 0xBC, 0x00, 0x70); /* ds = ss = 0, sp = 7000 */
-}
-
-static void emit_out8(struct rom *rom, uint16_t port, uint8_t value)
-{
-    EMIT(rom, 0xBA, (uint8_t)port, (uint8_t)(port >> 8), 0xB0, value, 0xEE);
-}
-
-static void emit_out32(struct rom *rom, uint16_t port, uint32_t value)
-{
-    EMIT(rom, 0xBA, (uint8_t)port, (uint8_t)(port >> 8), 0x66, 0xB8, (uint8_t)value,
-         (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24), 0x66, 0xEF);
-}
+enum { TICKS = 0x500 };
 
 static struct pc_config config_for(const struct rom *rom, enum pc_accel accel)
 {
-    struct pc_config config = {.ram_bytes = 16 * MIB, .accel = accel, .debug_exit = true};
-    char message[200];
+    struct pc_config config = board_config(rom, "max", accel);
 
-    assert_true(cpu_model_parse("max", 2000000000, &config.model, message, sizeof(message)));
-    config.bios = rom != NULL ? rom->bytes : NULL;
-    config.bios_bytes = rom != NULL ? ROM_SIZE : 0;
+    config.debug_exit = true;
     return config;
-}
-
-static struct pc *pc_start(const struct pc_config *config)
-{
-    char message[200];
-    struct pc *pc = pc_create(config, message, sizeof(message));
-
-    if (pc == NULL)
-        fail_msg("%s", message);
-    return pc;
 }
 
 static uint64_t mem_read(struct pc *pc, uint64_t address, unsigned size)
@@ -130,7 +86,7 @@ static void test_shadow_memory(void **state)
     rom_init(&rom);
     rom.bytes[0x100] = 0x5A;
     config = config_for(&rom, ACCEL_INTERPRET);
-    pc = pc_start(&config);
+    pc = board_create(&config);
     /* at reset ROM answers, at both its places, and does not take stores */
     assert_int_equal(mem_read(pc, 0xFFFF0100, 1), 0x5A);
     assert_int_equal(mem_read(pc, 0xF0100, 1), 0x5A);
@@ -174,7 +130,7 @@ static void test_shadow_memory(void **state)
 static void test_overlapping_regions(void **state)
 {
     struct pc_config config = config_for(NULL, ACCEL_INTERPRET);
-    struct pc *pc = pc_start(&config);
+    struct pc *pc = board_create(&config);
     uint8_t *frame = physmem_backing(pc->mem, pc->vga_offset);
 
     (void)state;
@@ -216,7 +172,7 @@ static void test_overlapping_regions(void **state)
 static void test_random_bars(void **state)
 {
     struct pc_config config = config_for(NULL, ACCEL_INTERPRET);
-    struct pc *pc = pc_start(&config);
+    struct pc *pc = board_create(&config);
     uint32_t seed = 7;
 
     (void)state;
@@ -247,7 +203,7 @@ static enum pc_exit run_rom(struct rom *rom, enum pc_accel accel)
     enum pc_exit exit;
 
     EMIT(rom, 0xEB, 0xFE); /* jmp $ */
-    pc = pc_start(&config);
+    pc = board_create(&config);
     exit = pc_run(pc, UINT64_MAX);
     if (exit == PC_DEBUG_EXIT)
         assert_int_equal(pc_debug_exit_status(pc), 0x2A << 1 | 1);
@@ -260,26 +216,26 @@ static void check_endings(enum pc_accel accel)
     static struct rom rom;
 
     rom_init(&rom);
-    emit_out8(&rom, 0x501, 0x2A);
+    rom_out8(&rom, 0x501, 0x2A);
     assert_int_equal(run_rom(&rom, accel), PC_DEBUG_EXIT);
     rom_init(&rom);
-    emit_out8(&rom, 0xCF9, 0x06);
+    rom_out8(&rom, 0xCF9, 0x06);
     assert_int_equal(run_rom(&rom, accel), PC_RESET);
     rom_init(&rom);
-    emit_out8(&rom, 0x92, 0x01);
+    rom_out8(&rom, 0x92, 0x01);
     assert_int_equal(run_rom(&rom, accel), PC_RESET);
     rom_init(&rom);
-    emit_out8(&rom, 0x64, 0xFE);
+    rom_out8(&rom, 0x64, 0xFE);
     assert_int_equal(run_rom(&rom, accel), PC_RESET);
     rom_init(&rom); /* lidt with limit 0, int3: triple fault */
     EMIT(&rom, 0x2E, 0x0F, 0x01, 0x1E, 0x00, 0x80, 0xCC);
     memset(rom.bytes + 0x8000, 0, 6);
     assert_int_equal(run_rom(&rom, accel), PC_RESET);
     rom_init(&rom); /* map the PM block, then S5 */
-    emit_out32(&rom, 0xCF8, 0x80000B40);
-    emit_out32(&rom, 0xCFC, 0x601);
-    emit_out32(&rom, 0xCF8, 0x80000B80);
-    emit_out8(&rom, 0xCFC, 1);
+    rom_out32(&rom, 0xCF8, 0x80000B40);
+    rom_out32(&rom, 0xCFC, 0x601);
+    rom_out32(&rom, 0xCF8, 0x80000B80);
+    rom_out8(&rom, 0xCFC, 1);
     EMIT(&rom, 0xBA, 0x04, 0x06, 0xB8, 0x00, 0x20, 0xEF); /* out 0x604, ax = 0x2000 */
     assert_int_equal(run_rom(&rom, accel), PC_POWEROFF);
 }
@@ -305,20 +261,20 @@ static void timer_rom(struct rom *rom, uint16_t period, uint8_t ticks, bool busy
     EMIT(rom, 0xC7, 0x06, 0x20, 0x00, 0x00, 0x40); /* mov word [20], 4000 */
     EMIT(rom, 0xC7, 0x06, 0x22, 0x00, 0x00, 0xF0); /* mov word [22], F000 */
     EMIT(rom, 0xC6, 0x06, 0x00, 0x05, 0x00);       /* mov byte [500], 0 */
-    emit_out8(rom, 0x20, 0x11);
-    emit_out8(rom, 0x21, 0x08);
-    emit_out8(rom, 0x21, 0x04);
-    emit_out8(rom, 0x21, 0x01);
-    emit_out8(rom, 0x21, 0xFE);
-    emit_out8(rom, 0x43, 0x34);
-    emit_out8(rom, 0x40, (uint8_t)period);
-    emit_out8(rom, 0x40, (uint8_t)(period >> 8));
+    rom_out8(rom, 0x20, 0x11);
+    rom_out8(rom, 0x21, 0x08);
+    rom_out8(rom, 0x21, 0x04);
+    rom_out8(rom, 0x21, 0x01);
+    rom_out8(rom, 0x21, 0xFE);
+    rom_out8(rom, 0x43, 0x34);
+    rom_out8(rom, 0x40, (uint8_t)period);
+    rom_out8(rom, 0x40, (uint8_t)(period >> 8));
     EMIT(rom, 0xFB); /* sti */
     loop = rom->at;
     EMIT(rom, busy ? 0x90 : 0xF4);                    /* nop or hlt */
     EMIT(rom, 0x80, 0x3E, 0x00, 0x05, ticks);         /* cmp byte [500], ticks */
     EMIT(rom, 0x72, (uint8_t)(loop - (rom->at + 2))); /* jb loop */
-    emit_out8(rom, 0x501, 0x2A);
+    rom_out8(rom, 0x501, 0x2A);
     rom->at = 0x4000;
     EMIT(rom, 0x50, 0xFE, 0x06, 0x00, 0x05, 0xB0, 0x20, 0xE6, 0x20, 0x58, 0xCF);
     /* push ax; inc byte [500]; mov al, 20; out 20, al; pop ax; iret */
@@ -342,7 +298,7 @@ static void check_timer(enum pc_accel accel, bool busy, bool counted)
     timer_rom(&rom, 11932, 5, busy); /* 100 Hz; the mode itself raises OUT: one at once */
     config = config_for(&rom, accel);
     config.counted_time = counted;
-    pc = pc_start(&config);
+    pc = board_create(&config);
     start_ns = now_ns();
     assert_int_equal(pc_run(pc, UINT64_MAX), PC_DEBUG_EXIT);
     if (!counted)
@@ -387,8 +343,8 @@ static void test_counted_time_is_reproducible(void **state)
     config = config_for(&rom, ACCEL_INTERPRET);
     config.counted_time = true;
     config.ns_per_insn_x1000 = 10000;
-    a = pc_start(&config);
-    b = pc_start(&config);
+    a = board_create(&config);
+    b = board_create(&config);
     for (unsigned i = 1; i < 60; i++) {
         const uint64_t insns = 977 * i;
 
@@ -420,9 +376,9 @@ static void check_stop(enum pc_accel accel, const uint8_t code[2])
     pthread_t thread;
 
     rom_init(&rom);
-    emit(&rom, code, 2);
+    rom_emit(&rom, code, 2);
     config = config_for(&rom, accel);
-    pc = pc_start(&config);
+    pc = board_create(&config);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(pthread_create(&thread, NULL, stop_soon, pc), 0);
         assert_int_equal(pc_run(pc, UINT64_MAX), PC_STOPPED);
@@ -485,10 +441,10 @@ static void check_watch(bool busy, bool counted)
     int fds[2];
 
     rom_init(&rom);
-    emit(&rom, code[busy], 2);
+    rom_emit(&rom, code[busy], 2);
     config = config_for(&rom, ACCEL_INTERPRET);
     config.counted_time = counted;
-    listener.pc = pc_start(&config);
+    listener.pc = board_create(&config);
     assert_int_equal(pipe(fds), 0);
     assert_int_equal(pc_watch_fd(listener.pc, fds[0], on_ready, on_want, &listener), 0);
     assert_int_equal(pthread_create(&thread, NULL, write_slowly, &fds[1]), 0);
@@ -536,7 +492,7 @@ static void test_watched_file(void **state)
     rom_init(&rom);
     EMIT(&rom, 0xEB, 0xFE);
     config = config_for(&rom, ACCEL_INTERPRET);
-    listener.pc = pc_start(&config);
+    listener.pc = board_create(&config);
     assert_int_equal(pc_watch_fd(listener.pc, fileno(file), on_ready, on_want, &listener), 0);
     assert_int_equal(pc_run(listener.pc, UINT64_MAX), PC_STOPPED);
     assert_int_equal(listener.calls, 3);
@@ -568,7 +524,7 @@ static void test_hostile_accesses(void **state)
     rom_init(&rom);
     config = config_for(&rom, ACCEL_INTERPRET);
     config.counted_time = true;
-    pc = pc_start(&config);
+    pc = board_create(&config);
     for (i = 0; i < 200000; i++) {
         const uint16_t port =
             (uint16_t)(ports[random_next(&seed) % 18] + (random_next(&seed) & 0xF));
@@ -616,7 +572,7 @@ static void test_wires(void **state)
     (void)state;
     rom_init(&rom);
     config = config_for(&rom, ACCEL_INTERPRET);
-    pc = pc_start(&config);
+    pc = board_create(&config);
     /* A20: either source keeps it open */
     assert_true(pc->cpu->a20);
     line_set(&pc->a20_kbc, false);
@@ -692,7 +648,7 @@ static void test_direct_boot(void **state)
 
     (void)state;
     config.direct_boot = true;
-    pc = pc_start(&config);
+    pc = board_create(&config);
     for (unsigned i = 0; i < 2; i++) { /* after power-on and after a reset */
         assert_int_equal(mem_read(pc, pc_rsdp(pc), 8), 0x2052545020445352); /* "RSD PTR " */
         assert_int_equal(sum(pc, pc_rsdp(pc), 20), 0);
@@ -727,7 +683,7 @@ static void test_memory_above_4g(void **state)
     (void)state;
     config.ram_bytes = 3 * 1024 * MIB + 512 * MIB; /* not touched, so not taken from the host */
     config.direct_boot = true;
-    pc = pc_start(&config);
+    pc = board_create(&config);
     assert_int_equal(pc_ram_below_4g(pc), UINT64_C(0xC0000000));
     mem_write(pc, 0xBFFF0000 - 8, 4, 0x1111);
     mem_write(pc, UINT64_C(0x100000000), 4, 0x2222);
@@ -788,7 +744,7 @@ static void check_firmware(enum pc_accel accel)
     config.vga_bios = vga;
     config.debugcon = &backend;
     config.counted_time = accel == ACCEL_INTERPRET; /* waits of the firmware pass at once */
-    log.pc = pc_start(&config);
+    log.pc = board_create(&config);
     assert_int_equal(pc_run(log.pc, UINT64_C(4000000000)), PC_STOPPED);
     assert_non_null(strstr(log.text, "QEMU fw_cfg DMA interface supported"));
     assert_non_null(strstr(log.text, "Found 1 cpu(s)"));

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "devices/pc_internal.h"
+#include "tests/devices/board.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -20,19 +21,15 @@ enum { MEMORY_SIZE = 1 << 16 };
 
 static struct pc *pc_start(const struct pc_config *extra)
 {
+    const struct pc_config plain = board_config(NULL, "max", ACCEL_INTERPRET);
     struct pc_config config = *extra;
-    char message[200];
-    struct pc *pc;
 
-    config.ram_bytes = 16 * MIB;
-    config.accel = ACCEL_INTERPRET;
+    config.ram_bytes = plain.ram_bytes;
+    config.accel = plain.accel;
+    config.model = plain.model;
     config.no_vga = true;
     config.counted_time = true;
-    assert_true(cpu_model_parse("max", 2000000000, &config.model, message, sizeof(message)));
-    pc = pc_create(&config, message, sizeof(message));
-    if (pc == NULL)
-        fail_msg("%s", message);
-    return pc;
+    return board_create(&config);
 }
 
 static uint8_t in8(struct pc *pc, uint16_t port)

@@ -14,8 +14,9 @@
 #include <string.h>
 
 #include "devices/pc_internal.h"
+#include "tests/devices/board.h"
 
-enum { ROM_SIZE = 0x10000, SECTORS = 4096, SECTOR = 512 };
+enum { SECTORS = 4096, SECTOR = 512 };
 enum { RESULT = 0x600, TABLE = 0x700, OVERLAY = 0x8000, BUFFER = 0x20000 };
 
 /* ---- an image ---- */
@@ -57,38 +58,6 @@ static struct block_backend image(uint64_t size)
 
 /* ---- a guest ---- */
 
-struct rom {
-    uint8_t bytes[ROM_SIZE];
-    unsigned at;
-};
-
-static void emit(struct rom *rom, const void *code, size_t size)
-{
-    memcpy(rom->bytes + rom->at, code, size);
-    rom->at += (unsigned)size;
-}
-#define EMIT(rom, ...) emit(rom, (const uint8_t[]){__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__}))
-
-static void rom_init(struct rom *rom)
-{
-    memset(rom, 0xF4, sizeof(*rom)); /* hlt */
-    rom->at = 0xFFF0;
-    EMIT(rom, 0xEA, 0x00, 0x00, 0x00, 0xF0); /* jmp far F000:0000 */
-    rom->at = 0;
-    EMIT(rom, 0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xD0, 0xBC, 0x00, 0x70, 0xFC); /* ds = ss = 0, cld */
-}
-
-static void out8(struct rom *rom, uint16_t port, uint8_t value)
-{
-    EMIT(rom, 0xBA, (uint8_t)port, (uint8_t)(port >> 8), 0xB0, value, 0xEE);
-}
-
-static void out32(struct rom *rom, uint16_t port, uint32_t value)
-{
-    EMIT(rom, 0xBA, (uint8_t)port, (uint8_t)(port >> 8), 0x66, 0xB8, (uint8_t)value,
-         (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24), 0x66, 0xEF);
-}
-
 /* mov dword [address], value */
 static void store32(struct rom *rom, uint16_t address, uint32_t value)
 {
@@ -98,32 +67,26 @@ static void store32(struct rom *rom, uint16_t address, uint32_t value)
 
 static void command(struct rom *rom, uint8_t opcode, uint32_t lba, uint8_t count)
 {
-    out8(rom, 0x1F2, count);
-    out8(rom, 0x1F3, (uint8_t)lba);
-    out8(rom, 0x1F4, (uint8_t)(lba >> 8));
-    out8(rom, 0x1F5, (uint8_t)(lba >> 16));
-    out8(rom, 0x1F6, 0xE0);
-    out8(rom, 0x1F7, opcode);
+    rom_out8(rom, 0x1F2, count);
+    rom_out8(rom, 0x1F3, (uint8_t)lba);
+    rom_out8(rom, 0x1F4, (uint8_t)(lba >> 8));
+    rom_out8(rom, 0x1F5, (uint8_t)(lba >> 16));
+    rom_out8(rom, 0x1F6, 0xE0);
+    rom_out8(rom, 0x1F7, opcode);
 }
 
 static void finish(struct rom *rom)
 {
-    out8(rom, 0x501, 0);
+    rom_out8(rom, 0x501, 0);
 }
 
 static struct pc *board(const struct rom *rom, enum pc_accel accel, struct block_backend *backend)
 {
-    struct pc_config config = {.ram_bytes = 16 << 20, .accel = accel, .debug_exit = true};
-    char message[256];
-    struct pc *pc;
+    struct pc_config config = board_config(rom, "max", accel);
 
-    assert_true(cpu_model_parse("max", 1000000000, &config.model, message, sizeof(message)));
+    config.debug_exit = true;
     config.ide[0][0].backend = backend;
-    config.bios = rom->bytes;
-    config.bios_bytes = ROM_SIZE;
-    pc = pc_create(&config, message, sizeof(message));
-    assert_non_null(pc);
-    return pc;
+    return board_create(&config);
 }
 
 static uint32_t result(struct pc *pc, unsigned index)
@@ -149,17 +112,17 @@ static void dma_over_code(enum pc_accel accel)
     store32(&rom, RESULT, 0);
     store32(&rom, TABLE, OVERLAY);
     store32(&rom, TABLE + 4, 0x80000000u | SECTOR);
-    out32(&rom, 0xCF8, 0x80000920); /* BAR4 at C000h, I/O and bus mastering on */
-    out32(&rom, 0xCFC, 0xC001);
-    out32(&rom, 0xCF8, 0x80000904);
-    out32(&rom, 0xCFC, 5);
-    out32(&rom, 0xC004, TABLE);
+    rom_out32(&rom, 0xCF8, 0x80000920); /* BAR4 at C000h, I/O and bus mastering on */
+    rom_out32(&rom, 0xCFC, 0xC001);
+    rom_out32(&rom, 0xCF8, 0x80000904);
+    rom_out32(&rom, 0xCFC, 5);
+    rom_out32(&rom, 0xC004, TABLE);
     for (unsigned lba = 5; lba <= 6; lba++) {
         command(&rom, 0xC8, lba, 1);
-        out8(&rom, 0xC000, 9);
-        out8(&rom, 0xC000, 0);
+        rom_out8(&rom, 0xC000, 9);
+        rom_out8(&rom, 0xC000, 0);
         EMIT(&rom, 0xB9, 0x64, 0x00); /* mov cx, 100: often enough to be translated */
-        emit(&rom, call, sizeof(call));
+        rom_emit(&rom, call, sizeof(call));
         EMIT(&rom, 0xE2, 0xF9); /* loop */
     }
     finish(&rom);
@@ -188,16 +151,16 @@ static void pio_with_interrupts(enum pc_accel accel)
     rom_init(&rom);
     store32(&rom, RESULT, 0);
     store32(&rom, 0x76 * 4, 0xF0008000); /* IRQ 14: F000:8000 */
-    out8(&rom, 0x20, 0x11);              /* 8259s: vectors 08h and 70h */
-    out8(&rom, 0x21, 0x08);
-    out8(&rom, 0x21, 0x04);
-    out8(&rom, 0x21, 0x01);
-    out8(&rom, 0xA0, 0x11);
-    out8(&rom, 0xA1, 0x70);
-    out8(&rom, 0xA1, 0x02);
-    out8(&rom, 0xA1, 0x01);
-    out8(&rom, 0x21, 0xFB);
-    out8(&rom, 0xA1, 0xBF);
+    rom_out8(&rom, 0x20, 0x11);          /* 8259s: vectors 08h and 70h */
+    rom_out8(&rom, 0x21, 0x08);
+    rom_out8(&rom, 0x21, 0x04);
+    rom_out8(&rom, 0x21, 0x01);
+    rom_out8(&rom, 0xA0, 0x11);
+    rom_out8(&rom, 0xA1, 0x70);
+    rom_out8(&rom, 0xA1, 0x02);
+    rom_out8(&rom, 0xA1, 0x01);
+    rom_out8(&rom, 0x21, 0xFB);
+    rom_out8(&rom, 0xA1, 0xBF);
     EMIT(&rom, 0xB8, BUFFER >> 4 & 0xFF, BUFFER >> 12, 0x8E, 0xC0, 0x31, 0xFF); /* es:di */
     command(&rom, 0x20, 100, 4);
     /* until di = 2048: sti; hlt; the handler moves a sector */

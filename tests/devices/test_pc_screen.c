@@ -13,11 +13,12 @@
 #include <string.h>
 
 #include "devices/pc_internal.h"
+#include "tests/devices/board.h"
 
 #define FRAME_BUFFER 0xE0000000u
 #define STOP_FLAG    0x500
 
-enum { ROM_BYTES = 0x10000, WIDTH = 640, HEIGHT = 400, LAST_X = 636, LAST_Y = 399 };
+enum { WIDTH = 640, HEIGHT = 400, LAST_X = 636, LAST_Y = 399 };
 
 /*
  * In real mode, with ES as large as protected mode made it:
@@ -46,7 +47,7 @@ struct seen {
     uint32_t width, height;
     uint32_t first, last; /* the two pixels that the guest counts in */
     bool elsewhere;       /* something else was said to have changed */
-    uint8_t rom[ROM_BYTES];
+    struct rom rom;
 };
 
 static void on_resized(void *ctx, const struct display_surface *surface)
@@ -98,19 +99,15 @@ static void dispi_set(struct pc *pc, uint16_t index, uint16_t value)
 
 static struct seen *open_board(enum pc_accel accel)
 {
-    static const uint8_t reset[] = {0xEA, 0x00, 0x00, 0x00, 0xF0};
     struct seen *seen = calloc(1, sizeof(*seen));
-    struct pc_config config = {.ram_bytes = 4 << 20, .accel = accel};
-    char message[2048];
+    struct pc_config config;
 
     assert_non_null(seen);
-    memcpy(seen->rom, code, sizeof(code));
-    memcpy(seen->rom + 0xFFF0, reset, sizeof(reset));
-    assert_true(cpu_model_parse("qemu32", 2000000000, &config.model, message, sizeof(message)));
-    config.bios = seen->rom;
-    config.bios_bytes = sizeof(seen->rom);
-    seen->pc = pc_create(&config, message, sizeof(message));
-    assert_non_null(seen->pc);
+    rom_clear(&seen->rom);
+    rom_emit(&seen->rom, code, sizeof(code));
+    config = board_config(&seen->rom, "qemu32", accel);
+    config.ram_bytes = 4 << 20;
+    seen->pc = board_create(&config);
     pci_config_write(seen->pc->pci, PCI_DEVFN(2, 0), PCI_BAR0, 4, FRAME_BUFFER);
     pci_config_write(seen->pc->pci, PCI_DEVFN(2, 0), PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
     dispi_set(seen->pc, 1, WIDTH);

@@ -19,8 +19,9 @@
 
 #include "cpu/physmem.h"
 #include "loader/machine.h"
+#include "tests/devices/board.h"
 
-enum { FAKE_ROM_BYTES = 0x10000, FAKE_OUTPUT_BYTES = 1 << 20 };
+enum { FAKE_OUTPUT_BYTES = 1 << 20 };
 enum {
     FAKE_LOOP = 0xF000B,
     FAKE_INC = 0xF000C,
@@ -36,7 +37,7 @@ struct fake {
     char out[FAKE_OUTPUT_BYTES];
     size_t size;
     const char *stop_at; /* when this has been written since the last look, pc_run() is to return */
-    uint8_t rom[FAKE_ROM_BYTES];
+    struct rom rom;
 };
 
 static void fake_write(void *ctx, const uint8_t *data, size_t size)
@@ -52,28 +53,17 @@ static void fake_write(void *ctx, const uint8_t *data, size_t size)
 
 static struct fake *fake_open(const char *model, enum pc_accel accel)
 {
-    static const uint8_t code[] = {0x31, 0xC0, 0x8E, 0xD8, 0x8E, 0xD0, 0xBC, 0x00, 0x70,
-                                   0x31, 0xC9, 0x41, 0xFF, 0x06, 0x00, 0x05, 0x89, 0x0E,
-                                   0x02, 0x05, 0xA1, 0x04, 0x05, 0xEB, 0xF2};
-    static const uint8_t reset[] = {0xEA, 0x00, 0x00, 0x00, 0xF0};
     struct fake *f = calloc(1, sizeof(*f));
-    char message[2048];
 
     assert_non_null(f);
-    memset(f->rom, 0xF4, sizeof(f->rom));
-    memcpy(f->rom, code, sizeof(code));
-    memcpy(f->rom + 0xFFF0, reset, sizeof(reset));
+    rom_init(&f->rom);
+    EMIT(&f->rom, 0x31, 0xC9, 0x41, 0xFF, 0x06, 0x00, 0x05);
+    EMIT(&f->rom, 0x89, 0x0E, 0x02, 0x05, 0xA1, 0x04, 0x05, 0xEB, 0xF2);
     f->m.options = &f->options;
     f->m.log = stderr;
-    assert_true(cpu_model_parse(model, 2000000000, &f->m.model, message, sizeof(message)));
-    f->m.config = (struct pc_config){.ram_bytes = 16 << 20,
-                                     .model = f->m.model,
-                                     .accel = accel,
-                                     .bios = f->rom,
-                                     .bios_bytes = sizeof(f->rom)};
-    f->m.pc = pc_create(&f->m.config, message, sizeof(message));
-    if (f->m.pc == NULL)
-        fail_msg("%s", message);
+    f->m.config = board_config(&f->rom, model, accel);
+    f->m.model = f->m.config.model;
+    f->m.pc = board_create(&f->m.config);
     chardev_init(&f->dev, fake_write);
     f->dev.out_fd = 1; /* somebody is there */
     f->dev.quit_ctx = f;
