@@ -17,15 +17,14 @@
 
 #include <capstone/capstone.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cpu/fpu.h"
 #include "cpu/interp.h"
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
+#include "loader/compare.h"
 #include "loader/signals.h"
 
 enum { LEADER, FOLLOWER, SIDES };
@@ -85,54 +84,9 @@ struct lockstep {
 
 /* ---- what is compared ---- */
 
-struct field {
-    const char *name;
-    size_t offset, size;
-};
-
-#define FIELD(member)                                                            \
-    {                                                                            \
-#member, offsetof(struct cpu, member), sizeof(((struct cpu *)0)->member) \
-    }
-#define SEGMENT(label, s)                                                  \
-    {                                                                      \
-        label, offsetof(struct cpu, s), offsetof(struct segment, read_end) \
-    }
-
-/* clang-format off */
-static const struct field fields[] = {
-    {"rax", offsetof(struct cpu, gpr[RAX]), 8}, {"rcx", offsetof(struct cpu, gpr[RCX]), 8},
-    {"rdx", offsetof(struct cpu, gpr[RDX]), 8}, {"rbx", offsetof(struct cpu, gpr[RBX]), 8},
-    {"rsp", offsetof(struct cpu, gpr[RSP]), 8}, {"rbp", offsetof(struct cpu, gpr[RBP]), 8},
-    {"rsi", offsetof(struct cpu, gpr[RSI]), 8}, {"rdi", offsetof(struct cpu, gpr[RDI]), 8},
-    {"r8-r15", offsetof(struct cpu, gpr[R8]), 64},
-    FIELD(rip), FIELD(rflags), FIELD(mode), FIELD(icount), FIELD(cpl), FIELD(shadow),
-    FIELD(halted), FIELD(a20), FIELD(intr), FIELD(nmi_pending), FIELD(nmi_blocked),
-    SEGMENT("es", seg[ES]), SEGMENT("cs", seg[CS]), SEGMENT("ss", seg[SS]),
-    SEGMENT("ds", seg[DS]), SEGMENT("fs", seg[FS]), SEGMENT("gs", seg[GS]),
-    SEGMENT("ldtr", ldtr), SEGMENT("tr", tr),
-    {"gdtr.base", offsetof(struct cpu, gdtr.base), 8},
-    {"gdtr.limit", offsetof(struct cpu, gdtr.limit), 2},
-    {"idtr.base", offsetof(struct cpu, idtr.base), 8},
-    {"idtr.limit", offsetof(struct cpu, idtr.limit), 2},
-    FIELD(cr0), FIELD(cr2), FIELD(cr3), FIELD(cr4), FIELD(efer), FIELD(dr),
-    FIELD(star), FIELD(lstar), FIELD(cstar), FIELD(fmask), FIELD(kernel_gs_base),
-    FIELD(sysenter_cs), FIELD(sysenter_esp), FIELD(sysenter_eip), FIELD(apic_base), FIELD(pat),
-    FIELD(tsc_offset), FIELD(tsc_aux), FIELD(misc_enable), FIELD(mtrr_def_type), FIELD(xcr0),
-    FIELD(pdpte), FIELD(fpu),
-};
-/* clang-format on */
-
 static bool registers_agree(struct lockstep *ls)
 {
-    struct cpu *a = pc_cpu(ls->pc[LEADER]), *b = pc_cpu(ls->pc[FOLLOWER]);
-
-    fpu_leave(a);
-    fpu_leave(b);
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (memcmp((char *)a + fields[i].offset, (char *)b + fields[i].offset, fields[i].size) != 0)
-            return false;
-    return true;
+    return compare_cpus(pc_cpu(ls->pc[LEADER]), pc_cpu(ls->pc[FOLLOWER]), true, NULL, NULL, NULL);
 }
 
 /* The first byte of the backing stores that differs; false when none does.  Holes of the memfds,
@@ -173,42 +127,6 @@ static bool watched_byte_agrees(const struct lockstep *ls)
 
 /* ---- the report ---- */
 
-static void print_bytes(FILE *out, const uint8_t *bytes, size_t size)
-{
-    while (size > 1 && bytes[size - 1] == 0)
-        size--;
-    while (size-- > 0)
-        fprintf(out, "%02x", bytes[size]);
-}
-
-static void print_registers(struct lockstep *ls, FILE *out)
-{
-    const char *a = (char *)pc_cpu(ls->pc[LEADER]), *b = (char *)pc_cpu(ls->pc[FOLLOWER]);
-
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        const struct field *f = &fields[i];
-        const uint8_t *x = (const uint8_t *)a + f->offset, *y = (const uint8_t *)b + f->offset;
-        size_t from = 0, size = f->size;
-
-        if (memcmp(x, y, size) == 0)
-            continue;
-        /* Of an array, the first element that differs. */
-        while (size > 8 && memcmp(x + from, y + from, 8) == 0) {
-            from += 8;
-            size -= 8;
-        }
-        size = size < 8 ? size : 8;
-        fprintf(out, "  %s", f->name);
-        if (f->size > 8)
-            fprintf(out, "+0x%zx", from);
-        fprintf(out, ": translated 0x");
-        print_bytes(out, x + from, size);
-        fprintf(out, ", interpreted 0x");
-        print_bytes(out, y + from, size);
-        fprintf(out, "\n");
-    }
-}
-
 /* Keep for the report which registers differ now. */
 static void note_difference(struct lockstep *ls)
 {
@@ -217,7 +135,8 @@ static void note_difference(struct lockstep *ls)
     ls->note[0] = '\0';
     if (out == NULL)
         return;
-    print_registers(ls, out);
+    (void)compare_cpus(pc_cpu(ls->pc[LEADER]), pc_cpu(ls->pc[FOLLOWER]), true, out, "translated",
+                       "interpreted");
     fclose(out);
     ls->note[sizeof(ls->note) - 1] = '\0';
 }

@@ -19,7 +19,6 @@
 #define _GNU_SOURCE
 #include <capstone/capstone.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +27,9 @@
 #include <unistd.h>
 
 #include "cpu/cpuid.h"
-#include "cpu/fpu.h"
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
+#include "loader/compare.h"
 #include "tests/fuzz/program.h"
 #include "tests/insn_gen.h"
 #include "translator/translator.h"
@@ -207,71 +206,10 @@ static void machine_load(struct machine *m, const struct program *p)
 
 /* ---- comparing ---- */
 
-struct field {
-    const char *name;
-    size_t offset, size;
-};
-#define FIELD(member)                                                            \
-    {                                                                            \
-#member, offsetof(struct cpu, member), sizeof(((struct cpu *)0)->member) \
-    }
-#define SEGMENT(label, s)                                                  \
-    {                                                                      \
-        label, offsetof(struct cpu, s), offsetof(struct segment, read_end) \
-    }
-/* clang-format off */
-static const struct field fields[] = {
-    {"rax", offsetof(struct cpu, gpr[RAX]), 8}, {"rcx", offsetof(struct cpu, gpr[RCX]), 8},
-    {"rdx", offsetof(struct cpu, gpr[RDX]), 8}, {"rbx", offsetof(struct cpu, gpr[RBX]), 8},
-    {"rsp", offsetof(struct cpu, gpr[RSP]), 8}, {"rbp", offsetof(struct cpu, gpr[RBP]), 8},
-    {"rsi", offsetof(struct cpu, gpr[RSI]), 8}, {"rdi", offsetof(struct cpu, gpr[RDI]), 8},
-    {"r8-r15", offsetof(struct cpu, gpr[R8]), 64},
-    FIELD(rip), FIELD(rflags), FIELD(mode), FIELD(cpl), FIELD(shadow), FIELD(halted),
-    FIELD(shutdown), FIELD(nmi_blocked),
-    SEGMENT("es", seg[ES]), SEGMENT("cs", seg[CS]), SEGMENT("ss", seg[SS]),
-    SEGMENT("ds", seg[DS]), SEGMENT("fs", seg[FS]), SEGMENT("gs", seg[GS]),
-    SEGMENT("ldtr", ldtr), SEGMENT("tr", tr),
-    {"gdtr", offsetof(struct cpu, gdtr.base), 10}, {"idtr", offsetof(struct cpu, idtr.base), 10},
-    FIELD(cr0), FIELD(cr2), FIELD(cr3), FIELD(cr4), FIELD(efer), FIELD(dr),
-    FIELD(star), FIELD(lstar), FIELD(cstar), FIELD(fmask), FIELD(kernel_gs_base),
-    FIELD(sysenter_cs), FIELD(sysenter_esp), FIELD(sysenter_eip), FIELD(apic_base), FIELD(pat),
-    FIELD(tsc_offset), FIELD(tsc_aux), FIELD(debugctl), FIELD(xcr0), FIELD(pdpte), FIELD(fpu),
-};
-/* clang-format on */
-
-static void print_field(FILE *out, const struct field *f, const uint8_t *x, const uint8_t *y)
-{
-    size_t from = 0;
-
-    while (from + 8 < f->size && memcmp(x + from, y + from, 8) == 0)
-        from += 8;
-    fprintf(out, "  %s+0x%zx:", f->name, from);
-    for (unsigned side = 0; side < 2; side++) {
-        fprintf(out, side ? ", expected " : " ");
-        for (size_t i = f->size - from < 8 ? f->size - from : 8; i-- > 0;)
-            fprintf(out, "%02x", (side ? y : x)[from + i]);
-    }
-    fprintf(out, "\n");
-}
-
 /* m against the reference; out: describe. */
 static bool registers_agree(struct machine *m, struct machine *ref, FILE *out)
 {
-    bool same = true;
-
-    fpu_leave(m->cpu);
-    fpu_leave(ref->cpu);
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        const uint8_t *x = (const uint8_t *)m->cpu + fields[i].offset,
-                      *y = (const uint8_t *)ref->cpu + fields[i].offset;
-
-        if (memcmp(x, y, fields[i].size) == 0)
-            continue;
-        same = false;
-        if (out != NULL)
-            print_field(out, &fields[i], x, y);
-    }
-    return same;
+    return compare_cpus(m->cpu, ref->cpu, false, out, "is", "expected");
 }
 
 /* Accessed bits may be set by fetches that come to nothing. [SDM 3A 4.8] */
