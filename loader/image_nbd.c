@@ -5,6 +5,10 @@
  * A server of our own gets its socket from libnbd by socket activation, in a directory of its own,
  * and a session of its own, so that Ctrl-C on the terminal ends the guest and not the guest's disk.
  * It serves one client: when this process dies, however that happens, it flushes and ends.
+ *
+ * A connection that is lost is made anew by the request that notices it, or by the next one.  What
+ * the old server had acknowledged and not flushed may have died with it, so the next flush fails,
+ * once.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,16 +57,26 @@ struct store *store_open_foreign(const struct image_spec *spec, const char *form
 #else
 
 #include <libnbd.h>
+#include <pthread.h>
+#include <time.h>
 
 enum { CHUNK_BYTES = 1 << 20, PROGRAM_BYTES = 512, ARGUMENT_BYTES = 2 * IMAGE_PATH_BYTES + 128 };
+/* How long a new connection may take, and how often it is seen whether it was given up. */
+enum { RECONNECT_MS = 2000, RECONNECT_STEP_MS = 50 };
 
 struct remote {
     struct store store;
-    struct nbd_handle *nbd;
-    int fd;         /* the connection, for abort() */
-    uint64_t bytes; /* as the server counts */
+    struct nbd_handle *nbd; /* NULL: no connection, and the last attempt failed */
+    pthread_mutex_t lock;   /* guards fd, which abort() needs while it is open */
+    int fd;                 /* the connection; -1: none */
+    bool given_up;          /* atomic: abort() was called */
+    uint64_t bytes;         /* as the server counts */
     bool can_flush, can_trim;
+    bool unflushed;  /* something was written since the last flush */
+    bool lost;       /* and the server that had it is gone: the next flush fails */
     uint8_t *buffer; /* CHUNK_BYTES */
+    struct image_spec spec;
+    char foreign_format[16]; /* "": a server that runs somewhere */
 };
 
 static struct remote *remote_of(struct store *store)
@@ -85,11 +99,9 @@ static uint64_t on_server(const struct remote *remote, uint64_t offset, uint64_t
     return size < remote->bytes - offset ? size : remote->bytes - offset;
 }
 
-static int remote_read(struct store *store, const struct iovec *iov, unsigned iov_count,
-                       uint64_t offset, uint64_t size)
+static int read_once(struct remote *remote, const struct iovec *iov, unsigned iov_count,
+                     uint64_t offset, uint64_t size)
 {
-    struct remote *remote = remote_of(store);
-
     for (uint64_t done = 0; done < size;) {
         const uint64_t part = size - done < CHUNK_BYTES ? size - done : CHUNK_BYTES;
         const uint64_t there = on_server(remote, offset + done, part);
@@ -103,11 +115,9 @@ static int remote_read(struct store *store, const struct iovec *iov, unsigned io
     return 0;
 }
 
-static int remote_write(struct store *store, const struct iovec *iov, unsigned iov_count,
-                        uint64_t offset, uint64_t size)
+static int write_once(struct remote *remote, const struct iovec *iov, unsigned iov_count,
+                      uint64_t offset, uint64_t size)
 {
-    struct remote *remote = remote_of(store);
-
     for (uint64_t done = 0; done < size;) {
         const uint64_t part = size - done < CHUNK_BYTES ? size - done : CHUNK_BYTES;
         const uint64_t there = on_server(remote, offset + done, part);
@@ -123,17 +133,20 @@ static int remote_write(struct store *store, const struct iovec *iov, unsigned i
     return 0;
 }
 
-static int remote_flush(struct store *store)
+static int flush_once(struct remote *remote)
 {
-    struct remote *remote = remote_of(store);
-
-    return !remote->can_flush || nbd_flush(remote->nbd, 0) == 0 ? 0 : last_error();
+    if (remote->can_flush && nbd_flush(remote->nbd, 0) != 0)
+        return last_error();
+    if (remote->lost) {
+        remote->lost = remote->unflushed = false;
+        return -EIO;
+    }
+    remote->unflushed = false;
+    return 0;
 }
 
-static int remote_discard(struct store *store, uint64_t offset, uint64_t size)
+static int discard_once(struct remote *remote, uint64_t offset, uint64_t size)
 {
-    struct remote *remote = remote_of(store);
-
     while (remote->can_trim && size > 0) {
         const uint64_t most = UINT64_C(1) << 30; /* the protocol's length has 32 bits */
         const uint64_t part = size < most ? size : most;
@@ -149,20 +162,110 @@ static int remote_discard(struct store *store, uint64_t offset, uint64_t size)
     return 0;
 }
 
+/* ---- a connection that may be lost ---- */
+
+static bool reconnect(struct remote *remote);
+
+static bool is_connected(const struct remote *remote)
+{
+    return remote->nbd != NULL && nbd_aio_is_dead(remote->nbd) <= 0 &&
+           nbd_aio_is_closed(remote->nbd) <= 0;
+}
+
+/* The request, once more where the connection was lost under it: all of them may be repeated. */
+static int perform(struct remote *remote, const struct block_request *r)
+{
+    int error = -ENOTCONN;
+
+    __atomic_store_n(&remote->given_up, false, __ATOMIC_RELAXED);
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        if (!is_connected(remote) && !reconnect(remote))
+            return -ENOTCONN;
+        switch (r->op) {
+        case BLOCK_READ:
+            error = read_once(remote, r->iov, r->iov_count, r->offset, r->size);
+            break;
+        case BLOCK_WRITE:
+            remote->unflushed = true;
+            error = write_once(remote, r->iov, r->iov_count, r->offset, r->size);
+            break;
+        case BLOCK_FLUSH:
+            error = flush_once(remote);
+            break;
+        case BLOCK_DISCARD:
+            error = discard_once(remote, r->offset, r->size);
+            break;
+        }
+        if (error == 0 || is_connected(remote) ||
+            __atomic_load_n(&remote->given_up, __ATOMIC_RELAXED))
+            return error;
+    }
+    return error;
+}
+
+static int remote_read(struct store *store, const struct iovec *iov, unsigned iov_count,
+                       uint64_t offset, uint64_t size)
+{
+    return perform(
+        remote_of(store),
+        &(struct block_request){
+            .op = BLOCK_READ, .iov = iov, .iov_count = iov_count, .offset = offset, .size = size});
+}
+
+static int remote_write(struct store *store, const struct iovec *iov, unsigned iov_count,
+                        uint64_t offset, uint64_t size)
+{
+    return perform(
+        remote_of(store),
+        &(struct block_request){
+            .op = BLOCK_WRITE, .iov = iov, .iov_count = iov_count, .offset = offset, .size = size});
+}
+
+static int remote_flush(struct store *store)
+{
+    return perform(remote_of(store), &(struct block_request){.op = BLOCK_FLUSH});
+}
+
+static int remote_discard(struct store *store, uint64_t offset, uint64_t size)
+{
+    return perform(remote_of(store),
+                   &(struct block_request){.op = BLOCK_DISCARD, .offset = offset, .size = size});
+}
+
+static void set_fd(struct remote *remote, int fd)
+{
+    pthread_mutex_lock(&remote->lock);
+    remote->fd = fd;
+    pthread_mutex_unlock(&remote->lock);
+}
+
 static void remote_abort(struct store *store)
 {
-    shutdown(remote_of(store)->fd, SHUT_RDWR);
+    struct remote *remote = remote_of(store);
+
+    pthread_mutex_lock(&remote->lock);
+    __atomic_store_n(&remote->given_up, true, __ATOMIC_RELAXED);
+    if (remote->fd >= 0)
+        shutdown(remote->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&remote->lock);
+}
+
+static void drop_connection(struct remote *remote)
+{
+    set_fd(remote, -1);
+    if (remote->nbd != NULL)
+        nbd_close(remote->nbd);
+    remote->nbd = NULL;
 }
 
 static void remote_close(struct store *store)
 {
     struct remote *remote = remote_of(store);
 
-    if (remote->nbd != NULL) {
-        if (nbd_aio_is_ready(remote->nbd) > 0)
-            nbd_shutdown(remote->nbd, 0); /* tells the server; what it does then is its matter */
-        nbd_close(remote->nbd);
-    }
+    if (remote->nbd != NULL && nbd_aio_is_ready(remote->nbd) > 0)
+        nbd_shutdown(remote->nbd, 0); /* tells the server; what it does then is its matter */
+    drop_connection(remote);
+    pthread_mutex_destroy(&remote->lock);
     free(remote->buffer);
     free(remote);
 }
@@ -178,20 +281,32 @@ static const struct store_ops remote_ops = {
 
 /* ---- connecting ---- */
 
-static struct remote *remote_create(const char *file, struct error *error)
+static struct remote *remote_create(const struct image_spec *spec, const char *foreign_format,
+                                    struct error *error)
 {
     struct remote *remote = calloc(1, sizeof(*remote));
 
     if (remote != NULL) {
         remote->buffer = malloc(CHUNK_BYTES);
         remote->nbd = nbd_create();
+        remote->fd = -1;
+        pthread_mutex_init(&remote->lock, NULL);
+        remote->spec = *spec;
+        snprintf(remote->foreign_format, sizeof(remote->foreign_format), "%s", foreign_format);
         remote->store.ops = &remote_ops;
         if (remote->buffer != NULL && remote->nbd != NULL)
             return remote;
         remote_close(&remote->store);
     }
-    (void)error_set(error, "%s: not enough host memory", file);
+    (void)error_set(error, "%s: not enough host memory", spec->file);
     return NULL;
+}
+
+static void take_connection(struct remote *remote)
+{
+    set_fd(remote, nbd_aio_get_fd(remote->nbd));
+    remote->can_flush = nbd_can_flush(remote->nbd) > 0;
+    remote->can_trim = nbd_can_trim(remote->nbd) > 0;
 }
 
 /* Connected: what does the server offer? */
@@ -212,9 +327,7 @@ static bool negotiate(struct remote *remote, const struct image_spec *spec, bool
         return error_set(error, "%s: the server allows no writing (readonly=on, snapshot=on)",
                          spec->file);
     remote->bytes = (uint64_t)bytes;
-    remote->fd = nbd_aio_get_fd(remote->nbd);
-    remote->can_flush = nbd_can_flush(remote->nbd) > 0;
-    remote->can_trim = nbd_can_trim(remote->nbd) > 0;
+    take_connection(remote);
     remote->store = (struct store){
         .ops = &remote_ops,
         .size_bytes = (remote->bytes + BLOCK_SECTOR - 1) / BLOCK_SECTOR * BLOCK_SECTOR,
@@ -224,6 +337,14 @@ static bool negotiate(struct remote *remote, const struct image_spec *spec, bool
         .format = format,
     };
     return true;
+}
+
+static uint64_t host_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* nbd:unix:PATH or nbd:HOST:PORT, then perhaps :exportname=NAME */
@@ -240,26 +361,42 @@ static int connect_old_syntax(struct nbd_handle *nbd, const char *file)
             return -1;
     }
     if (!strncmp(text, "unix:", 5))
-        return nbd_connect_unix(nbd, text + 5);
+        return nbd_aio_connect_unix(nbd, text + 5);
     port = strrchr(text, ':');
     if (port == NULL)
-        return nbd_connect_tcp(nbd, text, "10809");
+        return nbd_aio_connect_tcp(nbd, text, "10809");
     *port++ = '\0';
-    return nbd_connect_tcp(nbd, text, port);
+    return nbd_aio_connect_tcp(nbd, text, port);
+}
+
+static int connect_start(struct nbd_handle *nbd, const char *file)
+{
+    return strstr(file, "://") != NULL ? nbd_aio_connect_uri(nbd, file)
+                                       : connect_old_syntax(nbd, file);
+}
+
+/* 0 when connected, -1 when that failed or was given up.  limit_ms 0: as long as it takes. */
+static int connect_finish(struct remote *remote, uint64_t limit_ms)
+{
+    const uint64_t start_ms = host_ms();
+
+    while (nbd_aio_is_connecting(remote->nbd) > 0) {
+        if ((limit_ms != 0 && host_ms() - start_ms >= limit_ms) ||
+            __atomic_load_n(&remote->given_up, __ATOMIC_RELAXED))
+            return -1;
+        if (nbd_poll(remote->nbd, RECONNECT_STEP_MS) < 0)
+            return -1;
+    }
+    return nbd_aio_is_ready(remote->nbd) > 0 ? 0 : -1;
 }
 
 struct store *store_open_nbd(const struct image_spec *spec, bool read_only, struct error *error)
 {
-    struct remote *remote = remote_create(spec->file, error);
-    int status;
+    struct remote *remote = remote_create(spec, "", error);
 
     if (remote == NULL)
         return NULL;
-    if (strstr(spec->file, "://") != NULL)
-        status = nbd_connect_uri(remote->nbd, spec->file);
-    else
-        status = connect_old_syntax(remote->nbd, spec->file);
-    if (status != 0)
+    if (connect_start(remote->nbd, spec->file) != 0 || connect_finish(remote, 0) != 0)
         (void)error_set(error, "%s: %s", spec->file, nbd_get_error());
     else if (negotiate(remote, spec, read_only, "nbd", error))
         return &remote->store;
@@ -349,13 +486,46 @@ static int start_nbdkit(struct nbd_handle *nbd, const struct image_spec *spec)
     return nbd_connect_systemd_socket_activation(nbd, argv);
 }
 
+static int start_server(struct nbd_handle *nbd, const struct image_spec *spec, const char *format,
+                        bool read_only)
+{
+    return find_program("qemu-nbd") ? start_qemu_nbd(nbd, spec, format, read_only)
+                                    : start_nbdkit(nbd, spec);
+}
+
+/* Worker's thread: the server again, and the same image. */
+static bool reconnect(struct remote *remote)
+{
+    const struct image_spec *spec = &remote->spec;
+    bool ok;
+
+    drop_connection(remote);
+    remote->nbd = nbd_create();
+    if (remote->nbd == NULL)
+        return false;
+    if (remote->foreign_format[0] != '\0')
+        ok = start_server(remote->nbd, spec, remote->foreign_format, remote->store.read_only) == 0;
+    else
+        ok = connect_start(remote->nbd, spec->file) == 0 &&
+             connect_finish(remote, RECONNECT_MS) == 0;
+    if (!ok || nbd_get_size(remote->nbd) != (int64_t)remote->bytes ||
+        nbd_get_block_size(remote->nbd, LIBNBD_SIZE_MINIMUM) > BLOCK_SECTOR ||
+        (!remote->store.read_only && nbd_is_read_only(remote->nbd) > 0)) {
+        drop_connection(remote);
+        return false;
+    }
+    take_connection(remote);
+    remote->lost |= remote->unflushed;
+    fprintf(stderr, "ringer: %s: connected again\n", spec->file);
+    return true;
+}
+
 struct store *store_open_foreign(const struct image_spec *spec, const char *format, bool read_only,
                                  struct error *error)
 {
     const bool nbdkit_will_do = read_only && !strcmp(format, "qcow2");
     struct remote *remote;
     const char *program;
-    int status;
 
     if (access(spec->file, read_only ? R_OK : R_OK | W_OK) != 0) {
         (void)error_set(error, "%s: %s", spec->file, strerror(errno));
@@ -372,12 +542,10 @@ struct store *store_open_foreign(const struct image_spec *spec, const char *form
             spec->file, format, nbdkit_will_do ? " or nbdkit" : "");
         return NULL;
     }
-    remote = remote_create(spec->file, error);
+    remote = remote_create(spec, format, error);
     if (remote == NULL)
         return NULL;
-    status = !strcmp(program, "qemu-nbd") ? start_qemu_nbd(remote->nbd, spec, format, read_only)
-                                          : start_nbdkit(remote->nbd, spec);
-    if (status != 0)
+    if (start_server(remote->nbd, spec, format, read_only) != 0)
         (void)error_set(error, "%s: %s cannot serve it as %s", spec->file, program, format);
     else if (negotiate(remote, spec, read_only, format, error))
         return &remote->store;

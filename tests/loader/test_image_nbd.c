@@ -258,6 +258,72 @@ static void test_cancel_gives_a_hanging_server_up(void **state)
     stop(pid, SIGKILL);
 }
 
+static void go_on_later(void *ctx)
+{
+    ++*(unsigned *)ctx;
+}
+
+/* A server that was started again: requests reach it; what was written and not flushed before may
+ * be lost, which the next flush says, once.  With werror=stop the machine waits for the server. */
+static void test_server_comes_back(void **state)
+{
+    struct image_host *host = image_host_create(false);
+    const char *file = fake_file("served", SIZE, 3);
+    char socket[128], uri[256];
+    char *const argv[] = {"qemu-nbd", "--persistent", "--format=raw",
+                          "--socket", socket,         (char *)(uintptr_t)file,
+                          NULL};
+    static uint8_t bytes[4096], found[4096];
+    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+    int status = FAKE_PENDING;
+    struct block_request request = {.op = BLOCK_WRITE,
+                                    .offset = 8192,
+                                    .size = sizeof(bytes),
+                                    .iov = &iov,
+                                    .iov_count = 1,
+                                    .done = fake_done,
+                                    .ctx = &status};
+    unsigned stops = 0;
+    struct block_backend *backend;
+    struct image_spec spec;
+    struct image *image;
+    pid_t pid;
+
+    (void)state;
+    need("qemu-nbd");
+    snprintf(socket, sizeof(socket), "%s", fake_path("sock5"));
+    pid = serve(socket, argv);
+    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
+    spec = fake_spec(uri, "");
+    spec.on_write_error = ON_ERROR_STOP;
+    image = fake_open(host, &spec);
+    backend = image_backend(image);
+    memset(bytes, 0x5C, sizeof(bytes));
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)), 0);
+    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
+    stop(pid, SIGKILL);
+    unlink(socket);
+    pid = serve(socket, argv);
+    assert_int_equal(fake_io(host, image, BLOCK_READ, 0, found, sizeof(found)), 0);
+    assert_memory_equal(bytes, found, sizeof(bytes));
+    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0); /* nothing was lost */
+    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 4096, bytes, sizeof(bytes)), 0);
+    stop(pid, SIGKILL);
+    unlink(socket);
+    image_host_on_stop(host, go_on_later, &stops);
+    backend->ops->submit(backend->ctx, &request);
+    fake_wait_until(host, &stops, 1);
+    pid = serve(socket, argv);
+    image_host_retry(host);
+    fake_wait(host, &status);
+    assert_int_equal(status, 0);
+    image_host_on_stop(host, NULL, NULL);
+    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), -EIO);
+    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
+    image_host_destroy(host);
+    stop(pid, SIGTERM);
+}
+
 static void test_read_only_server(void **state)
 {
     struct image_host *host = image_host_create(false);
@@ -392,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_server_hangs_and_dies),
         cmocka_unit_test(test_cancel_gives_a_hanging_server_up),
+        cmocka_unit_test(test_server_comes_back),
         cmocka_unit_test(test_read_only_server),
         cmocka_unit_test(test_foreign_formats),
         cmocka_unit_test(test_damaged_foreign_image),
