@@ -28,6 +28,8 @@ boots()
     [ "$(tr '\n' ' ' < "$out")" = "$wanted " ] || fail "$*: not \"$wanted\""
 }
 
+server=
+trap '[ -z "$server" ] || kill "$server" 2> /dev/null || true; cleanup' EXIT
 hd=$work/hd fd=$work/fd
 image "$hd" C X 1M
 boots 'C count=0' -hda "$hd"
@@ -60,6 +62,18 @@ boots 'D count=0' -hda "$hd" -drive "file=$fd,if=none,id=second" \
     -device ide-hd,drive=second,bootindex=0
 
 # Behind a server.
+serve()
+{
+    rm -f "$work/socket"
+    qemu-nbd --persistent --format=raw --socket="$work/socket" "$hd" &
+    server=$!
+    left=100
+    until [ -S "$work/socket" ] || [ $left = 0 ]; do
+        left=$((left - 1))
+        sleep 0.1
+    done
+}
+
 if command -v qemu-nbd > /dev/null && command -v qemu-img > /dev/null &&
     ldd "$RINGER" | grep -q libnbd; then
     for format in qcow2 vmdk vdi; do
@@ -68,17 +82,57 @@ if command -v qemu-nbd > /dev/null && command -v qemu-img > /dev/null &&
         boots 'C count=1' -snapshot -hda "$work/disk.$format"
         boots 'C count=1' -hda "$work/disk.$format"
     done
-    qemu-nbd --persistent --format=raw --socket="$work/socket" "$hd" &
-    server=$!
-    left=100
-    until [ -S "$work/socket" ] || [ $left = 0 ]; do
-        left=$((left - 1))
-        sleep 0.1
-    done
+    serve
     boots 'C count=0' -hda "nbd+unix:///?socket=$work/socket"
     boots 'C count=1' -drive "file=nbd:unix:$work/socket"
     kill $server
     wait $server || true
+    server=
+fi
+
+# The server dies and comes back: with werror=stop the machine waits for it.
+serial_has() { grep -q -s -F -e "$1" "$work/serial"; }
+
+# says STATE: asks the monitor until it answers so.
+says()
+{
+    left=100
+    until tail -n 3 "$out" | grep -q "VM status: $1"; do
+        left=$((left - 1))
+        [ $left -gt 0 ] || fail "werror=stop: the monitor does not say \"$1\""
+        type info status
+        sleep 0.2
+    done
+}
+
+if command -v qemu-nbd > /dev/null && ldd "$RINGER" | grep -q libnbd; then
+    image "$hd" C W 1M
+    serve
+    start -m 32 -display none -serial "file:$work/serial" -monitor stdio \
+        -drive "file=nbd:unix:$work/socket,werror=stop,rerror=stop"
+    wait_for 30 'the first writes' serial_has 00000010
+    says running
+    kill -KILL $server
+    wait $server 2> /dev/null || true
+    says 'paused (io-error)'
+    grep -q 'failed: .*; the machine is paused' "$err" || fail 'werror=stop: no line for the user'
+    serve
+    reached=$(wc -l < "$work/serial")
+    # Once for the request; perhaps once for a flush, since the old server may have lost something.
+    type cont
+    sleep 0.5
+    type cont
+    says running
+    wait_for 30 'more writes' eval "[ \"\$(wc -l < '$work/serial')\" -gt $((reached + 16)) ]"
+    type quit
+    finish 0
+    # Every number once: no write was lost or shown as an error.
+    grep -a '^[0-9A-F]\{8\}' "$work/serial" | tr -d '\r' > "$work/numbers"
+    awk '$1 != sprintf("%08X", NR) { bad = 1 } END { exit bad }' "$work/numbers" ||
+        fail 'werror=stop: a number is missing or there twice'
+    kill $server
+    wait $server || true
+    server=
 fi
 
 # Killed while it writes: what it said was flushed is on the disk, or something newer.
