@@ -47,7 +47,7 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
         cs_close(&guest_handle);
         return;
     }
-    /* What capstone does not know (much of EVEX) is shown as bytes, and does not end the listing. */
+    /* What capstone does not know (much of EVEX) is shown as bytes and does not end the listing. */
     cs_option(guest_handle, CS_OPT_SKIPDATA, CS_OPT_ON);
     cs_option(host_handle, CS_OPT_SKIPDATA, CS_OPT_ON);
     fprintf(out, "---- block %08llx phys %08llx mode %x: %u instructions, %u -> %u bytes\n",

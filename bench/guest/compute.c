@@ -370,13 +370,15 @@ static uint64_t chase_16k(void)
         return x * (2 * n + 1) + n;                               \
     }
 #define EIGHT(m, f) f(m##0) f(m##1) f(m##2) f(m##3) f(m##4) f(m##5) f(m##6) f(m##7)
-EIGHT(1, LEAF)
-EIGHT(2, LEAF) EIGHT(3, LEAF) EIGHT(4, LEAF) EIGHT(5, LEAF) EIGHT(6, LEAF) EIGHT(7, LEAF)
-    EIGHT(8, LEAF)
-#define NAME(n) leaf##n,
-        static uint32_t (*const leaves[64])(uint32_t) = {
-            EIGHT(1, NAME) EIGHT(2, NAME) EIGHT(3, NAME) EIGHT(4, NAME) EIGHT(5, NAME)
-                EIGHT(6, NAME) EIGHT(7, NAME) EIGHT(8, NAME)};
+#define NAME(n)     leaf##n,
+/* clang-format off */
+EIGHT(1, LEAF) EIGHT(2, LEAF) EIGHT(3, LEAF) EIGHT(4, LEAF)
+EIGHT(5, LEAF) EIGHT(6, LEAF) EIGHT(7, LEAF) EIGHT(8, LEAF)
+static uint32_t (*const leaves[64])(uint32_t) = {
+    EIGHT(1, NAME) EIGHT(2, NAME) EIGHT(3, NAME) EIGHT(4, NAME)
+    EIGHT(5, NAME) EIGHT(6, NAME) EIGHT(7, NAME) EIGHT(8, NAME)
+};
+/* clang-format on */
 
 static uint64_t indirect(unsigned targets)
 {

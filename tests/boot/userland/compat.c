@@ -104,7 +104,10 @@ static void system_calls(void)
     if (entry == 0)
         return;
     for (int i = 0; i < 1000; i++) {
-        __asm__ volatile("call *%[entry]" : "=a"(value) : [entry] "r"(entry), "a"(SYS_getpid) : "memory");
+        __asm__ volatile("call *%[entry]"
+                         : "=a"(value)
+                         : [entry] "r"(entry), "a"(SYS_getpid)
+                         : "memory");
         if (value != pid)
             printf("vDSO: %ld\n", value);
     }
@@ -193,8 +196,11 @@ static void faults(void)
     if (sigsetjmp(back, 1) == 0)
         __asm__ volatile("pushf; orl $0x100, (%esp); popf; nop; nop");
     if (sigsetjmp(back, 1) == 0)
-        __asm__ volatile("pushf; orl $0x40000, (%%esp); popf; movl $1, %%eax; movl %%eax, 1(%%esp);"
-                         ::: "eax", "memory"); /* AC */
+        __asm__ volatile("pushf; orl $0x40000, (%%esp); popf;" /* AC */
+                         "movl $1, %%eax; movl %%eax, 1(%%esp)"
+                         :
+                         :
+                         : "eax", "memory");
     __asm__ volatile("pushf; andl $~0x40000, (%esp); popf");
 }
 
@@ -204,14 +210,17 @@ static void segments_and_modes(void)
     struct user_desc desc = {
         .entry_number = 3, .base_addr = (unsigned)words, .limit = 15, .seg_32bit = 1, .useable = 1};
     unsigned value, bcd;
-    struct { unsigned offset; unsigned short selector; } __attribute__((packed)) gate;
+    struct {
+        unsigned offset;
+        unsigned short selector;
+    } __attribute__((packed)) gate;
     /* 64-bit code: mov r8, rcx; shl r8, 33; shr r8, 1; bswap r8; mov eax, r8d; retf */
-    static const unsigned char code64[] = {0x49, 0x89, 0xc8, 0x49, 0xc1, 0xe0, 0x21, 0x49, 0xd1, 0xe8,
-                                           0x49, 0x0f, 0xc8, 0x44, 0x89, 0xc0, 0xcb};
+    static const unsigned char code64[] = {0x49, 0x89, 0xc8, 0x49, 0xc1, 0xe0, 0x21, 0x49, 0xd1,
+                                           0xe8, 0x49, 0x0f, 0xc8, 0x44, 0x89, 0xc0, 0xcb};
     unsigned char *page = mmap((void *)0xe0000000, 8192, PROT_READ | PROT_WRITE | PROT_EXEC,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    unsigned char *top = mmap((void *)0xff000000, 65536, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *top =
+        mmap((void *)0xff000000, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     printf("mapped: %p, stack high: %d\n", (void *)page, (uintptr_t)&value > 0xff000000u);
     memset(top, 0x77, 65536);
@@ -235,7 +244,8 @@ static void segments_and_modes(void)
     __asm__ volatile("lcall *%1" : "=a"(value) : "m"(gate), "c"(0x89abcdef) : "memory", "cc");
     printf("64-bit code: %08x\n", value);
 
-    __asm__ volatile("mov $0x1599, %%eax; add $0x38, %%al; daa; aam; aad; aas; lahf" : "=a"(bcd)::"cc");
+    __asm__ volatile("mov $0x1599, %%eax; add $0x38, %%al; daa; aam; aad; aas; lahf"
+                     : "=a"(bcd)::"cc");
     printf("decimal: %08x\n", bcd);
     __asm__ volatile("mov $0x11112222, %%eax; pusha; xor %%eax, %%eax; popa; push %%ds; pop %%es"
                      : "=a"(value)::"memory", "cc");
@@ -259,7 +269,8 @@ int main(void)
     signals();
     faults();
     segments_and_modes();
-    printf("cmpxchg8b: %d\n", __sync_bool_compare_and_swap(&eight, 0x1122334455667788, 5) && eight == 5);
+    printf("cmpxchg8b: %d\n",
+           __sync_bool_compare_and_swap(&eight, 0x1122334455667788, 5) && eight == 5);
     printf("64-bit division: %llu %llu\n", (unsigned long long)(dividend / divisor),
            (unsigned long long)(dividend % divisor));
     __asm__("fsqrt" : "=t"(root) : "0"(precise));

@@ -1,4 +1,4 @@
-/* Threads on one counter with atomics, a mutex and a condition; signals; setjmp; a large mapping. */
+/* Threads on one counter with atomics, a mutex, a condition; signals; setjmp; a large mapping. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
