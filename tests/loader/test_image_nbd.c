@@ -108,37 +108,78 @@ static void random_test(struct image_host *host, struct image *image, uint64_t s
     fake_random(host, image, model, size, 100, 5);
 }
 
+/* A file behind qemu-nbd, and a request for its first bytes. */
+struct served {
+    struct image_host *host;
+    char file[128], socket[128];
+    pid_t pid;
+    struct image_spec spec; /* of the socket */
+    uint8_t bytes[4096];
+    struct iovec iov;
+    int status;
+    struct block_request request;
+};
+
+static void served_start(struct served *s)
+{
+    char *const argv[] = {
+        "qemu-nbd", "--persistent", "--format=raw", "--socket", s->socket, s->file, NULL};
+
+    s->pid = serve(s->socket, argv);
+}
+
+static void served_open(struct served *s)
+{
+    char uri[256];
+
+    need("qemu-nbd");
+    *s = (struct served){
+        .host = image_host_create(false),
+        .status = FAKE_PENDING,
+        .iov = {.iov_base = s->bytes, .iov_len = sizeof(s->bytes)},
+        .request = {.op = BLOCK_READ,
+                    .size = sizeof(s->bytes),
+                    .iov = &s->iov,
+                    .iov_count = 1,
+                    .done = fake_done,
+                    .ctx = &s->status},
+    };
+    snprintf(s->file, sizeof(s->file), "%s", fake_file("served", SIZE, 3));
+    snprintf(s->socket, sizeof(s->socket), "%s", fake_path("socket"));
+    unlink(s->socket);
+    served_start(s);
+    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", s->socket);
+    s->spec = fake_spec(uri, "");
+}
+
+/* Ends the server if that has not been done. */
+static void served_close(struct served *s, int with)
+{
+    image_host_destroy(s->host);
+    if (with != 0)
+        stop(s->pid, with);
+}
+
 static void test_unix_socket(void **state)
 {
-    struct image_host *host = image_host_create(false);
-    const char *file = fake_file("served", SIZE, 3);
-    char socket[128], uri[256];
-    char *const argv[] = {"qemu-nbd", "--persistent", "--format=raw",
-                          "--socket", socket,         (char *)(uintptr_t)file,
-                          NULL};
-    struct image_spec spec;
+    static struct served s;
     struct image *image;
-    pid_t pid;
+    char uri[256];
 
     (void)state;
-    need("qemu-nbd");
-    snprintf(socket, sizeof(socket), "%s", fake_path("sock"));
-    pid = serve(socket, argv);
+    served_open(&s);
     fake_fill(model, SIZE, 3);
-    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
-    spec = fake_spec(uri, "");
-    image = fake_open(host, &spec);
-    random_test(host, image, SIZE);
+    image = fake_open(s.host, &s.spec);
+    random_test(s.host, image, SIZE);
     image_close(image);
-    fake_compare(file, model, SIZE);
+    fake_compare(s.file, model, SIZE);
     /* QEMU's own spelling; and a snapshot, which writes nothing. */
-    snprintf(uri, sizeof(uri), "nbd:unix:%s:exportname=", socket);
-    spec = fake_spec(uri, "raw");
-    spec.snapshot = true;
-    image = fake_open(host, &spec);
-    random_test(host, image, SIZE);
-    image_host_destroy(host);
-    stop(pid, SIGTERM);
+    snprintf(uri, sizeof(uri), "nbd:unix:%s:exportname=", s.socket);
+    s.spec = fake_spec(uri, "raw");
+    s.spec.snapshot = true;
+    image = fake_open(s.host, &s.spec);
+    random_test(s.host, image, SIZE);
+    served_close(&s, SIGTERM);
 }
 
 static void test_tcp(void **state)
@@ -171,91 +212,51 @@ static void test_tcp(void **state)
 /* A server that hangs does not freeze the guest; one that dies is a device error. */
 static void test_server_hangs_and_dies(void **state)
 {
-    struct image_host *host = image_host_create(false);
-    const char *file = fake_file("served", SIZE, 3);
-    char socket[128], uri[256];
-    char *const argv[] = {"qemu-nbd", "--format=raw",          "--socket",
-                          socket,     (char *)(uintptr_t)file, NULL};
-    static uint8_t bytes[4096];
-    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-    int status = FAKE_PENDING;
-    struct block_request request = {.op = BLOCK_READ,
-                                    .size = sizeof(bytes),
-                                    .iov = &iov,
-                                    .iov_count = 1,
-                                    .done = fake_done,
-                                    .ctx = &status};
+    static struct served s;
     struct block_backend *backend;
-    struct image_spec spec;
     struct image *image;
-    pid_t pid;
 
     (void)state;
-    need("qemu-nbd");
-    snprintf(socket, sizeof(socket), "%s", fake_path("sock2"));
-    pid = serve(socket, argv);
-    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
-    spec = fake_spec(uri, "");
-    image = fake_open(host, &spec);
+    served_open(&s);
+    image = fake_open(s.host, &s.spec);
     backend = image_backend(image);
-    kill(pid, SIGSTOP);
-    backend->ops->submit(backend->ctx, &request); /* returns at once */
+    kill(s.pid, SIGSTOP);
+    backend->ops->submit(backend->ctx, &s.request); /* returns at once */
     for (unsigned i = 0; i < 5; i++) {
         pause_step();
-        image_host_ready(host, image_host_fd(host));
+        image_host_ready(s.host, image_host_fd(s.host));
     }
-    assert_int_equal(status, FAKE_PENDING);
-    kill(pid, SIGCONT);
-    fake_wait(host, &status);
-    assert_int_equal(status, 0);
-    assert_int_equal(bytes[5], fake_byte(5, 3));
-    stop(pid, SIGKILL);
-    assert_true(fake_io(host, image, BLOCK_READ, 0, bytes, sizeof(bytes)) < 0);
-    assert_true(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)) < 0);
-    assert_true(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0) < 0);
-    image_host_destroy(host);
+    assert_int_equal(s.status, FAKE_PENDING);
+    kill(s.pid, SIGCONT);
+    fake_wait(s.host, &s.status);
+    assert_int_equal(s.status, 0);
+    assert_int_equal(s.bytes[5], fake_byte(5, 3));
+    stop(s.pid, SIGKILL);
+    assert_true(fake_io(s.host, image, BLOCK_READ, 0, s.bytes, sizeof(s.bytes)) < 0);
+    assert_true(fake_io(s.host, image, BLOCK_WRITE, 0, s.bytes, sizeof(s.bytes)) < 0);
+    assert_true(fake_io(s.host, image, BLOCK_FLUSH, 0, NULL, 0) < 0);
+    served_close(&s, 0);
 }
 
 /* A reset cancels what a dead server will never answer: that must end, and the drive stays dead. */
 static void test_cancel_gives_a_hanging_server_up(void **state)
 {
-    struct image_host *host = image_host_create(false);
-    const char *file = fake_file("served", SIZE, 3);
-    char socket[128], uri[256];
-    char *const argv[] = {"qemu-nbd", "--format=raw",          "--socket",
-                          socket,     (char *)(uintptr_t)file, NULL};
-    static uint8_t bytes[4096];
-    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-    int status = FAKE_PENDING;
-    struct block_request request = {.op = BLOCK_READ,
-                                    .size = sizeof(bytes),
-                                    .iov = &iov,
-                                    .iov_count = 1,
-                                    .done = fake_done,
-                                    .ctx = &status};
+    static struct served s;
     struct block_backend *backend;
-    struct image_spec spec;
     struct image *image;
-    pid_t pid;
 
     (void)state;
-    need("qemu-nbd");
-    image_host_set_patience(host, 200);
-    snprintf(socket, sizeof(socket), "%s", fake_path("sock4"));
-    pid = serve(socket, argv);
-    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
-    spec = fake_spec(uri, "");
-    image = fake_open(host, &spec);
+    served_open(&s);
+    image_host_set_patience(s.host, 200);
+    image = fake_open(s.host, &s.spec);
     backend = image_backend(image);
-    kill(pid, SIGSTOP);
-    backend->ops->submit(backend->ctx, &request);
+    kill(s.pid, SIGSTOP);
+    backend->ops->submit(backend->ctx, &s.request);
     pause_step();
-    backend->ops->cancel(backend->ctx, &request);
-    assert_int_equal(status, FAKE_PENDING);
-    assert_true(fake_io(host, image, BLOCK_READ, 0, bytes, sizeof(bytes)) < 0);
-    image_host_destroy(host);
-    kill(pid, SIGCONT);
-    stop(pid, SIGKILL);
+    backend->ops->cancel(backend->ctx, &s.request);
+    assert_int_equal(s.status, FAKE_PENDING);
+    assert_true(fake_io(s.host, image, BLOCK_READ, 0, s.bytes, sizeof(s.bytes)) < 0);
+    served_close(&s, SIGKILL);
 }
 
 static void go_on_later(void *ctx)
@@ -267,61 +268,42 @@ static void go_on_later(void *ctx)
  * be lost, which the next flush says, once.  With werror=stop the machine waits for the server. */
 static void test_server_comes_back(void **state)
 {
-    struct image_host *host = image_host_create(false);
-    const char *file = fake_file("served", SIZE, 3);
-    char socket[128], uri[256];
-    char *const argv[] = {"qemu-nbd", "--persistent", "--format=raw",
-                          "--socket", socket,         (char *)(uintptr_t)file,
-                          NULL};
-    static uint8_t bytes[4096], found[4096];
-    const struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-    int status = FAKE_PENDING;
-    struct block_request request = {.op = BLOCK_WRITE,
-                                    .offset = 8192,
-                                    .size = sizeof(bytes),
-                                    .iov = &iov,
-                                    .iov_count = 1,
-                                    .done = fake_done,
-                                    .ctx = &status};
+    static struct served s;
+    static uint8_t found[sizeof(s.bytes)];
     unsigned stops = 0;
     struct block_backend *backend;
-    struct image_spec spec;
     struct image *image;
-    pid_t pid;
 
     (void)state;
-    need("qemu-nbd");
-    snprintf(socket, sizeof(socket), "%s", fake_path("sock5"));
-    pid = serve(socket, argv);
-    snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", socket);
-    spec = fake_spec(uri, "");
-    spec.on_write_error = ON_ERROR_STOP;
-    image = fake_open(host, &spec);
+    served_open(&s);
+    s.spec.on_write_error = ON_ERROR_STOP;
+    image = fake_open(s.host, &s.spec);
     backend = image_backend(image);
-    memset(bytes, 0x5C, sizeof(bytes));
-    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 0, bytes, sizeof(bytes)), 0);
-    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
-    stop(pid, SIGKILL);
-    unlink(socket);
-    pid = serve(socket, argv);
-    assert_int_equal(fake_io(host, image, BLOCK_READ, 0, found, sizeof(found)), 0);
-    assert_memory_equal(bytes, found, sizeof(bytes));
-    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0); /* nothing was lost */
-    assert_int_equal(fake_io(host, image, BLOCK_WRITE, 4096, bytes, sizeof(bytes)), 0);
-    stop(pid, SIGKILL);
-    unlink(socket);
-    image_host_on_stop(host, go_on_later, &stops);
-    backend->ops->submit(backend->ctx, &request);
-    fake_wait_until(host, &stops, 1);
-    pid = serve(socket, argv);
-    image_host_retry(host);
-    fake_wait(host, &status);
-    assert_int_equal(status, 0);
-    image_host_on_stop(host, NULL, NULL);
-    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), -EIO);
-    assert_int_equal(fake_io(host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
-    image_host_destroy(host);
-    stop(pid, SIGTERM);
+    memset(s.bytes, 0x5C, sizeof(s.bytes));
+    assert_int_equal(fake_io(s.host, image, BLOCK_WRITE, 0, s.bytes, sizeof(s.bytes)), 0);
+    assert_int_equal(fake_io(s.host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
+    stop(s.pid, SIGKILL);
+    unlink(s.socket);
+    served_start(&s);
+    assert_int_equal(fake_io(s.host, image, BLOCK_READ, 0, found, sizeof(found)), 0);
+    assert_memory_equal(s.bytes, found, sizeof(found));
+    assert_int_equal(fake_io(s.host, image, BLOCK_FLUSH, 0, NULL, 0), 0); /* nothing was lost */
+    assert_int_equal(fake_io(s.host, image, BLOCK_WRITE, 4096, s.bytes, sizeof(s.bytes)), 0);
+    stop(s.pid, SIGKILL);
+    unlink(s.socket);
+    image_host_on_stop(s.host, go_on_later, &stops);
+    s.request.op = BLOCK_WRITE;
+    s.request.offset = 8192;
+    backend->ops->submit(backend->ctx, &s.request);
+    fake_wait_until(s.host, &stops, 1);
+    served_start(&s);
+    image_host_retry(s.host);
+    fake_wait(s.host, &s.status);
+    assert_int_equal(s.status, 0);
+    image_host_on_stop(s.host, NULL, NULL);
+    assert_int_equal(fake_io(s.host, image, BLOCK_FLUSH, 0, NULL, 0), -EIO);
+    assert_int_equal(fake_io(s.host, image, BLOCK_FLUSH, 0, NULL, 0), 0);
+    served_close(&s, SIGTERM);
 }
 
 static void test_read_only_server(void **state)
