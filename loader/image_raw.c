@@ -45,8 +45,8 @@ static struct raw *raw_of(struct store *store)
 
 /* ---- buffered ---- */
 
-static int read_buffered(struct raw *raw, const struct iovec *iov, unsigned iov_count,
-                         uint64_t offset, uint64_t size)
+static int transfer_buffered(struct raw *raw, const struct iovec *iov, unsigned iov_count,
+                             uint64_t offset, uint64_t size, bool is_write)
 {
     uint64_t done = 0;
 
@@ -55,47 +55,25 @@ static int read_buffered(struct raw *raw, const struct iovec *iov, unsigned iov_
         uint64_t covered;
         const unsigned count =
             iov_slice(iov, iov_count, done, size - done, batch, BATCH_PIECES, &covered);
-        ssize_t got;
+        const off_t at = (off_t)(offset + done);
+        ssize_t moved;
 
         if (count == 0)
             return -EINVAL;
-        got = preadv(raw->fd, batch, (int)count, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
+        moved = is_write ? pwritev(raw->fd, batch, (int)count, at)
+                         : preadv(raw->fd, batch, (int)count, at);
+        if (moved < 0 && errno == EINTR)
             continue;
-        if (got < 0)
+        if (moved < 0)
             return -errno;
-        if (got == 0) { /* past the end of the file */
+        if (moved == 0 && is_write)
+            return -EIO;
+        if (moved == 0) { /* past the end of the file */
             for (unsigned i = 0; i < count; i++)
                 memset(batch[i].iov_base, 0, batch[i].iov_len);
-            got = (ssize_t)covered;
+            moved = (ssize_t)covered;
         }
-        done += (uint64_t)got;
-    }
-    return 0;
-}
-
-static int write_buffered(struct raw *raw, const struct iovec *iov, unsigned iov_count,
-                          uint64_t offset, uint64_t size)
-{
-    uint64_t done = 0;
-
-    while (done < size) {
-        struct iovec batch[BATCH_PIECES];
-        uint64_t covered;
-        const unsigned count =
-            iov_slice(iov, iov_count, done, size - done, batch, BATCH_PIECES, &covered);
-        ssize_t put;
-
-        if (count == 0)
-            return -EINVAL;
-        put = pwritev(raw->fd, batch, (int)count, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -errno;
-        if (put == 0)
-            return -EIO;
-        done += (uint64_t)put;
+        done += (uint64_t)moved;
     }
     return 0;
 }
@@ -187,22 +165,25 @@ static int transfer_direct(struct raw *raw, const struct iovec *iov, unsigned io
 
 /* ---- the store ---- */
 
-static int raw_read(struct store *store, const struct iovec *iov, unsigned iov_count,
-                    uint64_t offset, uint64_t size)
+static int transfer(struct store *store, const struct iovec *iov, unsigned iov_count,
+                    uint64_t offset, uint64_t size, bool is_write)
 {
     struct raw *raw = raw_of(store);
 
-    return raw->align != 0 ? transfer_direct(raw, iov, iov_count, offset, size, false)
-                           : read_buffered(raw, iov, iov_count, offset, size);
+    return raw->align != 0 ? transfer_direct(raw, iov, iov_count, offset, size, is_write)
+                           : transfer_buffered(raw, iov, iov_count, offset, size, is_write);
+}
+
+static int raw_read(struct store *store, const struct iovec *iov, unsigned iov_count,
+                    uint64_t offset, uint64_t size)
+{
+    return transfer(store, iov, iov_count, offset, size, false);
 }
 
 static int raw_write(struct store *store, const struct iovec *iov, unsigned iov_count,
                      uint64_t offset, uint64_t size)
 {
-    struct raw *raw = raw_of(store);
-
-    return raw->align != 0 ? transfer_direct(raw, iov, iov_count, offset, size, true)
-                           : write_buffered(raw, iov, iov_count, offset, size);
+    return transfer(store, iov, iov_count, offset, size, true);
 }
 
 static int raw_flush(struct store *store)
