@@ -33,9 +33,11 @@
 #include "loader/image_store.h"
 
 enum {
-    NOW_MAX = 256 << 10, /* larger ones would keep the machine's thread too long */
-    SLOW_NS = 20000000,  /* so did one that took longer: the host was not just busy */
-    SLOW_MS = 200,       /* and then the worker has them for so long */
+    /* Copying so much takes about as long as two changes of thread, 0.2 ms; larger ones would keep
+     * the machine's thread too long. */
+    NOW_MAX = 1 << 20,
+    SLOW_NS = 20000000, /* so did one that took longer: the host was not just busy */
+    SLOW_MS = 200,      /* and then the worker has them for so long */
     PATIENCE_MS = 5000,
     MS_PER_S = 1000,
     NS_PER_MS = 1000000,
