@@ -18,8 +18,9 @@
  * lowers it first: an interrupt controller that has not looked yet loses nothing.
  *
  * Deviation: periodic edge interrupts that the host was too late for are owed, as with the 8254:
- * they come quickly one after the other until the guest has had them. A kernel that waits for ticks
- * would lose them where the process gets too little of the host.
+ * they come quickly one after the other until the guest has had them, some of them as soon as the
+ * one before has been taken. A kernel that waits for ticks would lose them where the process gets
+ * too little of the host.
  *
  * Deviation: a comparator that is written with a count that has just gone by matches at once, not
  * after the next wrap: the guest's CPU may be held up between its read of the counter and the
@@ -34,6 +35,8 @@
 /* No more than this many are owed, and so many to a period until they are not. */
 #define OWED_MAX        50
 #define OWED_PER_PERIOD 16
+/* So many follow at once, each when the one before has been taken. */
+#define BURST_MAX 8
 /* "Has just gone by": a sixth of a second. */
 #define LATE_TICKS UINT64_C(0x1000000)
 
@@ -70,6 +73,7 @@ struct timer {
     uint64_t seen;     /* the count up to which matches are accounted for */
     uint64_t fired_ns; /* when the host timer last did */
     unsigned owed;     /* interrupts for matches that were seen too late */
+    unsigned burst;    /* those of them that followed the last match at once */
     struct line *line; /* that is high for this timer, NULL: none */
     struct clock_timer host;
 };
@@ -211,6 +215,7 @@ static bool timer_catch_up(struct timer *t, uint64_t now_ns)
         return false;
     }
     t->seen = counter;
+    t->burst = 0;
     if (t->config & TN_PERIODIC)
         matches = comparator_accumulate(t, counter);
     if (owes(t))
@@ -254,6 +259,17 @@ static void timer_fire(void *ctx, uint64_t now_ns)
         timer_match(t);
     }
     timer_schedule(t, now_ns);
+}
+
+void hpet_irq0_taken(struct hpet *dev)
+{
+    struct timer *t = &dev->timers[0];
+
+    if (t->owed == 0 || t->burst >= BURST_MAX || timer_line(t) != dev->lines.irq0)
+        return;
+    t->owed--;
+    t->burst++;
+    timer_match(t);
 }
 
 static void catch_up(struct hpet *dev, uint64_t now_ns)

@@ -33,6 +33,8 @@ struct hpet;
 struct hpet *hpet_create(struct bus *bus, struct clock *clock, const struct hpet_lines *lines);
 void hpet_destroy(struct hpet *dev);
 void hpet_reset(struct hpet *dev);
+/* Whoever listens to irq0 has taken its last interrupt: one that the host was too late for may follow. */
+void hpet_irq0_taken(struct hpet *dev);
 /* The registers, for the board to map at HPET_BASE with the device as context. */
 extern const struct bus_mmio_ops hpet_mmio;
 

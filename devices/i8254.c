@@ -25,6 +25,9 @@
 #define EDGE_SPACING_MIN_NS 50000u
 /* Edges that came late because the host was busy are made up for, but not more than these. */
 #define OWED_EDGES_MAX 50u
+/* So many of them follow at once, each when the one before has been taken; the others are spread,
+ * or a guest that is slow for its host would do nothing else any more. */
+#define BURST_EDGES_MAX 8u
 /* One refresh request every 18 ticks, as the BIOS programs channel 1; not the guest's business. */
 #define REFRESH_TICKS 18u
 
@@ -80,10 +83,10 @@ struct i8254 {
     struct line *irq0, *speaker; /* owned by the board */
     struct clock_timer timer;    /* the next edge of channel 0 */
     struct channel channel[CHANNELS];
-    uint8_t port_b;      /* writable bits */
-    uint64_t edges_seen; /* rising edges of OUT0 since start_tick that IRQ0 has had or is owed */
-    uint64_t fired_ns;   /* when the timer last did */
-    unsigned owed;
+    uint8_t port_b;       /* writable bits */
+    uint64_t edges_seen;  /* rising edges of OUT0 since start_tick that IRQ0 has had or is owed */
+    uint64_t fired_ns;    /* when the timer last did */
+    unsigned owed, burst; /* edges; those of `burst` have followed the last one that was due */
 };
 
 static uint64_t ticks_at(uint64_t now_ns)
@@ -389,6 +392,7 @@ static bool irq0_advance(struct i8254 *dev, uint64_t now_ns)
     dev->edges_seen = edges;
     if (fresh == 0)
         return false;
+    dev->burst = 0;
     /* Edges closer together than the host is woken were never meant to be told apart. */
     late = tick_to_ns(ch->count) >= 2 * EDGE_SPACING_MIN_NS ? dev->owed + (fresh - 1) : 0;
     dev->owed = late < OWED_EDGES_MAX ? (unsigned)late : OWED_EDGES_MAX;
@@ -431,6 +435,20 @@ static void irq0_fire(void *ctx, uint64_t now_ns)
         }
     }
     irq0_schedule(dev, now_ns);
+}
+
+/*
+ * A kernel that sees time pass on another clock may give the 8254 up when it has counted fewer
+ * edges than it waited for, so that what is owed must not come later than it can help: the next
+ * edge follows at once.
+ */
+void i8254_irq0_taken(struct i8254 *dev)
+{
+    if (dev->owed == 0 || dev->burst >= BURST_EDGES_MAX)
+        return;
+    dev->owed--;
+    dev->burst++;
+    irq0_edge(dev);
 }
 
 /* A register write changed channel 0: what is owed of the old wave is void. */
@@ -599,7 +617,7 @@ void i8254_reset(struct i8254 *dev)
     dev->port_b = 0;
     dev->edges_seen = 0;
     dev->fired_ns = 0;
-    dev->owed = 0;
+    dev->owed = dev->burst = 0;
     line_set(dev->irq0, false);
     line_set(dev->speaker, false);
 }

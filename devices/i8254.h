@@ -22,6 +22,9 @@ struct i8254 *i8254_create(struct bus *bus, struct clock *clock, struct line *ir
                            struct line *speaker);
 void i8254_destroy(struct i8254 *dev);
 void i8254_reset(struct i8254 *dev);
+/* Whoever listens to irq0 has taken the interrupt of its last edge: an edge that the host was too late
+ * for may follow. */
+void i8254_irq0_taken(struct i8254 *dev);
 /* The tone that channel 2 plays, 0 when silent. */
 uint32_t i8254_speaker_hz(const struct i8254 *dev);
 

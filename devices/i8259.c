@@ -164,6 +164,11 @@ uint8_t i8259_acknowledge(struct i8259 *dev)
     return chip->vector_base | (ir >= 0 ? (uint8_t)ir : SPURIOUS_IR);
 }
 
+bool i8259_sends(const struct i8259 *dev, unsigned irq, uint8_t vector)
+{
+    return vector == (dev->chip[irq / 8].vector_base | irq % 8);
+}
+
 void i8259_set_irq(void *ctx, unsigned index, bool level)
 {
     struct i8259 *dev = ctx;

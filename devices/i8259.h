@@ -26,5 +26,7 @@ void i8259_reset(struct i8259 *dev);
 void i8259_set_irq(void *ctx, unsigned index, bool level);
 /* The CPU's two INTA cycles: the vector.  A request that is gone by now gives the spurious one. */
 uint8_t i8259_acknowledge(struct i8259 *dev);
+/* Does ISA IRQ 0..15 send this vector? */
+bool i8259_sends(const struct i8259 *dev, unsigned irq, uint8_t vector);
 
 #endif

@@ -79,6 +79,13 @@ void ioapic_set_pin(void *ctx, unsigned index, bool level)
         message_send(dev, index);
 }
 
+bool ioapic_sends(const struct ioapic *dev, unsigned pin, uint8_t vector)
+{
+    const uint64_t entry = dev->redirection[pin];
+
+    return !(entry & REDIR_MASK) && (entry & REDIR_VECTOR) == vector;
+}
+
 void ioapic_eoi(struct ioapic *dev, uint8_t vector)
 {
     for (unsigned pin = 0; pin < IOAPIC_PIN_COUNT; pin++) {

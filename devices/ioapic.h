@@ -24,6 +24,8 @@ void ioapic_reset(struct ioapic *dev);
 extern const struct bus_mmio_ops ioapic_mmio;
 /* Listener of pin 0..23 (level true: asserted); ctx is the device. For line_connect(). */
 void ioapic_set_pin(void *ctx, unsigned index, bool level);
+/* Does the pin send this vector? */
+bool ioapic_sends(const struct ioapic *dev, unsigned pin, uint8_t vector);
 /* A local APIC ended a level-triggered interrupt. */
 void ioapic_eoi(struct ioapic *dev, uint8_t vector);
 

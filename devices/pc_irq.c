@@ -281,14 +281,28 @@ static unsigned cpu_io_write_block(void *ctx, uint16_t port, unsigned size, cons
     return bus_io_write_block(pc->bus, port, size, buffer, count);
 }
 
+/* The CPU has IRQ 0: its timer may have more. */
+static void timer_taken(struct pc *pc)
+{
+    if (pc->hpet_legacy.level)
+        hpet_irq0_taken(pc->hpet);
+    else
+        i8254_irq0_taken(pc->pit);
+}
+
 static int cpu_interrupt_acknowledge(void *ctx)
 {
     struct pc *pc = ctx;
-    const int vector = lapic_acknowledge(pc->lapic);
+    int vector = lapic_acknowledge(pc->lapic); /* LAPIC_NONE is -1 */
 
-    if (vector == LAPIC_EXTINT)
-        return i8259_acknowledge(pc->pic);
-    return vector; /* or LAPIC_NONE, which is -1 */
+    if (vector == LAPIC_EXTINT) {
+        vector = i8259_acknowledge(pc->pic);
+        if (i8259_sends(pc->pic, 0, (uint8_t)vector))
+            timer_taken(pc);
+    } else if (vector >= 0 && ioapic_sends(pc->ioapic, TIMER_PIN, (uint8_t)vector)) {
+        timer_taken(pc);
+    }
+    return vector;
 }
 
 static uint64_t cpu_tsc_read(void *ctx)

@@ -417,6 +417,42 @@ static void test_late_host(void **state)
     assert_in_range(rig->irq0.rises, 1 + 20 + 100, 1 + 20 + 100 + 60);
 }
 
+/* A kernel that waits for five edges, and gives up when another clock says that they are overdue,
+ * panicked on a host that was away meanwhile: the owed edges came a quarter period apart. */
+static void test_owed_edges_follow_when_taken(void **state)
+{
+    struct rig *rig = *state;
+
+    for (unsigned mode = 2; mode <= 3; mode++) {
+        unsigned before;
+
+        control(rig, (uint8_t)(0x30 | mode << 1));
+        count(rig, 0, 4773); /* 4 ms */
+        fake_run(&rig->fake, 100000);
+        i8254_irq0_taken(rig->pit); /* nothing is owed */
+        before = rig->irq0.rises;
+        rig->fake.now_ns += 16 * UINT64_C(4000000);
+        clock_run(rig->fake.clock);
+        assert_int_equal(rig->irq0.rises, before + 1);
+        for (unsigned i = 1; i <= 8; i++) {
+            i8254_irq0_taken(rig->pit);
+            assert_int_equal(rig->irq0.rises, before + 1 + i);
+            assert_true(rig->irq0.line.level);
+        }
+        i8254_irq0_taken(rig->pit); /* the guest must get on, too */
+        assert_int_equal(rig->irq0.rises, before + 9);
+        fake_run(&rig->fake, 9 * UINT64_C(1000000)); /* the others a quarter period apart */
+        assert_in_range(rig->irq0.rises, before + 16, before + 19);
+        /* Programmed anew: nothing is owed. */
+        rig->fake.now_ns += 16 * UINT64_C(4000000);
+        clock_run(rig->fake.clock);
+        control(rig, (uint8_t)(0x30 | mode << 1));
+        before = rig->irq0.rises;
+        i8254_irq0_taken(rig->pit);
+        assert_int_equal(rig->irq0.rises, before);
+    }
+}
+
 /* In mode 3 a late edge must stay up until the next, or an edge-triggered controller forgets it. */
 static void test_late_square_wave(void **state)
 {
@@ -489,6 +525,7 @@ int main(void)
         T(test_port_b),
         T(test_speaker),
         T(test_late_host),
+        T(test_owed_edges_follow_when_taken),
         T(test_late_square_wave),
         T(test_shortest_period),
         T(test_one_shot_is_prompt),
