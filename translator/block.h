@@ -38,19 +38,17 @@ struct block_key {
 
 /* A direct jump out of a block.  Unlinked it goes to its stub, which asks the dispatcher. */
 struct block_exit {
-    struct block *from;
     struct block *to;         /* linked target, or NULL */
     struct block_exit *next;  /* other exits linked to the same target */
     struct block_exit **link; /* what points here */
     uint8_t *jump;            /* rel32 field to patch, writable alias; NULL: exit not used */
-    bool checked;             /* to another page: enters the target where it checks its page */
-    uint64_t stub;            /* host address for the unlinked state */
     linaddr_t target;         /* offset in CS */
+    int32_t stub;             /* what the field holds in the unlinked state */
+    bool checked;             /* to another page: enters the target where it checks its page */
 };
 
 /* Membership in a list that can be left without a walk. */
 struct block_node {
-    struct block *block;
     struct block_node *next, **link; /* link: what points here */
 };
 
@@ -67,59 +65,82 @@ struct block_call {
 };
 enum { BLOCK_NO_CALL = 0xffff };
 
+/* There are as many as there are blocks, and each is fresh memory when a guest starts: small. */
 struct block {
     struct block_key key;
-    struct block_node by_key, by_page; /* in the cache's tables */
+    struct block_node by_page; /* blocks that start in the same page */
     struct block_exit *incoming;
     struct block_exit exits[BLOCK_EXITS];
     const struct block_site *sites; /* insn_count + 1; the last is the end */
     const struct block_call *calls; /* by the number in a record of glue.slow */
     uint64_t host;                  /* where it executes */
     uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
+    uint64_t no_resume;             /* bit i: instruction i cannot be entered from outside; bit
+                                       insn_count % 64: neither can the end (0 always can) */
+    physaddr_t next_phys;           /* where the next page is, when next_bytes is not 0 */
     uint32_t host_bytes;            /* from checked_host */
     uint32_t page_id;
+    uint32_t room;        /* bytes of cache memory, from checked_host: code, sites, calls */
     uint16_t guest_bytes; /* in the page of key.phys */
     uint16_t next_bytes;  /* of its one instruction, in the next page */
-    physaddr_t next_phys; /* where that page is, when next_bytes is not 0 */
-    struct block_node by_next_page;
     uint8_t insn_count;
-    bool grouped;       /* some of its accesses share a probe */
-    uint8_t misses;     /* of the inline TLB, in a grouped block */
-    uint64_t no_resume; /* bit i: instruction i cannot be entered from outside; bit
-                           insn_count % 64: neither can the end (0 always can) */
-    bool dead;          /* invalidated: unreachable, but may still be running */
+    uint8_t misses; /* of the inline TLB, in a grouped block */
+    bool grouped;   /* some of its accesses share a probe */
+    bool dead;      /* invalidated: unreachable, but may still be running */
+    bool used;      /* cache_find() has found it since cache_watch() */
 };
 
-/* ---- the cache: memory, look-up, links, eviction (translator/cache.c) ---- */
+/* ---- the cache: memory, look-up, links, eviction (translator/cache*.c) ---- */
 
 struct cache_counters {
     uint64_t translations, guest_insns, guest_bytes, host_bytes;
     uint64_t lookups, lookup_hits, chains, unchains;
-    uint64_t invalidated, evicted_blocks, evictions, id_resets;
+    uint64_t invalidated, id_resets;
+    uint64_t evictions;      /* times that room was made */
+    uint64_t evicted_blocks; /* live ones that went then */
+    uint64_t retranslations; /* translations of what had been evicted, as far as that is remembered */
+    uint64_t promotions;     /* blocks that were moved instead */
+    uint64_t live_bytes;     /* memory of blocks that can be reached */
+    uint64_t dead_bytes;     /* of those that cannot, but still have theirs */
+    uint64_t hole_bytes;     /* passed over: too small, or the end of a region */
 };
 
 struct cache;
+struct cache_policy;
 
-/* bytes: capacity. NULL when the host refuses the mappings (two views of one memfd: W^X). */
-struct cache *cache_create(struct physmem *mem, uint64_t bytes);
+/* bytes: capacity; policy: NULL for the default.  NULL when the host refuses the mappings (two views
+ * of one memfd: W^X). */
+struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cache_policy *policy);
 void cache_destroy(struct cache *cache);
 struct cache_counters *cache_counters(struct cache *cache);
 
-/* Room for one block: an emitter over the current region, and the struct block to fill.  Evicts the
- * oldest region when the current one is full (on_evict tells which blocks go). */
-struct block *cache_begin(struct cache *cache, struct emit *e);
-/* Keep what was emitted: key, sites, exits, host... are set; marks the guest bytes as code. */
-void cache_commit(struct cache *cache, struct block *block, const struct emit *e);
-struct block *cache_find(struct cache *cache, const struct block_key *key);
-/* Permanent code before any block (glue); only before the first cache_begin(). */
+/* Permanent code before any block (glue); only before the first cache_begin().  False: no memory. */
 void cache_reserve(struct cache *cache, struct emit *e);
-void cache_reserve_end(struct cache *cache, const struct emit *e);
+bool cache_reserve_end(struct cache *cache, const struct emit *e);
+
+/*
+ * Room for one block: an emitter, and the struct block to fill.  Evicts what the policy says; only
+ * while no block runs, but those that C was called from may go (see cache_epoch()).  May call the
+ * C library.  NULL: no memory.  A block that is not committed has never been.
+ */
+struct block *cache_begin(struct cache *cache, struct emit *e);
+/* Keep what was emitted: key, sites, exits, host... are set; marks the guest bytes as code.  The
+ * block may then be elsewhere.  False: it cannot be kept. */
+bool cache_commit(struct cache *cache, struct block *block, const struct emit *e);
+struct block *cache_find(struct cache *cache, const struct block_key *key);
+
+/* Short name of a block for generated code, and back.  Good as long as the block is. */
+uint32_t cache_number(const struct cache *cache, const struct block *block);
+struct block *cache_block(const struct cache *cache, uint32_t number);
+/* Changes when the memory of blocks, dead or alive, is taken back: pointers may have become stale. */
+uint64_t cache_epoch(const struct cache *cache);
 
 /* The block that owns a host address, or NULL. Async-signal-safe. */
-struct block *cache_block_at(struct cache *cache, uint64_t host);
+struct block *cache_block_at(const struct cache *cache, uint64_t host);
 bool cache_contains(const struct cache *cache, uint64_t host);
 
-void cache_link(struct cache *cache, struct block_exit *exit, struct block *to);
+/* Let the exit, one of from's, jump to `to`. */
+void cache_link(struct cache *cache, struct block *from, struct block_exit *exit, struct block *to);
 void cache_invalidate(struct cache *cache, struct block *block);
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size);
 void cache_flush(struct cache *cache);

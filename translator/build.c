@@ -124,7 +124,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->poll_count = 0;
     b->ended = false;
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
-        b->block->exits[i] = (struct block_exit){.from = b->block};
+        b->block->exits[i] = (struct block_exit){0};
     build_keep(b);
     build_call_slow(b);
     group_after(b, in, true);
@@ -246,7 +246,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     emit_kept(&b, &d);
     if (b.e.overflow || b.e.at - start > UINT16_MAX)
         return NULL;
-    cache_commit(tr->cache, b.block, &b.e);
+    if (!cache_commit(tr->cache, b.block, &b.e))
+        return NULL;
     if (tr->options.log_in_asm || tr->options.log_out_asm)
         dump_block(tr, b.block, bytes);
     return b.block;

@@ -1,13 +1,13 @@
 /*
- * translator/cache.c -- the translation cache: memory, look-up, links, invalidation, eviction.
+ * translator/cache.c -- the translation cache: memory, blocks, links, invalidation.
  *
  * Memory is one memfd mapped twice: a writable view that is never executable and an executable view
- * that is never writable (W^X).  It is cut into regions that are filled one after the other; when
- * the last is full the oldest is evicted as a whole (first in, first out).  Each region also owns
- * the structs of its blocks, so a block's address stays good until its region goes.
+ * that is never writable (W^X).  Where in it a block goes, and what goes when there is no room, is
+ * the policy's to say (translator/cache_policy.h).
  *
- * A block killed by a store is only unlinked: its code may be running and its memory is not used
- * again before the region is evicted, which never happens while generated code runs in it.
+ * A block killed by a store is only unlinked: its code may be running.  Its memory is taken back by
+ * the policy when room is made for another block, which never happens while a block runs: whoever
+ * asks for a block has come out of generated code, with all of the guest's state in struct cpu.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,65 +15,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cpu/physmem.h"
-#include "translator/block.h"
+#include "translator/cache_internal.h"
 
-enum {
-    REGIONS = 16,
-    HASH_BITS = 19, /* some bytes of index for each 300 of code: chains stay short */
-    PAGE_HASH_BITS = 14,
-    ID_HASH_BITS = 16,
-    FIRST_ID = 2,                       /* after 0 and RT_NO_CODE */
-    ID_LIMIT = 1 << (ID_HASH_BITS - 1), /* half full at the most */
-    BYTES_PER_BLOCK = 192,              /* assumed least average, bounds the number of structs */
-    BLOCK_ROOM = 32 << 10,              /* more than any block needs; a region ends before that */
-    REGION_LEAST = 256 << 10,
-};
-
-struct region {
-    uint32_t start, end; /* offsets in the mapping */
-    uint32_t used;       /* next free offset */
-    struct block *blocks;
-    uint32_t block_count, block_limit;
-};
-
-struct page_id {
-    uint64_t linear_page, phys_page;
-    uint32_t mode, id; /* id 0: empty slot */
-};
-
-struct cache {
-    struct physmem *mem;
-    uint8_t *rw, *rx;
-    uint64_t bytes;
-    uint32_t reserved; /* glue, before the first region */
-    struct region regions[REGIONS];
-    unsigned region_count, current;
-    struct block_node *hash[1 << HASH_BITS];
-    struct block_node *pages[1 << PAGE_HASH_BITS];
-    struct block_node *next_pages[1 << PAGE_HASH_BITS]; /* blocks that end in the page */
-    struct page_id ids[1 << ID_HASH_BITS];
-    uint32_t next_id;
-    struct cache_counters counters;
-    void (*drop)(void *ctx, const struct block *block);
-    void *drop_ctx;
-};
-
-static uint32_t mix(uint64_t value)
+static uint64_t key_mix(const struct block_key *key)
 {
-    value *= 0x9e3779b97f4a7c15ull;
-    return (uint32_t)(value >> 32);
+    return key->phys ^ key->linear << 20 ^ (uint64_t)key->mode << 44 ^ key->cs_base << 7;
 }
 
 static uint32_t key_hash(const struct block_key *key)
 {
-    return mix(key->phys ^ key->linear << 20 ^ (uint64_t)key->mode << 44 ^ key->cs_base << 7) >>
-           (32 - HASH_BITS);
+    return cache_mix(key_mix(key));
 }
 
 static uint32_t page_hash(physaddr_t gpa)
 {
-    return mix(gpa >> PAGE_SHIFT) >> (32 - PAGE_HASH_BITS);
+    return cache_mix(gpa >> PAGE_SHIFT);
 }
 
 static void patch(uint8_t *field, uint32_t value)
@@ -86,9 +42,24 @@ static uint64_t executable(const struct cache *cache, const uint8_t *writable)
     return (uint64_t)(cache->rx + (writable - cache->rw));
 }
 
+uint32_t cache_number(const struct cache *cache, const struct block *block)
+{
+    return (uint32_t)(block - cache->blocks);
+}
+
+struct block *cache_block(const struct cache *cache, uint32_t number)
+{
+    return &cache->blocks[number];
+}
+
+uint64_t cache_epoch(const struct cache *cache)
+{
+    return cache->epoch;
+}
+
 /* ---- memory ---- */
 
-static bool cache_map(struct cache *cache)
+static bool map_code(struct cache *cache)
 {
     const int fd = memfd_create("ringer-code", MFD_CLOEXEC);
 
@@ -102,18 +73,51 @@ static bool cache_map(struct cache *cache)
     return cache->rw != MAP_FAILED && cache->rx != MAP_FAILED && cache->rw && cache->rx;
 }
 
-struct cache *cache_create(struct physmem *mem, uint64_t bytes)
+/* Memory that costs nothing until it is touched; NULL: there is none. */
+static void *map_table(uint64_t bytes)
+{
+    void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return table != MAP_FAILED ? table : NULL;
+}
+
+static void unmap(void *at, uint64_t bytes)
+{
+    if (at != NULL && at != MAP_FAILED)
+        munmap(at, bytes);
+}
+
+static uint64_t starts_bytes(const struct cache *cache)
+{
+    return (cache->bytes >> CACHE_GRAIN_SHIFT) * sizeof(cache->starts[0]);
+}
+
+static uint64_t blocks_bytes(const struct cache *cache)
+{
+    return (uint64_t)cache->block_limit * sizeof(cache->blocks[0]);
+}
+
+static const uint64_t ghosts_bytes = sizeof(uint32_t) << CACHE_GHOST_BITS;
+
+struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cache_policy *policy)
 {
     struct cache *cache = calloc(1, sizeof(*cache));
 
     if (cache == NULL)
         return NULL;
     cache->mem = mem;
-    cache->bytes = bytes < 4 * REGION_LEAST ? 4 * REGION_LEAST : (bytes + 4095) & ~4095ull;
-    if (cache->bytes > 1u << 30)
-        cache->bytes = 1u << 30; /* rel32 reaches everywhere */
-    cache->next_id = FIRST_ID;
-    if (!cache_map(cache)) {
+    cache->policy = policy != NULL ? policy : cache_policies[0];
+    cache->bytes = bytes < CACHE_LEAST ? CACHE_LEAST : (bytes + 4095) & ~4095ull;
+    if (cache->bytes > CACHE_MOST)
+        cache->bytes = CACHE_MOST;
+    cache->block_limit = (uint32_t)(cache->bytes / CACHE_BLOCK_LEAST);
+    cache->starts = map_table(starts_bytes(cache));
+    cache->blocks = map_table(blocks_bytes(cache));
+    cache->ghosts = map_table(ghosts_bytes);
+    if (!index_open(&cache->by_key) || !index_open(&cache->by_next_page) ||
+        !page_ids_open(&cache->ids) || !map_code(cache) || cache->starts == NULL ||
+        cache->blocks == NULL || cache->ghosts == NULL) {
         cache_destroy(cache);
         return NULL;
     }
@@ -124,12 +128,15 @@ void cache_destroy(struct cache *cache)
 {
     if (cache == NULL)
         return;
-    for (unsigned i = 0; i < cache->region_count; i++)
-        free(cache->regions[i].blocks);
-    if (cache->rw != NULL && cache->rw != MAP_FAILED)
-        munmap(cache->rw, cache->bytes);
-    if (cache->rx != NULL && cache->rx != MAP_FAILED)
-        munmap(cache->rx, cache->bytes);
+    unmap(cache->rw, cache->bytes);
+    unmap(cache->rx, cache->bytes);
+    unmap(cache->starts, starts_bytes(cache));
+    unmap(cache->blocks, blocks_bytes(cache));
+    unmap(cache->ghosts, ghosts_bytes);
+    index_close(&cache->by_key);
+    index_close(&cache->by_next_page);
+    page_ids_close(&cache->ids);
+    free(cache->state);
     free(cache);
 }
 
@@ -143,29 +150,17 @@ void cache_reserve(struct cache *cache, struct emit *e)
     *e = (struct emit){.at = cache->rw, .end = cache->rw + 4096, .rx_delta = cache->rx - cache->rw};
 }
 
-void cache_reserve_end(struct cache *cache, const struct emit *e)
+bool cache_reserve_end(struct cache *cache, const struct emit *e)
 {
-    uint64_t size;
-
-    cache->reserved = ((uint32_t)(e->at - cache->rw) + 63) & ~63u;
-    size = (cache->bytes - cache->reserved) / REGIONS & ~63ull;
-    cache->region_count = REGIONS;
-    for (unsigned i = 0; i < REGIONS; i++) {
-        struct region *r = &cache->regions[i];
-
-        r->start = cache->reserved + (uint32_t)(size * i);
-        r->end = r->start + (uint32_t)size;
-        r->used = r->start;
-        r->block_limit = (uint32_t)(size / BYTES_PER_BLOCK);
-        r->blocks = calloc(r->block_limit, sizeof(struct block));
-    }
+    cache->reserved = ((uint32_t)(e->at - cache->rw) + CACHE_GRAIN - 1) & ~(CACHE_GRAIN - 1u);
+    return cache->policy->open(cache);
 }
 
 /* ---- lists ---- */
 
-static void node_insert(struct block_node **list, struct block_node *node, struct block *block)
+static void node_insert(struct block_node **list, struct block_node *node)
 {
-    *node = (struct block_node){.block = block, .next = *list, .link = list};
+    *node = (struct block_node){.next = *list, .link = list};
     if (node->next != NULL)
         node->next->link = &node->next;
     *list = node;
@@ -178,6 +173,16 @@ static void node_remove(struct block_node *node)
         node->next->link = node->link;
 }
 
+static struct block *block_of(struct block_node *node)
+{
+    return (struct block *)((uint8_t *)node - offsetof(struct block, by_page));
+}
+
+static struct block_node **page_list(struct cache *cache, physaddr_t gpa)
+{
+    return &cache->pages[page_hash(gpa) >> (32 - CACHE_PAGE_HASH_BITS)];
+}
+
 /* ---- links ---- */
 
 static void unlink_exit(struct cache *cache, struct block_exit *exit)
@@ -188,13 +193,13 @@ static void unlink_exit(struct cache *cache, struct block_exit *exit)
     if (exit->next != NULL)
         exit->next->link = exit->link;
     exit->to = NULL;
-    patch(exit->jump, (uint32_t)(exit->stub - (executable(cache, exit->jump) + 4)));
+    patch(exit->jump, (uint32_t)exit->stub);
     cache->counters.unchains++;
 }
 
-void cache_link(struct cache *cache, struct block_exit *exit, struct block *to)
+void cache_link(struct cache *cache, struct block *from, struct block_exit *exit, struct block *to)
 {
-    if (exit->jump == NULL || exit->from->dead || to->dead)
+    if (exit->jump == NULL || from->dead || to->dead)
         return;
     unlink_exit(cache, exit);
     patch(exit->jump, (uint32_t)((exit->checked ? to->checked_host : to->host) -
@@ -208,27 +213,61 @@ void cache_link(struct cache *cache, struct block_exit *exit, struct block *to)
     cache->counters.chains++;
 }
 
+/* No way leads to the block but cache_find(). */
+static void isolate(struct cache *cache, struct block *block)
+{
+    while (block->incoming != NULL)
+        unlink_exit(cache, block->incoming);
+    if (cache->drop != NULL)
+        cache->drop(cache->drop_ctx, block);
+}
+
+void cache_watch(struct cache *cache, struct block *block)
+{
+    isolate(cache, block);
+    block->used = false;
+}
+
 /* ---- invalidation ---- */
 
 void cache_invalidate(struct cache *cache, struct block *block)
 {
+    const uint32_t number = cache_number(cache, block);
+
     if (block->dead)
         return;
     block->dead = true;
     cache->counters.invalidated++;
-    node_remove(&block->by_key);
+    cache->counters.live_bytes -= block->room;
+    cache->counters.dead_bytes += block->room;
+    index_remove(&cache->by_key, key_hash(&block->key), number);
     node_remove(&block->by_page);
-    while (block->incoming != NULL)
-        unlink_exit(cache, block->incoming);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         unlink_exit(cache, &block->exits[i]);
     physmem_code_release(cache->mem, block->key.phys, block->guest_bytes);
     if (block->next_bytes != 0) {
-        node_remove(&block->by_next_page);
+        index_remove(&cache->by_next_page, page_hash(block->next_phys), number);
         physmem_code_release(cache->mem, block->next_phys, block->next_bytes);
     }
-    if (cache->drop != NULL)
-        cache->drop(cache->drop_ctx, block);
+    isolate(cache, block);
+}
+
+/* One of the blocks that end in [gpa, end), which is in one page; NULL: there is none. */
+static struct block *find_crossing(const struct cache *cache, physaddr_t gpa, physaddr_t end)
+{
+    const struct index *index = &cache->by_next_page;
+    const uint32_t hash = page_hash(gpa);
+
+    for (uint32_t i = index_first(index, hash); index->slots[i] != 0; i = index_next(index, i)) {
+        struct block *b;
+
+        if ((uint32_t)(index->slots[i] >> 32) != hash)
+            continue;
+        b = &cache->blocks[(uint32_t)index->slots[i] - 1];
+        if (b->next_phys < end && b->next_phys + b->next_bytes > gpa)
+            return b;
+    }
+    return NULL;
 }
 
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
@@ -236,55 +275,35 @@ void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
     const physaddr_t end = gpa + size;
 
     for (physaddr_t page = gpa & PAGE_MASK; page < end; page += PAGE_SIZE) {
+        const physaddr_t from = page < gpa ? gpa : page;
+        const physaddr_t to = end - page < PAGE_SIZE ? end : page + PAGE_SIZE;
         struct block_node *next;
+        struct block *b;
 
-        for (struct block_node *n = cache->pages[page_hash(page)]; n != NULL; n = next) {
-            struct block *b = n->block;
-
+        for (struct block_node *n = *page_list(cache, page); n != NULL; n = next) {
+            b = block_of(n);
             next = n->next;
-            if (b->key.phys < end && b->key.phys + b->guest_bytes > gpa)
+            if (b->key.phys < to && b->key.phys + b->guest_bytes > from)
                 cache_invalidate(cache, b);
         }
-        for (struct block_node *n = cache->next_pages[page_hash(page)]; n != NULL; n = next) {
-            struct block *b = n->block;
-
-            next = n->next;
-            if (b->next_phys < end && b->next_phys + b->next_bytes > gpa)
-                cache_invalidate(cache, b);
-        }
+        while ((b = find_crossing(cache, from, to)) != NULL)
+            cache_invalidate(cache, b);
     }
-}
-
-static void region_evict(struct cache *cache, struct region *r)
-{
-    for (uint32_t i = 0; i < r->block_count; i++) {
-        if (!r->blocks[i].dead) {
-            cache_invalidate(cache, &r->blocks[i]);
-            cache->counters.evicted_blocks++;
-        }
-    }
-    r->block_count = 0;
-    r->used = r->start;
-    cache->counters.evictions++;
 }
 
 void cache_flush(struct cache *cache)
 {
-    for (unsigned i = 0; i < cache->region_count; i++) {
-        for (uint32_t k = 0; k < cache->regions[i].block_count; k++)
-            cache_invalidate(cache, &cache->regions[i].blocks[k]);
-    }
+    for (uint32_t i = 0; i < cache->block_high; i++)
+        cache_invalidate(cache, &cache->blocks[i]);
 }
 
 void cache_invalidate_linear(struct cache *cache, linaddr_t linear)
 {
-    for (unsigned i = 0; i < cache->region_count; i++) {
-        for (uint32_t k = 0; k < cache->regions[i].block_count; k++) {
-            struct block *b = &cache->regions[i].blocks[k];
+    for (uint32_t i = 0; i < cache->block_high; i++) {
+        struct block *b = &cache->blocks[i];
 
-            if (linear - b->key.linear < b->guest_bytes)
-                cache_invalidate(cache, b);
-        }
+        if (linear - b->key.linear < b->guest_bytes)
+            cache_invalidate(cache, b);
     }
 }
 
@@ -295,65 +314,133 @@ void cache_on_drop(struct cache *cache, void (*drop)(void *ctx, const struct blo
     cache->drop_ctx = ctx;
 }
 
+/* ---- for policies ---- */
+
+static uint32_t *ghost_of(const struct cache *cache, const struct block_key *key, uint32_t *tag)
+{
+    const uint64_t mixed = key_mix(key);
+
+    *tag = cache_mix(mixed ^ mixed >> 29 ^ 0x5bd1e995) | 1;
+    return &cache->ghosts[cache_mix(mixed) >> (32 - CACHE_GHOST_BITS)];
+}
+
+struct block *cache_start(const struct cache *cache, uint32_t offset)
+{
+    const uint32_t start = cache->starts[offset >> CACHE_GRAIN_SHIFT];
+    struct block *block;
+
+    if (start == CACHE_NO_START || start >= CACHE_FREE)
+        return NULL;
+    block = &cache->blocks[start - 1];
+    return cache_offset(cache, block) == offset ? block : NULL;
+}
+
+void cache_evict(struct cache *cache, struct block *block)
+{
+    if (!block->dead) {
+        uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);
+
+        *ghost = tag;
+        cache_invalidate(cache, block);
+        cache->counters.invalidated--;
+        cache->counters.evicted_blocks++;
+    }
+    cache->counters.dead_bytes -= block->room;
+    cache->starts[cache_offset(cache, block) >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
+    block->by_page.next = (struct block_node *)cache->free_blocks;
+    cache->free_blocks = block;
+    cache->epoch++;
+}
+
 /* ---- blocks ---- */
+
+static struct block *take_block(struct cache *cache)
+{
+    struct block *block = cache->free_blocks;
+
+    if (block == NULL)
+        return &cache->blocks[cache->block_high++];
+    cache->free_blocks = (struct block *)block->by_page.next;
+    return block;
+}
 
 struct block *cache_begin(struct cache *cache, struct emit *e)
 {
-    struct region *r = &cache->regions[cache->current];
     struct block *block;
+    uint32_t start, end;
 
-    if (r->blocks == NULL)
-        return NULL; /* no host memory for this region's blocks */
-    if (r->end - r->used < BLOCK_ROOM || r->block_count == r->block_limit) {
-        cache->current = (cache->current + 1) % cache->region_count;
-        r = &cache->regions[cache->current];
-        if (r->blocks == NULL)
-            return NULL;
-        if (r->block_count != 0)
-            region_evict(cache, r);
-    }
-    block = &r->blocks[r->block_count];
-    *block = (struct block){0};
-    for (unsigned i = 0; i < BLOCK_EXITS; i++)
-        block->exits[i].from = block;
+    cache->retry = cache->pending != NULL;
+    page_ids_grow(&cache->ids);
+    if (!index_grow(&cache->by_key) || !index_grow(&cache->by_next_page) ||
+        !cache->policy->begin(cache, &start, &end))
+        return NULL;
+    if (cache->pending == NULL)
+        cache->pending = take_block(cache);
+    block = cache->pending;
+    *block = (struct block){.dead = true}; /* until it is committed */
     *e = (struct emit){
-        .at = cache->rw + r->used,
-        .end = cache->rw + r->end,
+        .at = cache->rw + start,
+        .end = cache->rw + end,
         .rx_delta = cache->rx - cache->rw,
     };
     block->checked_host = block->host = emit_here(e);
     return block;
 }
 
-void cache_commit(struct cache *cache, struct block *block, const struct emit *e)
+bool cache_commit(struct cache *cache, struct block *block, const struct emit *e)
 {
-    struct region *r = &cache->regions[cache->current];
-    const uint32_t hash = key_hash(&block->key), page = page_hash(block->key.phys);
+    const uint32_t number = cache_number(cache, block);
+    const uint32_t end = (uint32_t)(e->at - cache->rw);
+    struct cache_counters *counters = &cache->counters;
 
-    r->used = ((uint32_t)(e->at - cache->rw) + 15) & ~15u;
-    r->block_count++;
-    node_insert(&cache->hash[hash], &block->by_key, block);
-    node_insert(&cache->pages[page], &block->by_page, block);
+    block->room = (end - cache_offset(cache, block) + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
+    if (block->room < CACHE_GRAIN)
+        block->room = CACHE_GRAIN;
+    if (cache->rw + cache_offset(cache, block) + block->room > e->end)
+        return false;
+    cache->policy->commit(cache, block);
+    cache->starts[cache_offset(cache, block) >> CACHE_GRAIN_SHIFT] = number + 1;
+    cache->pending = NULL;
+    block->dead = false;
+    index_insert(&cache->by_key, key_hash(&block->key), number);
+    node_insert(page_list(cache, block->key.phys), &block->by_page);
     physmem_code_mark(cache->mem, block->key.phys, block->guest_bytes);
     if (block->next_bytes != 0) {
-        node_insert(&cache->next_pages[page_hash(block->next_phys)], &block->by_next_page, block);
+        index_insert(&cache->by_next_page, page_hash(block->next_phys), number);
         physmem_code_mark(cache->mem, block->next_phys, block->next_bytes);
     }
-    cache->counters.translations++;
-    cache->counters.guest_insns += block->insn_count;
-    cache->counters.guest_bytes += block->guest_bytes;
-    cache->counters.host_bytes += block->host_bytes;
+    if (counters->evicted_blocks != 0) {
+        uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);
+
+        if (*ghost == tag) {
+            *ghost = 0;
+            counters->retranslations++;
+        }
+    }
+    counters->translations++;
+    counters->guest_insns += block->insn_count;
+    counters->guest_bytes += block->guest_bytes;
+    counters->host_bytes += block->host_bytes;
+    counters->live_bytes += block->room;
+    return true;
 }
 
 struct block *cache_find(struct cache *cache, const struct block_key *key)
 {
-    cache->counters.lookups++;
-    for (struct block_node *n = cache->hash[key_hash(key)]; n != NULL; n = n->next) {
-        struct block *b = n->block;
+    const struct index *index = &cache->by_key;
+    const uint32_t hash = key_hash(key);
 
+    cache->counters.lookups++;
+    for (uint32_t i = index_first(index, hash); index->slots[i] != 0; i = index_next(index, i)) {
+        struct block *b;
+
+        if ((uint32_t)(index->slots[i] >> 32) != hash)
+            continue;
+        b = &cache->blocks[(uint32_t)index->slots[i] - 1];
         if (b->key.phys == key->phys && b->key.linear == key->linear &&
             b->key.cs_base == key->cs_base && b->key.mode == key->mode) {
             cache->counters.lookup_hits++;
+            b->used = true;
             return b;
         }
     }
@@ -365,64 +452,23 @@ bool cache_contains(const struct cache *cache, uint64_t host)
     return host - (uint64_t)cache->rx < cache->bytes;
 }
 
-struct block *cache_block_at(struct cache *cache, uint64_t host)
+struct block *cache_block_at(const struct cache *cache, uint64_t host)
 {
-    uint32_t offset, low, high;
-    struct region *r = NULL;
+    uint32_t grain;
 
     if (!cache_contains(cache, host))
         return NULL;
-    offset = (uint32_t)(host - (uint64_t)cache->rx);
-    for (unsigned i = 0; i < cache->region_count; i++) {
-        if (offset >= cache->regions[i].start && offset < cache->regions[i].end)
-            r = &cache->regions[i];
+    grain = (uint32_t)(host - (uint64_t)cache->rx) >> CACHE_GRAIN_SHIFT;
+    /* The last that starts at or before: in this grain, or in the nearest before where one does. */
+    for (unsigned i = 0; i <= CACHE_BLOCK_ROOM >> CACHE_GRAIN_SHIFT && i <= grain; i++) {
+        const uint32_t start = cache->starts[grain - i];
+        struct block *block;
+
+        if (start == CACHE_NO_START || start >= CACHE_FREE)
+            continue;
+        block = &cache->blocks[start - 1];
+        if (host >= block->checked_host)
+            return host - block->checked_host < block->host_bytes ? block : NULL;
     }
-    if (r == NULL || r->block_count == 0)
-        return NULL;
-    /* Blocks of a region are in the order of their addresses: the last that starts at or before. */
-    low = 0;
-    high = r->block_count;
-    while (high - low > 1) {
-        const uint32_t middle = low + (high - low) / 2;
-
-        if (r->blocks[middle].checked_host <= host)
-            low = middle;
-        else
-            high = middle;
-    }
-    return host - r->blocks[low].checked_host < r->blocks[low].host_bytes ? &r->blocks[low] : NULL;
-}
-
-/* ---- code page ids ---- */
-
-static void ids_reset(struct cache *cache)
-{
-    /* Links hold ids too: they all go. */
-    cache_flush(cache);
-    for (uint32_t i = 0; i < 1u << ID_HASH_BITS; i++)
-        cache->ids[i] = (struct page_id){0};
-    cache->next_id = FIRST_ID;
-    cache->counters.id_resets++;
-    if (cache->drop != NULL)
-        cache->drop(cache->drop_ctx, NULL);
-}
-
-uint32_t cache_page_id(struct cache *cache, linaddr_t linear, physaddr_t phys, uint32_t mode)
-{
-    const uint64_t linear_page = linear >> PAGE_SHIFT, phys_page = phys >> PAGE_SHIFT;
-    uint32_t i;
-
-    if (cache->next_id == ID_LIMIT)
-        ids_reset(cache);
-    i = mix(linear_page ^ phys_page << 21 ^ (uint64_t)mode << 43) >> (32 - ID_HASH_BITS);
-    for (;; i = (i + 1) & ((1u << ID_HASH_BITS) - 1)) {
-        struct page_id *slot = &cache->ids[i];
-
-        if (slot->id == 0) {
-            *slot = (struct page_id){linear_page, phys_page, mode, cache->next_id++};
-            return slot->id;
-        }
-        if (slot->linear_page == linear_page && slot->phys_page == phys_page && slot->mode == mode)
-            return slot->id;
-    }
+    return NULL;
 }

@@ -17,7 +17,17 @@ void emit_bytes(struct emit *e, const void *bytes, size_t count)
         e->overflow = true;
         return;
     }
-    __builtin_memcpy(e->at, bytes, count);
+    if (count < 8) {
+        const uint8_t *from = bytes;
+
+        for (size_t i = 0; i < count; i++)
+            e->at[i] = from[i];
+    } else if (count <= 16) { /* the longest instruction: two pieces that overlap */
+        __builtin_memcpy(e->at, bytes, 8);
+        __builtin_memcpy(e->at + count - 8, (const uint8_t *)bytes + count - 8, 8);
+    } else {
+        __builtin_memcpy(e->at, bytes, count);
+    }
     e->at += count;
 }
 
@@ -37,7 +47,10 @@ static uint8_t *put_u32(uint8_t *p, uint32_t value)
 
 void emit_u32(struct emit *e, uint32_t value)
 {
-    emit_bytes(e, &value, sizeof(value));
+    if (e->end - e->at < (ptrdiff_t)sizeof(value))
+        e->overflow = true;
+    else
+        e->at = put_u32(e->at, value);
 }
 
 void emit_u64(struct emit *e, uint64_t value)

@@ -19,7 +19,7 @@ static void record(struct build *b, unsigned number)
 {
     const uint16_t index = (uint16_t)number;
 
-    emit_u64(&b->e, (uint64_t)b->block);
+    emit_u32(&b->e, cache_number(b->tr->cache, b->block));
     emit_bytes(&b->e, &index, sizeof(index));
 }
 
@@ -225,11 +225,9 @@ void build_step(struct build *b)
     b->ended = true;
 }
 
-static void patch_rel32(uint8_t *field, int64_t value)
+static void patch_rel32(uint8_t *field, int32_t value)
 {
-    const int32_t rel = (int32_t)value;
-
-    __builtin_memcpy(field, &rel, sizeof(rel));
+    __builtin_memcpy(field, &value, sizeof(value));
 }
 
 void build_finish(struct build *b)
@@ -247,8 +245,8 @@ void build_finish(struct build *b)
 
         if (out->jump == NULL || e->overflow)
             continue;
-        out->stub = emit_here(e);
-        patch_rel32(out->jump, e->at - (out->jump + 4));
+        out->stub = (int32_t)(e->at - (out->jump + 4));
+        patch_rel32(out->jump, out->stub);
         emit_call_to(e, b->glue->resolve);
         record(b, i);
     }

@@ -16,22 +16,23 @@ struct glue {
     void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
     uint64_t reload;   /* load the contract's registers, go on at rt.resume */
     uint64_t leave;    /* state is in struct cpu: return from enter() */
-    uint64_t slow;     /* CALL; then u64 block, u16 instruction, u16 block_call or BLOCK_NO_CALL:
+    uint64_t slow;     /* CALL; then u32 block, u16 instruction, u16 block_call or BLOCK_NO_CALL:
                           interpret it, go on */
     uint64_t step;     /* CALL; then the same: fetch it anew and interpret it */
     uint64_t stop;     /* CALL; then the same: leave before the instruction */
-    uint64_t resolve;  /* CALL; then u64 block, u16 exit: find and link the exit's target */
-    uint64_t recheck;  /* CALL; then u64 block, u16 0: its page may be mapped elsewhere now */
+    uint64_t resolve;  /* CALL; then u32 block, u16 exit: find and link the exit's target */
+    uint64_t recheck;  /* CALL; then u32 block, u16 0: its page may be mapped elsewhere now */
     uint64_t indirect; /* JMP with T0 = offset in CS: find the block */
     uint64_t fault;    /* entered by the host-fault handler; rt.fault_block, rt.fault_insn */
 };
 
-enum { GLUE_RECORD_BYTES = 10 };
+enum { GLUE_RECORD_BYTES = 6 };
 
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
-    uint64_t building_ns; /* spent in build_block() */
+    uint64_t builds;      /* calls of build_block() */
+    uint64_t building_ns; /* CPU time spent in build_block(), of one call in BUILDING_SAMPLE */
 };
 
 struct tables;
@@ -51,6 +52,7 @@ struct translator {
     struct run_counters counters;
     struct cpu *cpu;       /* the attached CPU */
     uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
+    uint64_t clock_cost_ns; /* run.c measures with this error */
     bool bmi2;
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system calls */
     struct heat heat[1 << HEAT_BITS];

@@ -1,0 +1,131 @@
+/*
+ * translator/cache_internal.h -- what the files of the translation cache share: translator/cache*.c.
+ *
+ * Memory is one memfd mapped twice (W^X).  It is cut into extents of at least CACHE_GRAIN bytes:
+ * blocks, and what a policy makes of the rest.  `starts` says for each grain which block starts
+ * in it; as no two can, that finds the block of any address, and a policy may use the values
+ * above CACHE_FREE for notes of its own.
+ */
+#ifndef RINGER_TRANSLATOR_CACHE_INTERNAL_H
+#define RINGER_TRANSLATOR_CACHE_INTERNAL_H
+
+#include <stddef.h>
+
+#include "cpu/physmem.h"
+#include "translator/block.h"
+#include "translator/cache_policy.h"
+
+enum {
+    CACHE_GRAIN_SHIFT = 6,
+    CACHE_GRAIN = 1 << CACHE_GRAIN_SHIFT,
+    CACHE_ALIGN = 16,            /* of extents */
+    CACHE_BLOCK_LEAST = 128,     /* bytes of cache for each struct block */
+    CACHE_BLOCK_ROOM = 64 << 10, /* more than any block needs */
+    CACHE_TRY_ROOM = 2 << 10,    /* more than most need: a region ends before that */
+    CACHE_LEAST = 1 << 20,
+    CACHE_MOST = 1 << 30, /* rel32 reaches everywhere */
+};
+#define CACHE_NO_START 0u         /* no block starts in the grain; others: its number + 1 */
+#define CACHE_FREE     0x80000000u
+
+/* ---- numbers of blocks by a hash, translator/cache_index.c ---- */
+
+/* Open addressing, linear probing, at most three quarters full. */
+struct index {
+    uint64_t *slots; /* hash << 32 | number + 1; 0: empty */
+    unsigned bits;
+    uint32_t count;
+};
+
+bool index_open(struct index *index);
+void index_close(struct index *index);
+/* Room for one more?  Calls the C library. */
+bool index_grow(struct index *index);
+void index_insert(struct index *index, uint32_t hash, uint32_t number);
+void index_remove(struct index *index, uint32_t hash, uint32_t number);
+
+static inline uint32_t index_first(const struct index *index, uint32_t hash)
+{
+    return hash >> (32 - index->bits);
+}
+
+static inline uint32_t index_next(const struct index *index, uint32_t at)
+{
+    return (at + 1) & ((1u << index->bits) - 1);
+}
+
+/* ---- ids of code pages, translator/cache_ids.c ---- */
+
+struct page_id {
+    uint64_t linear_page, phys_page;
+    uint32_t mode, id; /* id 0: empty slot */
+};
+
+struct page_ids {
+    struct page_id *slots;
+    unsigned bits;
+    uint32_t next;
+    struct page_id last; /* asked for: blocks of a page come one after the other */
+};
+
+bool page_ids_open(struct page_ids *ids);
+void page_ids_close(struct page_ids *ids);
+/* Calls the C library, which asking for an id must not. */
+void page_ids_grow(struct page_ids *ids);
+
+/* ---- the cache ---- */
+
+enum { CACHE_PAGE_HASH_BITS = 14, CACHE_GHOST_BITS = 18 };
+
+struct cache {
+    struct physmem *mem;
+    const struct cache_policy *policy;
+    void *state; /* the policy's */
+    uint8_t *rw, *rx;
+    uint64_t bytes;
+    uint32_t reserved; /* glue, before the first block */
+    uint32_t *starts;
+    struct block *blocks;
+    uint32_t block_limit, block_high; /* numbers that exist, that have been in use */
+    struct block *free_blocks;        /* linked by by_page.next */
+    struct block *pending;            /* begun, not committed */
+    bool retry;                       /* what was begun before the current one was not committed */
+    uint64_t epoch;
+    struct index by_key, by_next_page;
+    struct block_node *pages[1 << CACHE_PAGE_HASH_BITS];
+    struct page_ids ids;
+    uint32_t *ghosts; /* tags of keys that were evicted, by hash */
+    struct cache_counters counters;
+    void (*drop)(void *ctx, const struct block *block);
+    void *drop_ctx;
+};
+
+static inline uint32_t cache_mix(uint64_t value)
+{
+    value *= 0x9e3779b97f4a7c15ull;
+    return (uint32_t)(((value ^ value >> 32) * 0xd6e8feb86659fd93ull) >> 32);
+}
+
+/* Offset of the block's memory, of `room` bytes. */
+static inline uint32_t cache_offset(const struct cache *cache, const struct block *block)
+{
+    return (uint32_t)(block->checked_host - (uint64_t)cache->rx);
+}
+
+/* ---- for policies ---- */
+
+/* Is there a struct block to be had? */
+static inline bool cache_has_block(const struct cache *cache)
+{
+    return cache->pending != NULL || cache->free_blocks != NULL ||
+           cache->block_high < cache->block_limit;
+}
+
+/* The block that starts at exactly this offset, or NULL. */
+struct block *cache_start(const struct cache *cache, uint32_t offset);
+/* Room is made: the block, dead or alive, is gone, its memory the policy's. */
+void cache_evict(struct cache *cache, struct block *block);
+/* From now on the block's `used` says whether it is used: nothing leads to it but cache_find(). */
+void cache_watch(struct cache *cache, struct block *block);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * translator/cache_policy.h -- what a policy of the translation cache decides: where a block goes,
+ * and which ones go when there is no room.
+ *
+ * Everything else is the cache's: look-up, links, invalidation, counting.  A policy is called while
+ * no block runs, so it may evict any; a block that died (a store hit its code) keeps its memory until
+ * the policy takes it, which it does here and nowhere else.
+ */
+#ifndef RINGER_TRANSLATOR_CACHE_POLICY_H
+#define RINGER_TRANSLATOR_CACHE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct block;
+struct cache;
+
+struct cache_policy {
+    const char *name;
+    const char *summary; /* for people who choose one */
+    /* Lay out [cache->reserved, cache->bytes) and set cache->state, for which one free() is enough.
+     * False: no memory. */
+    bool (*open)(struct cache *cache);
+    /* Make room for a block of unknown size, and for its struct: [*start, *end) is free.  False: there
+     * is none. */
+    bool (*begin)(struct cache *cache, uint32_t *start, uint32_t *end);
+    /* block->room bytes at its offset are a block now. */
+    void (*commit)(struct cache *cache, struct block *block);
+};
+
+/* NULL: there is no policy of that name. */
+const struct cache_policy *cache_policy_find(const char *name);
+/* All of them, the default first, ended by NULL. */
+extern const struct cache_policy *const cache_policies[];
+
+#endif
