@@ -10,12 +10,14 @@
 #   grub-disk      the same image as a hard disk: GRUB in the master boot record
 #   memtest-cd     memtest86+ from its CD until it tests (the whole pass is the floppy's)
 #   ipxe-cd        ipxe.iso: its shell
+#   installer-amd64, installer-i386   the installer's text dialogs, another language chosen by keys
 #
 # With RINGER_PICTURES a directory, the last screen that was waited for is there as MEDIUM.png.
 . "$(dirname "$0")/common.sh"
 command -v python3 > /dev/null || exit 77
 
 medium=$1 monitor=$work/monitor
+[ -z "${RINGER_PICTURES:-}" ] || mkdir -p "$RINGER_PICTURES"
 vga() { python3 "$boot/vga.py" "$monitor" "$@"; }
 vga_has() { vga screen > "$work/screen" 2> /dev/null && grep -q -F -e "$1" "$work/screen"; }
 press() { vga type "$1" > /dev/null || fail "the monitor does not take keys"; }
@@ -183,7 +185,26 @@ ipxe_cd()
     finish 0
 }
 
+installer() # ARCH
+{
+    sh "$loader/guest/get.sh" "installer-$1-linux" "installer-$1-initrd.gz" > /dev/null
+    # Its own fonts and a frame buffer are graphics.sh's; here the firmware's text mode stays.
+    start -m 1G -kernel "$guest/installer-$1-linux" -initrd "$guest/installer-$1-initrd.gz" \
+        -append 'vga=normal fb=false nomodeset' -display none -serial none \
+        -monitor "unix:$monitor,server,nowait"
+    vga_expect 'Select a language' 600
+    vga_expect 'Deutsch'
+    for language in Finnish French Galician German; do
+        vga sendkey down > /dev/null
+    done
+    vga sendkey ret > /dev/null
+    vga_expect 'Deutschland' 120
+    vga quit > /dev/null
+    finish 0
+}
+
 case $1 in
+installer-*) installer "${1#installer-}" ;;
 grub-cd) grub_cd ;;
 grub-disk) grub_disk ;;
 memtest-cd) memtest_cd ;;
