@@ -28,6 +28,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
+#include "cpu/mmu.h"
 #include "cpu/physmem.h"
 #include "loader/compare.h"
 #include "tests/fuzz/program.h"
@@ -330,21 +331,52 @@ static void run_stepped(struct machine *m, uint64_t icount)
         (void)interp_step(cpu);
 }
 
-/* The leader may have stopped behind a fault or part of a REP, which retire nothing. */
-static bool catch_up(struct machine *leader, struct machine *follower)
+/* Is a REP the next instruction? */
+static bool at_rep(struct cpu *cpu, const struct program *p)
+{
+    uint8_t bytes[INSN_MAX_LENGTH];
+    unsigned count = 0;
+    physaddr_t phys;
+    struct insn in;
+
+    while (count < sizeof(bytes) && mmu_peek(cpu, cpu->seg[CS].base + cpu->rip + count, &phys))
+        physmem_read_bytes(cpu->mem, phys, &bytes[count++], 1);
+    return decode(bytes, count, program_code_size(p), &in) == DECODE_OK &&
+           (insn_row(&in)->traits & STRING) && (in.prefixes & (PREFIX_REP | PREFIX_REPNE));
+}
+
+/* The leader may have stopped behind a fault or part of a REP, which retire nothing: the follower
+ * goes on while nothing retires. */
+static bool follow(struct machine *leader, struct machine *follower)
 {
     const uint64_t icount = follower->cpu->icount;
 
-    for (unsigned i = 0; i < CATCH_UP_STEPS; i++) {
+    for (unsigned i = 0; i < CATCH_UP_STEPS && follower->cpu->icount == icount; i++) {
         if (registers_agree(leader, follower, NULL))
             return true;
         if (ended(follower->cpu))
             return false;
         (void)interp_step(follower->cpu);
-        if (follower->cpu->icount != icount)
-            return false;
     }
     return false;
+}
+
+/* A REP that has stopped the leader, at a byte with translated code, the follower may do in one
+ * step: then the leader has to end it first. */
+static bool catch_up(struct machine *leader, struct machine *follower, const struct program *p)
+{
+    struct cpu *ahead = leader->cpu, *behind = follower->cpu;
+    const uint64_t icount = behind->icount;
+
+    if (follow(leader, follower))
+        return true;
+    if (behind->icount == icount || !at_rep(ahead, p))
+        return false;
+    while (ahead->icount < behind->icount && !ended(ahead) && !now.alarmed)
+        (void)run(leader, 1);
+    if (ahead->icount > behind->icount)
+        (void)interp_run(behind, ahead->icount - behind->icount);
+    return follow(leader, follower);
 }
 
 /* In stretches, compared after each.  The follower is the stepped machine, made new. */
@@ -362,7 +394,7 @@ static bool run_counted(struct machine *m, struct machine *follower, const struc
         if (m->cpu->icount == before && !ended(m->cpu))
             break; /* nothing but faults until the alarm */
         (void)interp_run(follower->cpu, m->cpu->icount - follower->cpu->icount);
-        if (catch_up(m, follower) && memory_agrees(m, follower, NULL))
+        if (catch_up(m, follower, p) && memory_agrees(m, follower, NULL))
             continue;
         timer_stop();
         if (out != NULL) {
