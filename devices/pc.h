@@ -167,6 +167,10 @@ void pc_describe_memory(const struct pc *pc, FILE *out);
 void pc_describe_irq(const struct pc *pc, FILE *out);
 void pc_describe_lapic(const struct pc *pc, FILE *out);
 
+/* An access to an I/O port as the CPU would make it, size 1, 2 or 4 bytes; on the machine's thread. */
+uint32_t pc_port_read(struct pc *pc, uint16_t port, unsigned size);
+void pc_port_write(struct pc *pc, uint16_t port, unsigned size, uint32_t value);
+
 struct cpu *pc_cpu(struct pc *pc);
 struct physmem *pc_memory(struct pc *pc);
 struct clock *pc_clock(struct pc *pc);

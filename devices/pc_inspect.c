@@ -1,5 +1,5 @@
 /*
- * devices/pc_inspect.c -- the board described in words, for a monitor.
+ * devices/pc_inspect.c -- the board described in words, and its ports touched, for a monitor.
  */
 #include <inttypes.h>
 
@@ -150,4 +150,16 @@ void pc_describe_irq(const struct pc *pc, FILE *out)
 void pc_describe_lapic(const struct pc *pc, FILE *out)
 {
     lapic_describe(pc->lapic, out);
+}
+
+/* ---- ports ---- */
+
+uint32_t pc_port_read(struct pc *pc, uint16_t port, unsigned size)
+{
+    return bus_io_read(pc->bus, port, size);
+}
+
+void pc_port_write(struct pc *pc, uint16_t port, unsigned size, uint32_t value)
+{
+    bus_io_write(pc->bus, port, size, value);
 }

@@ -42,6 +42,15 @@ static void run_nmi(struct monitor_line *line)
     pc_ask(line->m->pc, PC_ASK_NMI);
 }
 
+static void run_boot_set(struct monitor_line *line)
+{
+    if (line->count != 2 || line->word[1][strspn(line->word[1], "acdn")] != '\0' ||
+        strlen(line->word[1]) > 3)
+        fprintf(line->out, "boot_set ORDER: up to three of a (floppy), c (disk), d (CD-ROM), n\n");
+    else
+        pc_set_boot_order(line->m->pc, line->word[1]);
+}
+
 /* ---- logging ---- */
 
 static void run_log(struct monitor_line *line)
@@ -79,6 +88,10 @@ static const struct monitor_command commands[] = {
     {"x",                NULL, "/FMT ADDRESS",      "dump memory at a linear address",         monitor_x, true},
     {"xp",               NULL, "/FMT ADDRESS",      "dump memory at a physical address",       monitor_xp, true},
     {"print",            "p",  "[/FMT] EXPRESSION", "value of an expression ($eax, 2*$esp)",   monitor_print, true},
+    {"sum",              NULL, "ADDRESS SIZE",      "checksum of physical memory",             monitor_sum, false},
+    {"i",                NULL, "/FMT PORT",         "read an I/O port (/b, /h, /w)",           monitor_port_in, true},
+    {"o",                NULL, "/FMT PORT VALUE",   "write an I/O port",                       monitor_port_out, true},
+    {"boot_set",         NULL, "ORDER",             "boot order of the next start (a, c, d)",  run_boot_set, false},
     {"memsave",          NULL, "ADDRESS SIZE FILE", "save linear memory to a file",            monitor_memsave, false},
     {"pmemsave",         NULL, "ADDRESS SIZE FILE", "save physical memory to a file",          monitor_pmemsave, false},
     {"log",              NULL, "ITEM[,ITEM...]",    "log these, or none (as -d)",              run_log, false},

@@ -1,5 +1,5 @@
 /*
- * loader/monitor_memory.c -- x, xp, print, memsave, pmemsave.
+ * loader/monitor_memory.c -- x, xp, print, i, o, sum, memsave, pmemsave.
  */
 #include <capstone/capstone.h>
 #include <ctype.h>
@@ -225,6 +225,80 @@ void monitor_print(struct monitor_line *line)
     else
         print_number(line->out, format.letter, 8, value);
     fputc('\n', line->out);
+}
+
+/* ---- I/O ports ---- */
+
+/* "/FMT PORT [VALUE]": so many words; the size is 4 bytes unless it is given. */
+static bool take_port(struct monitor_line *line, unsigned words, struct format *format,
+                      uint16_t *port)
+{
+    uint64_t value;
+
+    if (line->count != words) {
+        fprintf(line->out, "%s /FMT PORT%s\n", line->word[0], words == 3 ? " VALUE" : "");
+        return false;
+    }
+    if (!parse_format(line, format) || !monitor_eval_all(line, line->word[1], &value))
+        return false;
+    if (format->size == 0)
+        format->size = 4;
+    if (format->size > 4 || value > UINT16_MAX) {
+        fprintf(line->out, "a port is 16 bits wide, an access 1, 2 or 4 bytes (/b, /h, /w)\n");
+        return false;
+    }
+    *port = (uint16_t)value;
+    return true;
+}
+
+void monitor_port_in(struct monitor_line *line)
+{
+    static const char letters[] = {[1] = 'b', [2] = 'w', [4] = 'l'};
+    struct format format;
+    uint16_t port;
+
+    if (take_port(line, 2, &format, &port))
+        fprintf(line->out, "port%c[0x%04x] = 0x%0*" PRIx32 "\n", letters[format.size], port,
+                (int)(2 * format.size), pc_port_read(line->m->pc, port, format.size));
+}
+
+void monitor_port_out(struct monitor_line *line)
+{
+    struct format format;
+    uint64_t value;
+    uint16_t port;
+
+    if (take_port(line, 3, &format, &port) && monitor_eval_all(line, line->word[2], &value))
+        pc_port_write(line->m->pc, port, format.size,
+                      (uint32_t)value & (UINT32_MAX >> (32 - 8 * format.size)));
+}
+
+/* ---- a checksum ---- */
+
+/* BSD's: 16 bits, rotated right and added to, byte by byte. */
+void monitor_sum(struct monitor_line *line)
+{
+    uint64_t address, size;
+    uint16_t sum = 0;
+
+    if (line->count != 3) {
+        fprintf(line->out, "sum ADDRESS SIZE\n");
+        return;
+    }
+    if (!monitor_eval_all(line, line->word[1], &address) ||
+        !monitor_eval_all(line, line->word[2], &size))
+        return;
+    if (size > line->m->config.ram_bytes) {
+        fprintf(line->out, "sum: more than there is memory\n");
+        return;
+    }
+    for (uint64_t i = 0; i < size; i++) {
+        uint8_t byte = 0;
+
+        physmem_read_bytes(pc_memory(line->m->pc), address + i, &byte, 1);
+        sum = (uint16_t)((sum >> 1 | sum << 15) + byte);
+    }
+    fprintf(line->out, "%05d\n", sum);
 }
 
 /* ---- to a file ---- */

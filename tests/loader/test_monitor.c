@@ -207,6 +207,35 @@ static void test_memory_dumps(void **state)
     fake_close(f);
 }
 
+static void test_ports(void **state)
+{
+    struct fake *f = fake_open("max", ACCEL_INTERPRET);
+
+    (void)state;
+    expect(f, "i /b 0x64", "portb[0x0064] = 0x10\n");
+    expect(f, "i/h 0x8000", "portw[0x8000] = 0xffff\n");
+    expect(f, "i 0xcf8", "portl[0x0cf8] = 0x00000000\n");
+    expect(f, "o /w 0xcf8 0x80000000", "");
+    expect(f, "i /w 0xcfc", "portl[0x0cfc] = 0x12378086\n");
+    expect(f, "o /b 0x70 0x10f", ""); /* cut to the byte */
+    expect(f, "o /b 0x71 0x5a", "");
+    expect(f, "i /b 0x71", "portb[0x0071] = 0x5a\n");
+    expect_part(f, "i /g 0x64", "1, 2 or 4 bytes");
+    expect_part(f, "i /b 0x10000", "16 bits wide");
+    expect_part(f, "i", "i /FMT PORT\n");
+    expect_part(f, "o /b 1", "o /FMT PORT VALUE\n");
+    expect(f, "boot_set dc", "");
+    expect(f, "o /b 0x70 0x3d", "");
+    expect(f, "i /b 0x71", "portb[0x0071] = 0x23\n");
+    expect_part(f, "boot_set x", "boot_set ORDER");
+    expect_part(f, "boot_set acda", "boot_set ORDER");
+    physmem_write(f->m.pc->mem, 0x500, 4, 0x04030201);
+    expect(f, "sum 0x500 4", "08198\n"); /* as sum(1) has it */
+    expect_part(f, "sum 0 0xffffffffff", "more than there is memory");
+    expect_part(f, "sum 0", "sum ADDRESS SIZE");
+    fake_close(f);
+}
+
 static void test_page_tables(void **state)
 {
     struct fake *f = fake_open("max", ACCEL_INTERPRET);
@@ -440,11 +469,11 @@ static void test_hostile_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_state),     cmocka_unit_test(test_time_stands_still),
-        cmocka_unit_test(test_expressions),   cmocka_unit_test(test_memory_dumps),
-        cmocka_unit_test(test_page_tables),   cmocka_unit_test(test_info),
-        cmocka_unit_test(test_keys),          cmocka_unit_test(test_line_editor),
-        cmocka_unit_test(test_hostile_lines),
+        cmocka_unit_test(test_run_state),   cmocka_unit_test(test_time_stands_still),
+        cmocka_unit_test(test_expressions), cmocka_unit_test(test_memory_dumps),
+        cmocka_unit_test(test_ports),       cmocka_unit_test(test_page_tables),
+        cmocka_unit_test(test_info),        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_line_editor), cmocka_unit_test(test_hostile_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
