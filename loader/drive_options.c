@@ -248,11 +248,61 @@ static const char *const write_policies[] = {"report", "ignore", "stop", "enospc
 static const char *const read_policies[] = {"report", "ignore", "stop", NULL};
 static const char *const offs[] = {"off", "!", "on", "unmap", NULL};
 
+/* cache.direct and its kin; GIVEN ones come after cache=, wherever they stand. */
+struct cache_parts {
+    bool writeback_given, direct_given, no_flush_given;
+    bool writeback, direct, no_flush;
+};
+
 struct drive_parse {
     struct drive_spec *drive;
     struct place place;
+    struct cache_parts cache;
     bool media_given;
 };
+
+static bool settle_cache(enum image_cache *cache, const struct cache_parts *given,
+                         struct error *error)
+{
+    const bool writeback = given->writeback_given
+                               ? given->writeback
+                               : *cache != CACHE_WRITETHROUGH && *cache != CACHE_DIRECTSYNC;
+    const bool direct =
+        given->direct_given ? given->direct : *cache == CACHE_NONE || *cache == CACHE_DIRECTSYNC;
+    const bool no_flush = given->no_flush_given ? given->no_flush : *cache == CACHE_UNSAFE;
+
+    if (no_flush && (direct || !writeback))
+        return error_set(error, "-drive cache.no-flush=on: only with cache.writeback=on and "
+                                "cache.direct=off");
+    if (no_flush)
+        *cache = CACHE_UNSAFE;
+    else if (writeback)
+        *cache = direct ? CACHE_NONE : CACHE_WRITEBACK;
+    else
+        *cache = direct ? CACHE_DIRECTSYNC : CACHE_WRITETHROUGH;
+    return true;
+}
+
+/* "cache.direct" and its kin; *known: it is one. */
+static bool take_cache_part(struct cache_parts *cache, const struct pairs *pairs, bool *known,
+                            struct error *error)
+{
+    const struct {
+        const char *key;
+        bool *given, *value;
+    } parts[] = {{"cache.writeback", &cache->writeback_given, &cache->writeback},
+                 {"cache.direct", &cache->direct_given, &cache->direct},
+                 {"cache.no-flush", &cache->no_flush_given, &cache->no_flush}};
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strcmp(pairs->key, parts[i].key) != 0)
+            continue;
+        *known = *parts[i].given = true;
+        return take_bool("drive", pairs, parts[i].value, error);
+    }
+    *known = false;
+    return true;
+}
 
 /* werror=, rerror= */
 static bool take_policy(const char *option, const struct pairs *pairs, struct drive_spec *drive,
@@ -279,11 +329,14 @@ static bool take_drive_key(struct drive_parse *parse, const struct pairs *pairs,
     static const char option[] = "drive";
     struct drive_spec *drive = parse->drive;
     struct image_spec *image = &drive->image;
+    bool is_cache_part;
     int word = 0;
 
+    if (!take_cache_part(&parse->cache, pairs, &is_cache_part, error) || is_cache_part)
+        return error->text[0] == '\0';
     if (!strcmp(pairs->key, "file"))
         return take_text(option, pairs, image->file, sizeof(image->file), error);
-    if (!strcmp(pairs->key, "format"))
+    if (!strcmp(pairs->key, "format") || !strcmp(pairs->key, "driver"))
         return take_text(option, pairs, image->format, sizeof(image->format), error);
     if (!strcmp(pairs->key, "if")) {
         if (!take_word(option, pairs, interfaces, &word, error))
@@ -326,8 +379,9 @@ static bool take_drive_key(struct drive_parse *parse, const struct pairs *pairs,
     }
     return error_set(error,
                      "-drive %s: not supported; known are file, if, index, bus, unit, media, "
-                     "format, readonly, snapshot, cache, discard, werror, rerror, aio, "
-                     "detect-zeroes, copy-on-read, id",
+                     "format, driver, readonly, snapshot, cache, cache.writeback, cache.direct, "
+                     "cache.no-flush, discard, werror, rerror, aio, detect-zeroes, "
+                     "copy-on-read, id",
                      pairs->key);
 }
 
@@ -340,7 +394,7 @@ bool drive_take_spec(struct drive_list *list, const char *text, struct error *er
     while (next_pair(&pairs, "drive", error))
         if (!take_drive_key(&parse, &pairs, error))
             return false;
-    if (error->text[0] != '\0')
+    if (error->text[0] != '\0' || !settle_cache(&drive.image.cache, &parse.cache, error))
         return false;
     if (drive.interface == DRIVE_FLOPPY && drive.is_cdrom)
         return error_set(error, "-drive if=floppy,media=cdrom: one or the other");
@@ -410,6 +464,39 @@ static struct drive_spec *device_drive(struct drive_list *list, const char *id, 
     return add(list, &empty, "device", error) ? &list->drives[list->count - 1] : NULL;
 }
 
+/* cyls=, heads=, secs=: *known: it is one. */
+static bool take_geometry(struct block_geometry *geometry, const struct pairs *pairs, bool *known,
+                          struct error *error)
+{
+    const struct {
+        const char *key;
+        int max;
+        uint32_t *value;
+    } parts[] = {{"cyls", 65535, &geometry->cylinders},
+                 {"heads", 16, &geometry->heads},
+                 {"secs", 255, &geometry->sectors}};
+    int number = 0;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strcmp(pairs->key, parts[i].key) != 0)
+            continue;
+        *known = true;
+        if (!take_number("device", pairs, parts[i].max, &number, error))
+            return false;
+        *parts[i].value = (uint32_t)number;
+        return number != 0 || bad("device", pairs, "must not be 0", error);
+    }
+    *known = false;
+    return true;
+}
+
+static bool has_part_of_geometry(const struct block_geometry *g)
+{
+    const unsigned given = (g->cylinders != 0) + (g->heads != 0) + (g->sectors != 0);
+
+    return given == 1 || given == 2;
+}
+
 bool drive_take_device(struct drive_list *list, const char *text, struct error *error)
 {
     static const char option[] = "device";
@@ -422,10 +509,15 @@ bool drive_take_device(struct drive_list *list, const char *text, struct error *
     char id[IMAGE_NAME_BYTES] = "", ignored[IMAGE_NAME_BYTES];
 
     while (next_pair(&pairs, option, error)) {
-        bool ok;
+        bool ok, is_geometry;
 
         if (!pairs.has_value && !strcmp(pairs.key, name))
             continue;
+        if (device == 0) {
+            ok = take_geometry(&wanted.geometry, &pairs, &is_geometry, error);
+            if (!ok || is_geometry)
+                continue; /* the loop ends where there is an error */
+        }
         if (!strcmp(pairs.key, "drive"))
             ok = take_text(option, &pairs, id, sizeof(id), error);
         else if (!strcmp(pairs.key, "bus"))
@@ -446,13 +538,16 @@ bool drive_take_device(struct drive_list *list, const char *text, struct error *
         else
             ok = error_set(error,
                            "-device %s: %s is not supported; known are drive, bus, unit, "
-                           "bootindex, serial, model, id%s",
-                           name, pairs.key, is_floppy ? "" : ", werror, rerror");
+                           "bootindex, serial, model, id%s%s",
+                           name, pairs.key, is_floppy ? "" : ", werror, rerror",
+                           device == 0 ? ", cyls, heads, secs" : "");
         if (!ok)
             return false;
     }
     if (error->text[0] != '\0')
         return false;
+    if (has_part_of_geometry(&wanted.geometry))
+        return error_set(error, "-device %s: cyls, heads and secs: all of them or none", name);
     drive = device_drive(list, id, name, error);
     if (drive == NULL)
         return false;
@@ -463,6 +558,7 @@ bool drive_take_device(struct drive_list *list, const char *text, struct error *
     drive->bus = wanted.bus;
     drive->unit = wanted.unit;
     drive->boot_index = wanted.boot_index;
+    drive->geometry = wanted.geometry;
     drive->is_cdrom = device == 1;
     drive->image.read_only |= drive->is_cdrom;
     if (wanted.werror_given)

@@ -21,7 +21,8 @@ struct drive_spec {
     bool is_cdrom;
     char name[IMAGE_NAME_BYTES]; /* for messages and the monitor: the id, or as QEMU names it */
     char serial[DRIVE_SERIAL_BYTES], model[DRIVE_MODEL_BYTES]; /* "": the board's own */
-    int boot_index;                                            /* -1: none */
+    struct block_geometry geometry; /* all 0: the drive decides */
+    int boot_index;                 /* -1: none */
     struct image_spec image;
     bool snapshot_given, has_id;
     bool werror_given, rerror_given;

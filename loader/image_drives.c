@@ -30,6 +30,7 @@ static bool open_drive(const struct drive_spec *drive, bool isolated, struct ima
         .is_cdrom = drive->is_cdrom,
         .serial = drive->serial[0] != '\0' ? drive->serial : NULL,
         .model = drive->model[0] != '\0' ? drive->model : NULL,
+        .geometry = drive->geometry,
     };
     return true;
 }

@@ -110,6 +110,29 @@ static void test_keys(void **state)
     assert_int_equal(list.drives[3].image.on_write_error, ON_ERROR_STOP);
 }
 
+static void test_cache_in_parts(void **state)
+{
+    static const struct {
+        const char *text;
+        enum image_cache cache;
+    } cases[] = {
+        {"file=a,driver=raw,cache.direct=on", CACHE_NONE},
+        {"file=b,cache.writeback=off,cache.direct=off", CACHE_WRITETHROUGH},
+        {"file=c,cache.direct,cache.writeback=off", CACHE_DIRECTSYNC},
+        {"file=d,cache.no-flush=on", CACHE_UNSAFE},
+    };
+
+    (void)state;
+    start();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(drive(cases[i].text)->image.cache, cases[i].cache);
+    assert_string_equal(list.drives[0].image.format, "raw");
+    start();
+    assert_int_equal(drive("cache.direct=off,file=a,cache=none")->image.cache, CACHE_WRITEBACK);
+    assert_int_equal(drive("cache=unsafe,file=a")->image.cache, CACHE_UNSAFE);
+    assert_int_equal(drive("cache=directsync,file=a,cache.writeback=on")->image.cache, CACHE_NONE);
+}
+
 static void test_errors(void **state)
 {
     static const struct {
@@ -127,6 +150,8 @@ static void test_errors(void **state)
         {"file=a,bus=2", "-drive: there are only 4 places"},
         {"file=a,if=floppy,index=2", "-drive: there are only 2 places for floppy"},
         {"file=a,cache=magic", "-drive cache=magic: known are writeback none"},
+        {"file=a,cache.direct=perhaps", "-drive cache.direct=perhaps: on or off"},
+        {"file=a,cache.direct=on,cache.no-flush=on", "-drive cache.no-flush=on: only with"},
         {"file=a,readonly=perhaps", "-drive readonly=perhaps: on or off"},
         {"file=a,werror=halt", "-drive werror=halt: known are report ignore stop enospc"},
         {"file=a,rerror=enospc", "-drive rerror=enospc: known are report ignore stop"},
@@ -166,6 +191,7 @@ static void test_devices(void **state)
     drive("if=none,id=c,file=C");
     drive("if=none,id=f,file=F");
     device("ide-hd,drive=a,bootindex=2,serial=S1,model=M,id=disk0,werror=stop,rerror=auto");
+    assert_int_equal(list.drives[0].geometry.cylinders, 0);
     device("ide-cd,drive=c,bus=ide.1,unit=1,bootindex=0");
     device("floppy,drive=f,unit=0,bootindex=1");
     device("ide-cd,bus=ide.1"); /* empty */
@@ -185,6 +211,17 @@ static void test_devices(void **state)
     assert_int_equal(list.drives[2].image.on_write_error, ON_ERROR_REPORT); /* a floppy */
 }
 
+static void test_geometry(void **state)
+{
+    (void)state;
+    start();
+    drive("if=none,id=a,file=A");
+    device("ide-hd,cyls=615,heads=4,secs=17,drive=a");
+    assert_int_equal(list.drives[0].geometry.cylinders, 615);
+    assert_int_equal(list.drives[0].geometry.heads, 4);
+    assert_int_equal(list.drives[0].geometry.sectors, 17);
+}
+
 static void test_device_errors(void **state)
 {
     static const struct {
@@ -199,6 +236,10 @@ static void test_device_errors(void **state)
         {"ide-hd,drive=a,serial=0123456789012345678901", "-device serial=0"},
         {"ide-hd,drive=a,werror=x", "-device werror=x: known are report"},
         {"floppy,drive=a,werror=stop", "-device floppy: werror is not supported"},
+        {"ide-hd,drive=a,cyls=100", "-device ide-hd: cyls, heads and secs: all"},
+        {"ide-hd,drive=a,cyls=0,heads=16,secs=63", "-device cyls=0: must not be 0"},
+        {"ide-hd,drive=a,cyls=9,heads=17,secs=63", "-device heads=17: not a number that"},
+        {"ide-cd,drive=a,cyls=9,heads=17,secs=63", "-device ide-cd: cyls is not supported"},
         {"ide-hd,drive=a,wwn=1", "-device ide-hd: wwn is not supported"},
     };
 
@@ -244,9 +285,10 @@ static void test_completion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_short_options), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_keys),          cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_devices),       cmocka_unit_test(test_device_errors),
+        cmocka_unit_test(test_short_options),  cmocka_unit_test(test_places),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_devices),        cmocka_unit_test(test_device_errors),
+        cmocka_unit_test(test_cache_in_parts), cmocka_unit_test(test_geometry),
         cmocka_unit_test(test_completion),
     };
 
