@@ -81,24 +81,43 @@ struct span {
     } piece[2];
 };
 
+/* The address of the next page, to which an access goes on. */
+static linaddr_t next_page(const struct cpu *cpu, linaddr_t linear, enum tlb_view view)
+{
+    const linaddr_t next = (linear & PAGE_MASK) + PAGE_SIZE;
+
+    return cpu_is_code64(cpu) || (cpu_is_long(cpu) && view == VIEW_SUPERVISOR) ? next
+                                                                               : (uint32_t)next;
+}
+
+/* The page is accessed, and would be written: only the store itself makes it dirty, which it does
+ * not when another of its pages faults. [SDM 3A 4.8] */
+static bool page_allows_store(struct cpu *cpu, linaddr_t linear, enum tlb_view view)
+{
+    physaddr_t phys;
+    const enum access access =
+        mmu_permits(cpu, linear, ACCESS_WRITE, view) ? ACCESS_READ : ACCESS_WRITE;
+
+    return mmu_translate(cpu, linear, access, view, &phys);
+}
+
 static bool span_fill(struct cpu *cpu, linaddr_t linear, unsigned size, enum access access,
                       enum tlb_view view, struct span *span)
 {
     const unsigned room = PAGE_SIZE - (unsigned)(linear & ~PAGE_MASK);
-    linaddr_t next;
+    const linaddr_t next = next_page(cpu, linear, view);
 
     span->count = 1;
     span->piece[0].size = size < room ? size : room;
-    if (!mmu_fill(cpu, linear, access, view, &span->piece[0].host, &span->piece[0].phys))
-        return false;
     if (size <= room)
-        return true;
-    next = linear + room;
-    if (!cpu_is_code64(cpu))
-        next = cpu_is_long(cpu) && view == VIEW_SUPERVISOR ? next : (uint32_t)next;
+        return mmu_fill(cpu, linear, access, view, &span->piece[0].host, &span->piece[0].phys);
+    if (access == ACCESS_WRITE &&
+        (!page_allows_store(cpu, linear, view) || !page_allows_store(cpu, next, view)))
+        return false;
     span->count = 2;
     span->piece[1].size = size - room;
-    return mmu_fill(cpu, next, access, view, &span->piece[1].host, &span->piece[1].phys);
+    return mmu_fill(cpu, linear, access, view, &span->piece[0].host, &span->piece[0].phys) &&
+           mmu_fill(cpu, next, access, view, &span->piece[1].host, &span->piece[1].phys);
 }
 
 /* Copy without libc: its copies use vector registers, which may hold the guest's values. */
@@ -325,6 +344,17 @@ bool access_probe_write_slow(struct cpu *cpu, enum seg seg, uint64_t offset, uns
 
     return access_segment(cpu, seg, offset, size, ACCESS_WRITE, &linear) &&
            access_linear_probe(cpu, linear, size, ACCESS_WRITE, mmu_view(cpu));
+}
+
+bool access_check_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size)
+{
+    const enum tlb_view view = mmu_view(cpu);
+    linaddr_t linear;
+
+    return access_segment(cpu, seg, offset, size, ACCESS_WRITE, &linear) &&
+           alignment_allows(cpu, linear, size, view) && page_allows_store(cpu, linear, view) &&
+           (size <= PAGE_SIZE - (unsigned)(linear & ~PAGE_MASK) ||
+            page_allows_store(cpu, next_page(cpu, linear, view), view));
 }
 
 /* A whole block on one page with a valid tag: its host address, else NULL. */

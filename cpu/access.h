@@ -27,6 +27,8 @@ FAULT_CHECK bool access_write_slow(struct cpu *cpu, enum seg seg, uint64_t offse
                                    uint64_t value);
 FAULT_CHECK bool access_probe_write_slow(struct cpu *cpu, enum seg seg, uint64_t offset,
                                          unsigned size);
+/* Everything that a probe of a store checks, but no page gets dirty. */
+FAULT_CHECK bool access_check_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size);
 FAULT_CHECK bool access_linear_read_slow(struct cpu *cpu, linaddr_t linear, unsigned size,
                                          enum tlb_view view, uint64_t *value);
 FAULT_CHECK bool access_linear_write_slow(struct cpu *cpu, linaddr_t linear, unsigned size,

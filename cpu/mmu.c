@@ -336,6 +336,14 @@ bool mmu_translate(struct cpu *cpu, linaddr_t linear, enum access access, enum t
     return true;
 }
 
+bool mmu_permits(const struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view)
+{
+    struct walk w;
+
+    return !(cpu->cr0 & CR0_PG) || (is_canonical(cpu, linear) && walk(cpu, linear, &w) == WALK_OK &&
+                                    walk_allows(cpu, &w, access, view));
+}
+
 bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
 {
     struct walk w;

@@ -41,6 +41,8 @@ static inline unsigned mmu_pcid(const struct cpu *cpu)
  */
 FAULT_CHECK bool mmu_translate(struct cpu *cpu, linaddr_t linear, enum access access,
                                enum tlb_view view, physaddr_t *phys);
+/* Would mmu_translate() succeed now?  Without side effects. */
+bool mmu_permits(const struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view);
 /* As mmu_translate, without side effects on the guest: debuggers, dumps. False when unmapped. */
 bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys);
 /* Translate and fill the TLB entry; *host is the host address of `linear`, or NULL for MMIO, holes

@@ -7,7 +7,9 @@
 #include "cpu/run.h"
 #include "cpu/thunk.h"
 
-bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size_bytes)
+/* By words, which is what alignment checks are about. */
+static bool probe_words(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size_bytes,
+                        bool check_only)
 {
     unsigned at = 0;
 
@@ -16,11 +18,22 @@ bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned
 
         while (step > size_bytes - at)
             step /= 2;
-        if (!access_probe_write(cpu, seg, offset + at, step))
+        if (check_only ? !access_check_write(cpu, seg, offset + at, step)
+                       : !access_probe_write(cpu, seg, offset + at, step))
             return false;
         at += step;
     }
     return true;
+}
+
+bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size_bytes)
+{
+    /* Wherever the segment begins, it may cross a page. */
+    const uint64_t first = cpu->seg[seg].base + offset, last = first + size_bytes - 1;
+    const bool crosses = ((first ^ last) | (offset ^ (offset + size_bytes - 1))) & PAGE_MASK;
+
+    return (!crosses || probe_words(cpu, seg, offset, size_bytes, true)) &&
+           probe_words(cpu, seg, offset, size_bytes, false);
 }
 
 /* Index of the memory operand that has contents, or -1. */

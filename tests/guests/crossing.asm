@@ -158,6 +158,39 @@ main:
         jmp     .round_end
 .sub:   ret
 .round_end:
+        ; ---- a store whose second page faults is none: the first page stays clean [SDM 3A 4.8] ----
+%macro CLEAN 3+
+        MAP     A, PHYS_A | KEEP
+        MAP     B, PHYS_B | %1
+        PAGE_FAULTS %2, B, %3
+        BITS_EQ [PTE(A)], P_D, 0
+        BITS_EQ [PTE(B)], P_A | P_D, 0
+%endmacro
+        mov     esi, 8
+        mov     eax, cr0
+        or      eax, CR0_WP
+        mov     cr0, eax
+.clean: mov     edi, A + 0xffe
+        CLEAN   0, PF_W, mov [A + 0xffe], eax
+        CLEAN   0, PF_W, mov [A + 0xfff], ax
+        CLEAN   P_P | P_U, PF_W | PF_P, add [A + 0xffd], eax
+        CLEAN   0, PF_W, lock xadd [A + 0xffd], eax
+        CLEAN   0, PF_W, movups [A + 0xff8], xmm0
+        CLEAN   P_P | P_U, PF_W | PF_P, fnstenv [A + 0xff0]
+        CLEAN   0, PF_W, stosd
+        CLEAN   P_P | P_U, PF_W | PF_P, fxsave [A + 0xfe0]
+        ; the first faults: it is the one that is told, and the second is not touched
+        MAP     A, 0
+        MAP     B, PHYS_B | KEEP
+        PAGE_FAULTS PF_W, A + 0xffe, mov [A + 0xffe], eax
+        BITS_EQ [PTE(B)], P_D, 0
+        ; neither does: both are dirty
+        MAP     A, PHYS_A | KEEP
+        mov     [A + 0xffe], eax
+        BITS_EQ [PTE(A)], P_A | P_D, P_A | P_D
+        BITS_EQ [PTE(B)], P_A | P_D, P_A | P_D
+        dec     esi
+        jnz     .clean
         ; ---- the top of linear space: wraps to 0 ----
         mov     dword [PAGE_DIR + 1023 * 4], (PAGE_TABLE + 0x1000) | KEEP
         mov     edi, PAGE_TABLE + 0x1000
