@@ -34,6 +34,10 @@ if command -v flock > /dev/null; then
     flock 9
 fi
 
+# download PACKAGE: the host's package to this folder, which is ours alone: apt, as root, would say
+# that its unprivileged user cannot write there.
+download() { apt-get -q -q -o APT::Sandbox::User=root download "$1"; }
+
 # A private apt: same mirror and proxies as the host's, nothing else of it.  apt_setup ARCH makes
 # $apt, its configuration: no package is installed there, so that every dependency is seen.
 apt_setup()
@@ -91,7 +95,7 @@ installer_find()
     mkdir -p "$installer"
     if [ ! -f "/$dir/linux" ]; then
         say "getting debian-installer-12-netboot-$1"
-        (cd "$installer" && apt-get -q -q download "debian-installer-12-netboot-$1") ||
+        (cd "$installer" && download "debian-installer-12-netboot-$1") ||
             fail "cannot get a Debian kernel for $1: no package source answers"
         dpkg-deb -x "$installer"/*.deb "$installer/root"
         cp "$installer/root/$dir/linux" "$installer/root/$dir/initrd.gz" "$installer"
@@ -137,7 +141,7 @@ initrd_amd64()
         cp /bin/busybox "$root/bin/busybox"
     else
         say "getting busybox-static"
-        (cd "$work" && apt-get -q -q download busybox-static) || fail "cannot get busybox-static"
+        (cd "$work" && download busybox-static) || fail "cannot get busybox-static"
         dpkg-deb -x "$work"/busybox-static*.deb "$work/busybox"
         cp "$work/busybox/bin/busybox" "$root/bin/busybox"
     fi
