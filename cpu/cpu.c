@@ -49,6 +49,26 @@ static void on_map_change(void *ctx, physaddr_t gpa, uint64_t size)
     mmu_flush_all((struct cpu *)((char *)tlb - offsetof(struct cpu, tlb)));
 }
 
+struct cpu *cpu_map(int fd)
+{
+    const size_t reserved = sizeof(struct cpu) + CPU_RESERVED_AREA;
+    void *at = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (at == MAP_FAILED)
+        return MAP_FAILED;
+    if (mmap(at, sizeof(struct cpu), PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        munmap(at, reserved);
+        return MAP_FAILED;
+    }
+    return at;
+}
+
+void cpu_unmap(struct cpu *mapped)
+{
+    munmap(mapped, sizeof(struct cpu) + CPU_RESERVED_AREA);
+}
+
 struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
                        const struct cpu_ops *ops, void *ops_ctx)
 {
@@ -57,7 +77,7 @@ struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
     struct cpu *cpu = MAP_FAILED;
 
     if (fd >= 0 && ftruncate(fd, sizeof *cpu) == 0)
-        cpu = mmap(NULL, sizeof *cpu, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+        cpu = cpu_map(fd);
     if (cpu == MAP_FAILED) {
         if (fd >= 0)
             close(fd);
@@ -93,7 +113,7 @@ void cpu_destroy(struct cpu *cpu)
     physmem_remove_map_listener(cpu->mem, &cpu->tlb);
     thunk_destroy(cpu->thunks);
     close(cpu->backing_fd);
-    munmap(cpu, sizeof *cpu);
+    cpu_unmap(cpu);
 }
 
 /* What RESET and INIT have in common: [SDM 3A table 9-1], columns "RESET" and "INIT". */
@@ -219,6 +239,8 @@ void cpu_update_mode(struct cpu *cpu)
         mode |= MODE_IOPL_OK;
     if (cpu->cpl == 3) {
         mode |= MODE_USER;
+        if (cpu->windowed)
+            mode |= MODE_WINDOW;
         align_check = cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC;
     } else if (cpu->cr4 & CR4_SMAP && cpu->rflags & FLAG_AC) {
         mode |= MODE_SMAP_AC;
@@ -244,10 +266,12 @@ void cpu_update_breakpoints(struct cpu *cpu)
     }
     if (cpu->debugger != NULL && cpu->debugger->watch_count != 0)
         data |= DEBUGGER_WATCHES;
+    const bool changes = data != 0 || cpu->data_breakpoints != 0;
+
     /* A page is looked at again when it is filled, so forget all that were filled before. */
-    if (data != 0 || cpu->data_breakpoints != 0)
-        mmu_flush_all(cpu);
     cpu->data_breakpoints = data;
+    if (changes)
+        mmu_flush_all(cpu);
 }
 
 /* ---- time ---- */

@@ -136,6 +136,8 @@ struct cpu_ops {
 struct cpu_model; /* cpu/cpuid.h */
 
 enum { CPU_TRANSLATOR_AREA = 12 << 20 };
+/* Reserved behind struct cpu, inaccessible: translator/ maps what it needs there. */
+enum { CPU_RESERVED_AREA = 256 << 20 };
 enum { FPU_AREA_SIZE = 4096 }; /* room for the XSAVE image with AVX-512 */
 
 /* Bits of cpu->mode: what translated and decoded code may depend on besides its bytes.
@@ -157,6 +159,7 @@ enum cpu_mode_bit {
     MODE_NO_AVX = 1u << 13,
     MODE_SMAP_AC = 1u << 14,  /* CR4.SMAP and EFLAGS.AC: the supervisor may touch user pages */
     MODE_NO_AVX512 = 1u << 15,
+    MODE_WINDOW = 1u << 16,   /* MODE_USER, and cpu->windowed */
 };
 
 /* Interrupt shadow: what is held off until after the next instruction. */
@@ -225,6 +228,8 @@ struct cpu {
 
     /* x87/MMX/SSE/AVX state in XSAVE (standard) format; the first 512 bytes are FXSAVE64's. While
      * fpu_live is set, the host's own registers hold the truth instead. */
+    bool windowed; /* user memory of the current address space is in windows (translator/windows.h);
+                      cpu_update_mode() follows */
     bool fpu_live;
     bool fpu_stays; /* interp_run() puts it back when it ends, not after each instruction */
     _Alignas(64) uint8_t fpu[FPU_AREA_SIZE];
@@ -242,6 +247,10 @@ struct cpu {
 struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
                        const struct cpu_ops *ops, void *ops_ctx);
 void cpu_destroy(struct cpu *cpu);
+/* Map the memory of a struct cpu (backing_fd) once more, with CPU_RESERVED_AREA behind it.
+ * MAP_FAILED when the host refuses. */
+struct cpu *cpu_map(int fd);
+void cpu_unmap(struct cpu *mapped);
 /* RESET (power-on values, [SDM 3A 9.1.1 table 9-1]) and INIT (keeps FPU, caches, MTRRs). */
 void cpu_reset(struct cpu *cpu);
 void cpu_init_pin(struct cpu *cpu);

@@ -12,7 +12,8 @@
  *                                                 instructions that name them
  *   R10              HOST_GROUP, inside a block
  *   RCX R11 R13 R14  scratch inside one guest instruction
- *   R15              struct cpu *
+ *   R15              struct cpu *, plus HOST_CPU_BIAS: as a count its value is HOST_CPU_BIAS, too,
+ *                    so that SHRX by R15 gives the number of a 512 GiB region
  *   RFLAGS      the guest's OF SF ZF AF PF CF; IF IOPL TF NT DF ... are in cpu->rflags only
  *   x87 MMX SSE AVX  the guest's (cpu->fpu_live)
  *
@@ -32,6 +33,7 @@ enum {
     HOST_SP = R8,
     HOST_RCX = R9,
     HOST_SHIFT = R12, /* contract32 only */
+    HOST_CPU_BIAS = 39,
     HOST_GROUP = R10,
     HOST_CPU = R15,
     T0 = R13, /* linear address of the access, then its host address */
@@ -139,8 +141,10 @@ static inline struct rt *rt_of(struct cpu *cpu)
 }
 
 /* Displacements from HOST_CPU. */
-#define AT_CPU(field) ((int32_t)offsetof(struct cpu, field))
-#define AT_RT(field)  ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)))
+#define AT_CPU(field) ((int32_t)offsetof(struct cpu, field) - HOST_CPU_BIAS)
+#define AT_RT(field)                                                                  \
+    ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)) - \
+     HOST_CPU_BIAS)
 #define AT_VIEW(view, field)                                     \
     (AT_RT(views) + (int32_t)((view) * sizeof(struct rt_view) + \
                               offsetof(struct rt_view, field)))

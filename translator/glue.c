@@ -41,6 +41,7 @@ static void spill(struct emit *e, const struct contract *contract)
 static void reload(struct emit *e, const struct contract *contract)
 {
     emit_mov_rm(e, W64, HOST_CPU, BASE(HOST_CPU, AT_RT(base))); /* MOV CR3 may have moved it */
+    emit_lea(e, W64, HOST_CPU, BASE(HOST_CPU, HOST_CPU_BIAS));
     if (contract->shift)
         emit_mov_ri(e, HOST_SHIFT, PAGE_SHIFT);
     emit_mov_rm(e, W32, RAX, BASE(HOST_CPU, AT_RT(flag_ax)));
@@ -81,7 +82,7 @@ static uint64_t stub(struct emit *e, const struct contract *contract,
     spill(e, contract);
     if (record)
         emit_pop(e, RSI);
-    emit_mov_rr(e, W64, RDI, HOST_CPU);
+    emit_lea(e, W64, RDI, BASE(HOST_CPU, -HOST_CPU_BIAS));
     if (SANITIZED)
         emit_mov_ri(e, RDX, (uint64_t)fn);
     emit_mov_ri(e, RAX, SANITIZED ? (uint64_t)call_sanitized : (uint64_t)fn);
@@ -96,7 +97,7 @@ bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *
     for (unsigned i = 0; i < CALLEE_SAVED; i++)
         emit_push(e, callee_saved[i]);
     emit_lea(e, W64, RSP, BASE(RSP, -8)); /* alignment */
-    emit_mov_rr(e, W64, HOST_CPU, RDI);
+    emit_lea(e, W64, HOST_CPU, BASE(RDI, HOST_CPU_BIAS));
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(resume)), RSI);
     glue->reload = emit_here(e);
     reload(e, contract);

@@ -136,7 +136,7 @@ static void side_exit_unless_zero(struct build *b)
 static void add_segment(struct build *b, enum seg seg, unsigned size, enum access access)
 {
     struct emit *e = &b->e;
-    const int32_t at = (int32_t)(offsetof(struct cpu, seg) + (size_t)seg * sizeof(struct segment));
+    const int32_t at = AT_CPU(seg) + (int32_t)((size_t)seg * sizeof(struct segment));
     const size_t end = access == ACCESS_WRITE ? offsetof(struct segment, write_end)
                                               : offsetof(struct segment, read_end);
 

@@ -22,7 +22,7 @@ enum { VIEWS_BYTES = SPACE_VIEWS * sizeof(struct rt_view) };
 
 static size_t views_offset(void)
 {
-    return (size_t)AT_VIEW(SPACE_VIEW_FIRST, neg_read);
+    return (size_t)(AT_VIEW(SPACE_VIEW_FIRST, neg_read) + HOST_CPU_BIAS);
 }
 
 struct cpu *spaces_map(struct cpu *cpu, unsigned number)
@@ -33,12 +33,12 @@ struct cpu *spaces_map(struct cpu *cpu, unsigned number)
 
     if (ftruncate(fd, (off_t)(sizeof(struct cpu) + (SPACES_MAX - 1) * VIEWS_BYTES)) < 0)
         return NULL;
-    at = mmap(NULL, sizeof(struct cpu), PROT_READ | PROT_WRITE, shared, fd, 0);
+    at = (char *)cpu_map(fd);
     if (at == MAP_FAILED)
         return NULL;
     if (mmap(at + views_offset(), VIEWS_BYTES, PROT_READ | PROT_WRITE, shared | MAP_FIXED, fd,
              own) == MAP_FAILED) {
-        munmap(at, sizeof(struct cpu));
+        cpu_unmap((struct cpu *)at);
         return NULL;
     }
     return (struct cpu *)at;
@@ -46,5 +46,5 @@ struct cpu *spaces_map(struct cpu *cpu, unsigned number)
 
 void spaces_unmap(struct cpu *mapped)
 {
-    munmap(mapped, sizeof(struct cpu));
+    cpu_unmap(mapped);
 }
