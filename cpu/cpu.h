@@ -159,7 +159,7 @@ enum cpu_mode_bit {
     MODE_NO_AVX = 1u << 13,
     MODE_SMAP_AC = 1u << 14,  /* CR4.SMAP and EFLAGS.AC: the supervisor may touch user pages */
     MODE_NO_AVX512 = 1u << 15,
-    MODE_WINDOW = 1u << 16,   /* MODE_USER, and cpu->windowed */
+    MODE_WINDOW = 1u << 16,   /* MODE_USER, and cpu->windowed: no state of the guest's */
 };
 
 /* Interrupt shadow: what is held off until after the next instruction. */

@@ -358,6 +358,35 @@ bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
     return true;
 }
 
+bool mmu_trace(const struct cpu *cpu, linaddr_t linear, struct mmu_trace *trace)
+{
+    bool accessed = true;
+    struct walk w;
+
+    *trace = (struct mmu_trace){.user_read = true, .user_write = true, .shift = PAGE_SHIFT};
+    if (!(cpu->cr0 & CR0_PG)) {
+        trace->phys = a20_mask(cpu, linear);
+        return true;
+    }
+    if (!is_canonical(cpu, linear) || walk(cpu, linear, &w) != WALK_OK)
+        return false;
+    trace->count = w.count;
+    trace->entry_bytes = mmu_paging_mode(cpu)->entry_bytes;
+    trace->shift = w.shift;
+    trace->phys = a20_mask(cpu, w.phys);
+    trace->global = w.global;
+    for (unsigned i = 0; i < w.count; i++) {
+        if (w.entries[i].host == NULL)
+            return false;
+        trace->entry[i] = w.entries[i].host;
+        trace->value[i] = w.entries[i].value;
+        accessed &= (w.entries[i].value & PTE_A) != 0;
+    }
+    trace->user_read = w.user && accessed;
+    trace->user_write = trace->user_read && w.writable && (w.entries[w.count - 1].value & PTE_D);
+    return true;
+}
+
 /* Does an enabled data breakpoint touch the page?  Its accesses must all be seen. */
 static bool breakpoint_on_page(const struct cpu *cpu, linaddr_t linear)
 {

@@ -45,6 +45,23 @@ FAULT_CHECK bool mmu_translate(struct cpu *cpu, linaddr_t linear, enum access ac
 bool mmu_permits(const struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view);
 /* As mmu_translate, without side effects on the guest: debuggers, dumps. False when unmapped. */
 bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys);
+/*
+ * How a page is mapped, without side effects on the guest: for who keeps mappings of guest memory
+ * and wants to know later whether they are still true.
+ */
+enum { MMU_TRACE_MAX = 4 };
+struct mmu_trace {
+    const uint8_t *entry[MMU_TRACE_MAX]; /* host addresses of the paging-structure entries */
+    uint64_t value[MMU_TRACE_MAX];       /* and what they were; the last one maps the page */
+    unsigned count;                      /* 0: paging is off */
+    unsigned entry_bytes;                /* 4 or 8 */
+    unsigned shift;                      /* page size as a power of two */
+    physaddr_t phys;                     /* of `linear` */
+    bool user_read, user_write;          /* CPL 3 may, and accessed and dirty bits need no update */
+    bool global;
+};
+/* False: not mapped, or by entries that are not in RAM. */
+bool mmu_trace(const struct cpu *cpu, linaddr_t linear, struct mmu_trace *trace);
 /* Translate and fill the TLB entry; *host is the host address of `linear`, or NULL for MMIO, holes
  * and stores that must be reported. */
 FAULT_CHECK bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access,

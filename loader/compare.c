@@ -30,9 +30,10 @@ static const struct field fields[] = {
     {"rsp", offsetof(struct cpu, gpr[RSP]), 8}, {"rbp", offsetof(struct cpu, gpr[RBP]), 8},
     {"rsi", offsetof(struct cpu, gpr[RSI]), 8}, {"rdi", offsetof(struct cpu, gpr[RDI]), 8},
     {"r8-r15", offsetof(struct cpu, gpr[R8]), 64},
-    FIELD(rip), FIELD(rflags), FIELD(mode), FIELD(cpl), FIELD(shadow),
+    FIELD(rip), FIELD(rflags), FIELD(cpl), FIELD(shadow),
     FIELD(halted), FIELD(shutdown), FIELD(a20), FIELD(intr), FIELD(nmi_pending),
     FIELD(nmi_blocked),
+    {"mode", offsetof(struct cpu, mode), 2}, /* MODE_WINDOW is the translator's affair */
     SEGMENT("es", seg[ES]), SEGMENT("cs", seg[CS]), SEGMENT("ss", seg[SS]),
     SEGMENT("ds", seg[DS]), SEGMENT("fs", seg[FS]), SEGMENT("gs", seg[GS]),
     SEGMENT("ldtr", ldtr), SEGMENT("tr", tr),

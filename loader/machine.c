@@ -261,6 +261,8 @@ static bool prepare(struct machine *m, struct error *error)
         .no_chain = o->no_chain,
         .no_bmi2 = o->no_bmi2,
         .no_group = o->no_group,
+        .no_window = o->no_window,
+        .eager_window = o->eager_window,
         .counted = o->counted || o->max_insns != UINT64_MAX,
         .log = m->log,
         .log_in_asm = o->log & LOG_IN_ASM,

@@ -55,7 +55,7 @@ struct options {
     unsigned ns_per_insn;    /* with counted; 0: the default */
     uint64_t cache_bytes;    /* translation cache, 0: the default */
     uint64_t max_insns;      /* stop after so many, UINT64_MAX: never */
-    bool no_chain, no_bmi2, no_group; /* -x */
+    bool no_chain, no_bmi2, no_group, no_window, eager_window; /* -x */
 
     struct drive_list drives;
     char boot_order[OPTIONS_BOOT_LETTERS], boot_once[OPTIONS_BOOT_LETTERS]; /* "": not given */

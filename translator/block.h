@@ -83,6 +83,7 @@ struct block {
     uint32_t room;        /* bytes of cache memory, from checked_host: code, sites, calls */
     uint16_t guest_bytes; /* in the page of key.phys */
     uint16_t next_bytes;  /* of its one instruction, in the next page */
+    uint16_t settled;     /* end of what follows the last instruction's code in 64-bit windows */
     uint8_t insn_count;
     uint8_t misses; /* of the inline TLB, in a grouped block */
     bool grouped;   /* some of its accesses share a probe */

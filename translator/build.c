@@ -6,6 +6,7 @@
 #include "cpu/debugger.h"
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
+#include "translator/windows.h"
 
 struct decoded {
     struct insn insn[BLOCK_MAX_INSNS];
@@ -110,23 +111,66 @@ static void count_insns(struct build *b, const struct decoded *d)
     emit_mov_mr(&b->e, W64, icount, T0);
 }
 
+/* Before a control transfer, but not one that reads or writes at RSP itself. */
+static void settle_before(struct build *b, const struct insn *in)
+{
+    const rule_fn rule = rule_table[in->row];
+
+    if ((insn_row(in)->traits & ENDS) && rule != rule_call_near && rule != rule_ret)
+        build_settle_stack(b);
+}
+
+/* A jump with HOST_STACK clobbered, which only rules make that are not for CPL 3. */
+static bool loses_stack(const struct build *b)
+{
+    return build_has_regions(b) && b->ended && !b->keeps_stack;
+}
+
+/* After the instruction: is HOST_STACK still right? */
+static void note_stack(struct build *b, const struct insn *in)
+{
+    if (!b->keeps_stack)
+        b->stack_lost = true;
+    if (rules_writes_gpr(in, RSP)) {
+        const int64_t step = rules_step(in, RSP);
+
+        if (step == 0 || step > WINDOW_DRIFT_MAX || step < -WINDOW_DRIFT_MAX)
+            b->stack_lost = true;
+        else
+            b->stack_drift += (int32_t)(step < 0 ? -step : step);
+        if (b->stack_drift > WINDOW_DRIFT_MAX)
+            b->stack_lost = true;
+    }
+    if (b->stack_lost)
+        b->stack_drift = 0;
+}
+
 static void translate_insn(struct build *b, const struct insn *in, bool call)
 {
     const struct emit start = b->e;
     const unsigned jumps = b->jump_count;
+    const bool lost = b->stack_lost;
+    const int32_t drift = b->stack_drift;
 
-    if (!call && rule_table[in->row](b, in)) {
+    settle_before(b, in);
+    b->keeps_stack = false;
+    if (!call && rule_table[in->row](b, in) && !loses_stack(b)) {
+        note_stack(b, in);
         group_after(b, in, false);
         return;
     }
     b->e = start;
     b->jump_count = jumps;
+    b->stack_lost = lost;
+    b->stack_drift = drift;
     b->poll_count = 0;
     b->ended = false;
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         b->block->exits[i] = (struct block_exit){0};
     build_keep(b);
     build_call_slow(b);
+    b->stack_lost = false; /* the way back sets it */
+    b->stack_drift = 0;
     group_after(b, in, true);
 }
 
@@ -200,6 +244,9 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.insn_calls = d.call;
     b.insn_count = d.count;
     b.no_groups = tr->options.no_group || *runtime_no_group(tr, key->phys);
+    b.window = key->mode & MODE_WINDOW;
+    b.stack_lost = false;
+    b.stack_drift = 0;
     group_begin(&b);
     build_checked_entry(&b);
     start = b.e.at;
@@ -228,6 +275,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.block->next_phys = d.next_phys;
     b.block->insn_count = (uint8_t)d.count;
     if (!b.ended) {
+        build_settle_stack(&b);
+        b.block->settled = (uint16_t)(b.e.at - start);
         build_exit(&b, 0, b.code64 ? b.next_rip : (uint32_t)b.next_rip);
         /* What ends a block may have changed what is mapped here. */
         if (insn_row(&d.insn[d.count - 1])->traits & ENDS)

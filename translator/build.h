@@ -52,6 +52,11 @@ struct build {
     unsigned insn_count;
     struct group group;
     bool no_groups;
+    struct mem operand;   /* where the last build_memory() or the like has left it */
+    bool window;          /* user memory is in windows */
+    bool keeps_stack;     /* the current rule leaves HOST_STACK alone; set by rules that do */
+    bool stack_lost;      /* HOST_STACK is not the distance of the stack's region any more */
+    int32_t stack_drift;  /* how far RSP has moved since memory there was touched */
     const uint8_t *bytes;              /* of the instruction being translated */
     uint8_t index;                     /* its number in the block */
     uint64_t next_rip;                 /* offset in CS of the instruction after it */
@@ -66,6 +71,12 @@ struct build {
     struct label polls[2]; /* jumps to the exit that stops before the last instruction */
     unsigned poll_count;
 };
+
+/* Does the operand's region have to be looked up? (translator/windows.h) */
+static inline bool build_has_regions(const struct build *b)
+{
+    return b->window && b->code64;
+}
 
 typedef bool (*rule_fn)(struct build *b, const struct insn *in);
 extern const rule_fn rule_table[]; /* by row; translator/rules.c */
@@ -92,9 +103,37 @@ void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned siz
 /* Probe the TLB for `size` bytes at linear T0; on a hit host memory is at [T0 + T1].
  * Clobbers TC, T1, T2; flags stay. */
 void build_probe(struct build *b, unsigned size, enum access access);
-/* All of it for the instruction's memory operand; after it the operand is build_operand(). */
+/*
+ * Where the instruction's memory operand will be, decided before code is emitted, because an
+ * instruction is encoded before the code that finds its operand.
+ */
+enum place_kind {
+    PLACE_TLB,    /* [T0 + T1] after a probe */
+    PLACE_WINDOW, /* GS:[the guest's own registers] */
+    PLACE_LINEAR, /* GS:[T0] */
+    PLACE_REGION, /* [base + distance of its region + displacement] */
+    PLACE_GROUP,  /* the same, or [HOST_GROUP + displacement] */
+};
+struct place {
+    enum place_kind kind;
+    struct mem operand;
+};
+struct place build_place(const struct build *b, const struct insn *in, enum access access);
+void build_go_to_place(struct build *b, const struct insn *in, const struct place *place,
+                       unsigned size, enum access access);
+/* dst = distance of the region of the linear address in `reg`, which may be dst.  With windows. */
+void build_distance(struct build *b, uint8_t dst, uint8_t reg);
+/* SS:[reg + disp], which is BUILD_OPERAND then; T0 (and T1) may be part of it. */
+void build_stack(struct build *b, uint8_t reg, int32_t disp, unsigned size, enum access access);
+/* In 64-bit code with windows: HOST_STACK holds what blocks expect of it, before a jump to one. */
+void build_settle_stack(struct build *b);
+/* Has the current instruction missed its window so often that a probe is better?  Always without. */
+bool build_wants_probe(const struct build *b);
+/* A scratch register that is no part of the operand of build_stack(). */
+uint8_t build_stack_temp(const struct build *b);
+/* All of it for the instruction's memory operand; after it the operand is BUILD_OPERAND. */
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access);
-#define BUILD_OPERAND INDEX(T0, T1, 1, 0)
+#define BUILD_OPERAND (b->operand)
 /* ESP += delta, as wide as the stack. Clobbers TC for 16-bit stacks. */
 void build_move_sp(struct build *b, int32_t delta);
 /* Push what rt.value holds, or a number. Clobbers all scratch.
@@ -109,9 +148,11 @@ bool build_flat(const struct build *b, enum seg seg);
 /* ---- accesses that share a probe, translator/group.c ---- */
 
 void group_begin(struct build *b);
-/* Will the memory operand be [HOST_GROUP + disp]?  Then group_operand() makes it so. */
+/* Will the memory operand be one of a group, at group_place()?  Then group_operand() makes it so, and
+ * it is BUILD_OPERAND. */
 bool group_takes(struct build *b, const struct insn *in);
-void group_operand(struct build *b);
+struct place group_place(const struct build *b, const struct insn *in);
+void group_operand(struct build *b, const struct insn *in);
 /* After each instruction; called: it went to the interpreter. */
 void group_after(struct build *b, const struct insn *in, bool called);
 

@@ -11,7 +11,8 @@
  *   in cpu->gpr                                   R8..R11, R13..R15: fetched and stored by the
  *                                                 instructions that name them
  *   R10              HOST_GROUP, inside a block
- *   RCX R11 R13 R14  scratch inside one guest instruction
+ *   R11              HOST_STACK in 64-bit code with windows, else scratch
+ *   RCX R13 R14      scratch inside one guest instruction
  *   R15              struct cpu *, plus HOST_CPU_BIAS: as a count its value is HOST_CPU_BIAS, too,
  *                    so that SHRX by R15 gives the number of a 512 GiB region
  *   RFLAGS      the guest's OF SF ZF AF PF CF; IF IOPL TF NT DF ... are in cpu->rflags only
@@ -35,6 +36,7 @@ enum {
     HOST_SHIFT = R12, /* contract32 only */
     HOST_CPU_BIAS = 39,
     HOST_GROUP = R10,
+    HOST_STACK = R11, /* distance from RSP to host memory, see translator/windows.h */
     HOST_CPU = R15,
     T0 = R13, /* linear address of the access, then its host address */
     T1 = R14,
@@ -127,6 +129,8 @@ struct rt {
     uint64_t target;           /* where an indirect CALL goes once it has pushed */
     uint64_t value;            /* what a PUSH or CALL carries over its probe */
     uint64_t t0;               /* T0 at the side exit: linear address of the missed access */
+    uint64_t stack;            /* what HOST_STACK becomes */
+    uint64_t fault_address;    /* host address inside a window, or 0; set by the same */
     struct block *fault_block; /* set by the host-fault handler */
     uint32_t fault_insn;
     struct jump_entry jumps[RT_JUMPS];

@@ -135,6 +135,10 @@ static inline uint8_t *put_rm(struct emit *e, enum width w, unsigned op, uint8_t
 
     if (p == NULL)
         return NULL;
+    if (m.window) {
+        *p++ = 0x65;
+        *p++ = 0x67;
+    }
     p = put_prefixes(p, w, reg, m.index, m.base, byte_reg);
     return put_mem(put_opcode(p, op), reg, m);
 }

@@ -16,14 +16,15 @@
 
 enum width { W8 = 1, W16 = 2, W32 = 4, W64 = 8 };
 
-/* [base + index * scale + disp]; NO_REG for no base or no index. scale is 1, 2, 4 or 8. */
+/* [base + index * scale + disp] or GS:[that]; NO_REG for no base or no index. scale is 1, 2, 4 or 8. */
 struct mem {
     uint8_t base, index, scale;
     int32_t disp;
+    bool window; /* GS:, 32-bit address */
 };
-#define BASE(base_, disp_) ((struct mem){(base_), NO_REG, 1, (int32_t)(disp_)})
+#define BASE(base_, disp_) ((struct mem){(base_), NO_REG, 1, (int32_t)(disp_), false})
 #define INDEX(base_, index_, scale_, disp_) \
-    ((struct mem){(base_), (index_), (scale_), (int32_t)(disp_)})
+    ((struct mem){(base_), (index_), (scale_), (int32_t)(disp_), false})
 
 /*
  * Where code goes.  `at` is the writable alias; the same byte executes at at + rx_delta.  Writing

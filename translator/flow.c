@@ -150,8 +150,8 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
  *     jrcxz miss
  *     movzx r14d, r13w
  *     lea   r14d, [r14 + r14]                 ; 16-byte entries
- *     mov   r11, [r15 + r14*8 + jumps.negated]   ; of this view
- *     lea   rcx, [r13 + r11 + 1]
+ *     mov   rcx, [r15 + r14*8 + jumps.negated]   ; of this view
+ *     lea   rcx, [r13 + rcx + 1]
  *     jrcxz hit
  *   miss:
  *     jmp   side exit, or glue.indirect
@@ -166,8 +166,8 @@ static struct label lookup(struct build *b)
     stop = emit_jrcxz(e);
     emit_movzx_rr(e, T1, W16, T0);
     emit_lea(e, W32, T1, INDEX(T1, T1, 1, 0));
-    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, T1, 8, AT_JUMP(b->view, negated)));
-    emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)rt_jump_bias(b->code64)));
+    emit_mov_rm(e, W64, TC, INDEX(HOST_CPU, T1, 8, AT_JUMP(b->view, negated)));
+    emit_lea(e, W64, TC, INDEX(T0, TC, 1, (int32_t)rt_jump_bias(b->code64)));
     hit = emit_jrcxz(e);
     emit_bind(e, stop);
     return hit;

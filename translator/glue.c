@@ -51,6 +51,8 @@ static void reload(struct emit *e, const struct contract *contract)
         if (contract->host[i] != NO_REG)
             emit_mov_rm(e, W64, contract->host[i], BASE(HOST_CPU, AT_CPU(gpr) + 8 * i));
     }
+    if (!contract->shift)
+        emit_mov_rm(e, W64, HOST_STACK, BASE(HOST_CPU, AT_RT(stack)));
     emit_jmp_m(e, BASE(HOST_CPU, AT_RT(resume)));
 }
 

@@ -12,11 +12,15 @@
 
 #include "cpu/hostfault.h"
 #include "translator/runtime.h"
+#include "translator/windows.h"
 
-/* Number of the instruction that covers the host offset. */
+/* Number of the instruction that covers the host offset; insn_count for what follows the last. */
 static unsigned site_at(const struct block *block, uint32_t offset)
 {
     unsigned low = 0, high = block->insn_count;
+
+    if (offset >= block->sites[high].host && offset < block->settled)
+        return high;
 
     while (high - low > 1) {
         const unsigned middle = low + (high - low) / 2;
@@ -36,11 +40,14 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     struct block *block = cache_block_at(tr->cache, pc);
     struct rt *rt;
 
-    (void)sig;
     /* A signal that somebody sent (si_code <= 0) is no fault of this code. */
     if (info->si_code <= 0 || block == NULL || tr->cpu == NULL)
         return false;
     rt = rt_of(tr->cpu);
+    rt->fault_address = 0;
+    if (sig == SIGSEGV && tr->windows != NULL &&
+        windows_contains(tr->windows, (uint64_t)info->si_addr))
+        rt->fault_address = (uint64_t)info->si_addr;
     rt->fault_block = block;
     rt->fault_insn = site_at(block, (uint32_t)(pc - block->host));
     uc->uc_mcontext.gregs[REG_RIP] = (greg_t)glue_of(tr, block->key.mode)->fault;

@@ -1,5 +1,5 @@
 /*
- * translator/memory.c -- memory operands in `tlb` mode: segment check, inline TLB, no flag touched.
+ * translator/memory.c -- memory operands: segment check, window or inline TLB, no flag touched.
  *
  * A load of 4 bytes in a flat segment becomes (BMI2):
  *
@@ -22,6 +22,7 @@
 #include <stddef.h>
 
 #include "translator/build.h"
+#include "translator/windows.h"
 
 bool build_flat(const struct build *b, enum seg seg)
 {
@@ -148,8 +149,8 @@ static void add_segment(struct build *b, enum seg seg, unsigned size, enum acces
         shift_right(b, W64, TC, TC, 63);
         side_exit_unless_zero(b);
     }
-    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, at + (int32_t)offsetof(struct segment, base)));
-    emit_lea(e, address_width(b), T0, INDEX(T0, T2, 1, 0));
+    emit_mov_rm(e, W64, TC, BASE(HOST_CPU, at + (int32_t)offsetof(struct segment, base)));
+    emit_lea(e, address_width(b), T0, INDEX(T0, TC, 1, 0));
 }
 
 static bool is_constant(const struct insn *in)
@@ -179,7 +180,7 @@ void build_address(struct build *b, const struct insn *in)
         if (in->index != NO_REG)
             index = build_gpr_read(b, in->index, T1);
         emit_lea(e, w, T0,
-                 ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
+                 ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp, false}));
     }
     if (in->addr_size == 2 && !is_constant(in))
         emit_movzx_rr(e, T0, W16, T0);
@@ -198,6 +199,133 @@ void build_linear(struct build *b, const struct insn *in, unsigned size, enum ac
     build_address(b, in);
     if (!is_linear(b, in, access))
         add_segment(b, in->seg, size, access);
+}
+
+static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum access access);
+
+/* ---- windows: translator/windows.h ---- */
+
+/*
+ *     shrx  dst, reg, r15              ; counts by 39
+ *     mov   dst, [r15 + dst*8 + slots] ; faults where no slots are: not for CPL 3
+ */
+void build_distance(struct build *b, uint8_t dst, uint8_t reg)
+{
+    emit_shrx(&b->e, W64, dst, reg, HOST_CPU);
+    emit_mov_rm(&b->e, W64, dst, INDEX(HOST_CPU, dst, 8, AT_SLOT(0)));
+}
+
+static void find_stack(struct build *b)
+{
+    if (b->stack_lost)
+        build_distance(b, HOST_STACK, HOST_SP);
+    b->stack_lost = false;
+}
+
+void build_settle_stack(struct build *b)
+{
+    if (!build_has_regions(b))
+        return;
+    if (b->stack_drift != 0)
+        b->stack_lost = true;
+    find_stack(b);
+    b->stack_drift = 0;
+}
+
+/* [RSP + disp] in its region.  An access is good for what was added to RSP before: had it left the
+ * region, the access would have faulted. */
+static struct mem stack_operand(struct build *b, int32_t disp)
+{
+    find_stack(b);
+    if (disp >= -WINDOW_DRIFT_MAX && disp <= WINDOW_DRIFT_MAX)
+        b->stack_drift = 0;
+    return INDEX(HOST_SP, HOST_STACK, 1, disp);
+}
+
+/* Has the instruction missed so often that a probe is better? */
+bool build_wants_probe(const struct build *b)
+{
+    return !b->window ||
+           runtime_prefers_probe(
+               b->tr, b->block->key.phys + (b->rip + b->block->key.cs_base - b->block->key.linear));
+}
+
+/* In 64-bit code, the register whose region is that of the operand: the base, where nothing but a
+ * displacement is added to it. */
+static bool is_base_only(const struct insn *in)
+{
+    return in->base != NO_REG && in->index == NO_REG && !in->rip_relative && in->addr_size == 8;
+}
+
+struct place build_place(const struct build *b, const struct insn *in, enum access access)
+{
+    const bool linear = is_linear(b, in, access);
+    const uint8_t *host = b->contract->host;
+
+    if (build_wants_probe(b))
+        return (struct place){PLACE_TLB, INDEX(T0, T1, 1, 0)};
+    if (!b->code64) {
+        if (linear && in->addr_size == 4)
+            return (struct place){PLACE_WINDOW,
+                                  {in->base == NO_REG ? NO_REG : host[in->base],
+                                   in->index == NO_REG ? NO_REG : host[in->index],
+                                   in->scale ? in->scale : 1, (int32_t)in->disp, true}};
+        return (struct place){PLACE_LINEAR, {T0, NO_REG, 1, 0, true}};
+    }
+    if (!linear || !is_base_only(in))
+        return (struct place){PLACE_REGION, INDEX(T0, T1, 1, 0)};
+    if (in->base == RSP && b->keeps_stack)
+        return (struct place){PLACE_REGION, INDEX(HOST_SP, HOST_STACK, 1, (int32_t)in->disp)};
+    return (struct place){PLACE_REGION, INDEX(host[in->base] == NO_REG ? T0 : host[in->base], T1, 1,
+                                              (int32_t)in->disp)};
+}
+
+static void go_to_region(struct build *b, const struct insn *in, const struct place *place,
+                         unsigned size, enum access access)
+{
+    struct emit *e = &b->e;
+
+    if (place->operand.index == HOST_STACK) {
+        (void)stack_operand(b, place->operand.disp);
+    } else if (!is_linear(b, in, access)) {
+        build_address(b, in);
+        add_segment(b, in->seg, size, access);
+        build_distance(b, T1, T0);
+    } else if (is_base_only(in)) {
+        build_distance(b, T1, build_gpr_read(b, in->base, T0));
+    } else if (is_constant(in) && constant_address(b, in) >> WINDOW_REGION_SHIFT < WINDOW_SLOTS) {
+        emit_mov_ri(e, T0, constant_address(b, in));
+        emit_mov_rm(e, W64, T1,
+                    BASE(HOST_CPU, AT_SLOT(constant_address(b, in) >> WINDOW_REGION_SHIFT)));
+    } else {
+        build_address(b, in);
+        build_distance(b, T1, T0);
+    }
+}
+
+void build_go_to_place(struct build *b, const struct insn *in, const struct place *place,
+                       unsigned size, enum access access)
+{
+    switch (place->kind) {
+    case PLACE_TLB:
+        build_linear(b, in, size, access);
+        if (is_constant(in) && is_linear(b, in, access))
+            probe_constant(b, constant_address(b, in), size, access);
+        else
+            build_probe(b, size, access);
+        b->keeps_stack = false;
+        break;
+    case PLACE_LINEAR:
+        build_linear(b, in, size, access);
+        break;
+    case PLACE_REGION:
+        go_to_region(b, in, place, size, access);
+        break;
+    case PLACE_WINDOW:
+    case PLACE_GROUP:
+        break;
+    }
+    b->operand = place->operand;
 }
 
 void build_stack_linear(struct build *b, uint8_t reg, int32_t disp, unsigned size,
@@ -241,6 +369,7 @@ static int32_t tags_at(const struct build *b, enum access access)
 void build_probe(struct build *b, unsigned size, enum access access)
 {
     load_index(b);
+    b->operand = INDEX(T0, T1, 1, 0);
     probe(b, size, INDEX(HOST_CPU, T1, 8, tags_at(b, access)),
           INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
 }
@@ -256,9 +385,33 @@ static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum
 
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access)
 {
-    build_linear(b, in, size, access);
-    if (is_constant(in) && is_linear(b, in, access))
-        probe_constant(b, constant_address(b, in), size, access);
-    else
+    const struct place place = build_place(b, in, access);
+
+    build_go_to_place(b, in, &place, size, access);
+}
+
+void build_stack(struct build *b, uint8_t reg, int32_t disp, unsigned size, enum access access)
+{
+    if (build_wants_probe(b)) {
+        build_stack_linear(b, reg, disp, size, access);
         build_probe(b, size, access);
+        b->keeps_stack = false;
+    } else if (!b->code64) {
+        if (build_flat(b, SS) && (b->mode & MODE_STACK32)) {
+            b->operand = (struct mem){reg, NO_REG, 1, disp, true};
+        } else {
+            build_stack_linear(b, reg, disp, size, access);
+            b->operand = (struct mem){T0, NO_REG, 1, 0, true};
+        }
+    } else if (reg == HOST_SP && b->keeps_stack) {
+        b->operand = stack_operand(b, disp);
+    } else {
+        build_distance(b, T1, reg);
+        b->operand = INDEX(reg, T1, 1, disp);
+    }
+}
+
+uint8_t build_stack_temp(const struct build *b)
+{
+    return build_has_regions(b) && b->keeps_stack ? T0 : T2;
 }

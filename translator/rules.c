@@ -66,6 +66,34 @@ bool rules_writes_gpr(const struct insn *in, unsigned reg)
            ((traits & WRITE1) && is_gpr(&ops[1]) && ops[1].reg == reg);
 }
 
+static bool is_named(const struct insn *in, const char *name)
+{
+    const char *mnemonic = insn_row(in)->mnemonic;
+
+    while (*name != '\0' && *name == *mnemonic)
+        name++, mnemonic++;
+    return *name == *mnemonic;
+}
+
+int64_t rules_step(const struct insn *in, unsigned reg)
+{
+    const struct operand *ops = in->ops;
+
+    if (ops[0].kind != OPERAND_GPR || ops[0].reg != reg || ops[0].size != 8)
+        return 0;
+    if (rule_table[in->row] == rule_lea)
+        return in->base == reg && in->index == NO_REG && in->addr_size == 8 && !in->rip_relative
+                   ? (int64_t)in->disp
+                   : 0;
+    if (rule_table[in->row] != rule_native)
+        return 0;
+    if (is_named(in, "inc") || is_named(in, "dec"))
+        return is_named(in, "inc") ? 1 : -1;
+    if (ops[1].kind != OPERAND_IMM || !(is_named(in, "add") || is_named(in, "sub")))
+        return 0;
+    return is_named(in, "add") ? (int64_t)in->imm : -(int64_t)in->imm;
+}
+
 /* How one instruction is copied. */
 struct copy_plan {
     struct recode_map map;
@@ -79,18 +107,23 @@ struct copy_plan {
 };
 
 /* Give every register that the contract keeps in memory a scratch register. */
-static bool plan_borrow(const struct insn *in, struct copy_plan *plan)
+static bool plan_borrow(const struct build *b, const struct insn *in, const struct place *place,
+                        struct copy_plan *plan)
 {
+    static const uint8_t scratch[] = {T0, T1, TC, T2};
     uint8_t pool[4];
     unsigned left = 0;
 
-    if (!in->has_mem) {
-        pool[left++] = T0;
-        pool[left++] = T1;
+    for (unsigned i = 0; i < sizeof(scratch); i++) {
+        if (in->has_mem &&
+            (place->operand.base == scratch[i] || place->operand.index == scratch[i]))
+            continue;
+        if (scratch[i] == TC && (plan->lend_rcx || plan->address_in_rcx))
+            continue;
+        if (scratch[i] == HOST_STACK && b->keeps_stack)
+            continue;
+        pool[left++] = scratch[i];
     }
-    if (!plan->lend_rcx && !plan->address_in_rcx)
-        pool[left++] = TC;
-    pool[left++] = T2;
     plan->borrowed_count = 0;
     for (unsigned i = 0; i < INSN_OPERANDS; i++) {
         const struct operand *op = &in->ops[i];
@@ -110,9 +143,11 @@ static bool plan_borrow(const struct insn *in, struct copy_plan *plan)
  * RCX (shift counts, CH), RCX is lent; where it insists on no REX prefix (AH..BH with memory), the
  * host address goes to RCX, the only scratch without.
  */
-static bool plan_copy(const struct build *b, const struct insn *in, bool grouped,
+static bool plan_copy(const struct build *b, const struct insn *in, const struct place *place,
                       struct copy_plan *plan)
 {
+    const struct mem *operand = &place->operand;
+
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         plan->lend_rcx = attempt == 1;
         plan->address_in_rcx = attempt == 2;
@@ -122,14 +157,19 @@ static bool plan_copy(const struct build *b, const struct insn *in, bool grouped
             plan->map.gpr[i] = b->contract->host[i];
         if (plan->lend_rcx)
             plan->map.gpr[RCX] = RCX;
-        if (plan->address_in_rcx)
-            plan->map.mem = (struct recode_mem){.base = TC, .index = NO_REG};
-        else if (grouped)
-            plan->map.mem =
-                (struct recode_mem){.base = HOST_GROUP, .index = NO_REG, .disp = (int32_t)in->disp};
-        else
-            plan->map.mem = (struct recode_mem){.base = T0, .index = T1, .scale = 1};
-        if (!plan_borrow(in, plan))
+        plan->map.mem =
+            (struct recode_mem){.base = operand->base,
+                                .index = operand->index,
+                                .scale = operand->scale,
+                                .seg = operand->window ? RECODE_SEG_GS : RECODE_SEG_NONE,
+                                .addr32 = operand->window,
+                                .disp = operand->disp};
+        if (plan->address_in_rcx) {
+            plan->map.mem.base = TC;
+            plan->map.mem.index = NO_REG;
+            plan->map.mem.disp = 0;
+        }
+        if (!plan_borrow(b, in, place, plan))
             continue;
         plan->length = recode(in, &plan->map, plan->code);
         if (plan->length != 0)
@@ -142,16 +182,31 @@ static bool copy(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
     struct copy_plan plan;
+    struct place place = {0};
     const bool grouped = group_takes(b, in);
 
-    if (!plan_copy(b, in, grouped, &plan))
-        return false;
+    b->keeps_stack = true;
+    for (;;) {
+        if (grouped)
+            place = group_place(b, in);
+        else if (in->has_mem)
+            place = build_place(b, in, rules_memory_access(in));
+        if (plan_copy(b, in, &place, &plan))
+            break;
+        if (!b->keeps_stack)
+            return false;
+        b->keeps_stack = false; /* with one more scratch register */
+    }
     if (grouped)
-        group_operand(b);
+        group_operand(b, in);
     else if (in->has_mem)
-        build_memory(b, in, rules_memory_size(in), rules_memory_access(in));
-    if (plan.address_in_rcx)
-        emit_lea(e, W64, TC, grouped ? BASE(HOST_GROUP, in->disp) : BUILD_OPERAND);
+        build_go_to_place(b, in, &place, rules_memory_size(in), rules_memory_access(in));
+    if (plan.address_in_rcx) {
+        struct mem address = place.operand;
+
+        address.window = false;
+        emit_lea(e, place.operand.window ? W32 : W64, TC, address);
+    }
     if (plan.lend_rcx)
         emit_mov_rr(e, W64, RCX, HOST_RCX);
     for (unsigned i = 0; i < plan.borrowed_count; i++)
@@ -190,12 +245,13 @@ bool rule_lea(struct build *b, const struct insn *in)
     const uint8_t base = in->base == NO_REG ? NO_REG : b->contract->host[in->base];
     const uint8_t index = in->index == NO_REG ? NO_REG : b->contract->host[in->index];
 
+    b->keeps_stack = true;
     /* Straight into the destination where nothing has to be cut or fetched. */
     if (dst != NO_REG && in->addr_size >= 4 && size >= 4 && size <= in->addr_size &&
         !in->rip_relative && (in->base != NO_REG || in->index != NO_REG) &&
         (in->base == NO_REG) == (base == NO_REG) && (in->index == NO_REG) == (index == NO_REG)) {
         emit_lea(&b->e, size, dst,
-                 ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp}));
+                 ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp, false}));
         return true;
     }
     build_address(b, in);
@@ -205,7 +261,7 @@ bool rule_lea(struct build *b, const struct insn *in)
 
 bool rule_nop(struct build *b, const struct insn *in)
 {
-    (void)b;
+    b->keeps_stack = true;
     (void)in;
     return true; /* hint NOPs do not touch their operand either */
 }

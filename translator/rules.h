@@ -13,10 +13,15 @@ enum access rules_memory_access(const struct insn *in);
 /* Does the instruction, copied, change guest register `reg`?  (IMPLICIT rows: any of RAX..RBX.) */
 bool rules_writes_gpr(const struct insn *in, unsigned reg);
 
+/* By how much the instruction moves the 64-bit register, when that is all it does to it; else 0. */
+int64_t rules_step(const struct insn *in, unsigned reg);
+
 bool rule_native(struct build *b, const struct insn *in);
 bool rule_simd(struct build *b, const struct insn *in);
 bool rule_x87(struct build *b, const struct insn *in);
 bool rule_lea(struct build *b, const struct insn *in);
 bool rule_nop(struct build *b, const struct insn *in);
+bool rule_call_near(struct build *b, const struct insn *in);
+bool rule_ret(struct build *b, const struct insn *in);
 
 #endif

@@ -41,14 +41,11 @@ static void load_register(struct build *b, const struct operand *op)
 /* TC = the memory operand, zero-extended.  Clobbers all scratch; flags stay. */
 static void load_memory(struct build *b, const struct insn *in)
 {
-    const bool grouped = group_takes(b, in);
-
-    if (grouped)
-        group_operand(b);
+    if (group_takes(b, in))
+        group_operand(b, in);
     else
         build_memory(b, in, in->width, ACCESS_READ);
-    emit_movzx_rm(&b->e, TC, (enum width)in->width,
-                  grouped ? BASE(HOST_GROUP, in->disp) : BUILD_OPERAND);
+    emit_movzx_rm(&b->e, TC, (enum width)in->width, BUILD_OPERAND);
 }
 
 /* DIV or IDIV by RCX.  Changes RAX, RDX, flags. */
@@ -69,6 +66,7 @@ bool rule_div(struct build *b, const struct insn *in)
     struct emit *e = &b->e;
     struct label zero, on;
 
+    b->keeps_stack = true;
     if (in->has_mem)
         load_memory(b, in);
     else

@@ -26,15 +26,17 @@ void build_move_sp(struct build *b, int32_t delta)
 
 static void push_begin(struct build *b, unsigned width)
 {
-    build_stack_linear(b, HOST_SP, -(int32_t)width, width, ACCESS_WRITE);
-    build_probe(b, width, ACCESS_WRITE);
+    build_stack(b, HOST_SP, -(int32_t)width, width, ACCESS_WRITE);
 }
 
 void build_push_saved(struct build *b, unsigned width)
 {
+    uint8_t temp;
+
     push_begin(b, width);
-    emit_mov_rm(&b->e, W64, T2, BASE(HOST_CPU, AT_RT(value)));
-    emit_mov_mr(&b->e, width, BUILD_OPERAND, T2);
+    temp = build_stack_temp(b);
+    emit_mov_rm(&b->e, W64, temp, BASE(HOST_CPU, AT_RT(value)));
+    emit_mov_mr(&b->e, width, BUILD_OPERAND, temp);
     build_move_sp(b, -(int32_t)width);
 }
 
@@ -44,8 +46,8 @@ void build_push_number(struct build *b, unsigned width, uint64_t value)
 
     push_begin(b, width);
     if (width == 8 && (int64_t)value != (int32_t)value) {
-        emit_mov_ri(e, T2, value);
-        emit_mov_mr(e, W64, BUILD_OPERAND, T2);
+        emit_mov_ri(e, build_stack_temp(b), value);
+        emit_mov_mr(e, W64, BUILD_OPERAND, build_stack_temp(b));
     } else {
         emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);
     }
@@ -57,10 +59,12 @@ bool rule_push(struct build *b, const struct insn *in)
     struct emit *e = &b->e;
     const unsigned width = in->width;
 
+    b->keeps_stack = true;
     switch (in->ops[0].kind) {
     case OPERAND_GPR:
         push_begin(b, width);
-        emit_mov_mr(e, width, BUILD_OPERAND, build_gpr_read(b, in->ops[0].reg, T2));
+        emit_mov_mr(e, width, BUILD_OPERAND,
+                    build_gpr_read(b, in->ops[0].reg, build_stack_temp(b)));
         build_move_sp(b, -(int32_t)width);
         return true;
     case OPERAND_IMM:
@@ -68,8 +72,8 @@ bool rule_push(struct build *b, const struct insn *in)
         return true;
     case OPERAND_MEM:
         build_memory(b, in, width, ACCESS_READ);
-        emit_movzx_rm(e, T2, width, BUILD_OPERAND);
-        emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(value)), T2);
+        emit_movzx_rm(e, T0, width, BUILD_OPERAND);
+        emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(value)), T0);
         build_push_saved(b, width);
         return true;
     default:
@@ -84,11 +88,18 @@ bool rule_pop(struct build *b, const struct insn *in)
 
     if (in->ops[0].kind != OPERAND_GPR)
         return false;
-    build_stack_linear(b, HOST_SP, 0, width, ACCESS_READ);
-    build_probe(b, width, ACCESS_READ);
-    emit_mov_rm(e, width, T2, BUILD_OPERAND);
+    b->keeps_stack = true;
+    build_stack(b, HOST_SP, 0, width, ACCESS_READ);
+    if (in->ops[0].reg != RSP && width >= 4 && b->contract->host[in->ops[0].reg] != NO_REG) {
+        emit_mov_rm(e, width, b->contract->host[in->ops[0].reg], BUILD_OPERAND);
+        build_move_sp(b, (int32_t)width);
+        return true;
+    }
+    emit_mov_rm(e, width, T0, BUILD_OPERAND);
     build_move_sp(b, (int32_t)width);
-    build_gpr_write(b, in->ops[0].reg, width, T2); /* POP ESP: the value wins */
+    build_gpr_write(b, in->ops[0].reg, width, T0); /* POP ESP: the value wins */
+    if (in->ops[0].reg == RSP)
+        b->stack_lost = true;
     return true;
 }
 
@@ -99,10 +110,16 @@ bool rule_leave(struct build *b, const struct insn *in)
 
     if (b->code64 ? width != 8 : width != 4 || !(b->mode & MODE_STACK32))
         return false;
-    build_stack_linear(b, RBP, 0, width, ACCESS_READ);
-    build_probe(b, width, ACCESS_READ);
+    b->keeps_stack = true;
+    build_stack(b, RBP, 0, width, ACCESS_READ);
+    emit_mov_rm(e, width, TC, BUILD_OPERAND);
+    if (b->window && b->code64) { /* RBP's region is RSP's now, as it has just been read there */
+        emit_mov_rr(e, W64, HOST_STACK, T1);
+        b->stack_lost = false;
+        b->stack_drift = 0;
+    }
     emit_lea(e, width, HOST_SP, BASE(RBP, width));
-    emit_mov_rm(e, width, RBP, BUILD_OPERAND);
+    emit_mov_rr(e, width, RBP, TC);
     return true;
 }
 
@@ -125,6 +142,7 @@ bool rule_jcc(struct build *b, const struct insn *in)
 
     if (!is_canonical(target))
         return false;
+    b->keeps_stack = true;
     build_branch(b, in->opcode & 15, target, b->next_rip);
     return true;
 }
@@ -156,6 +174,7 @@ static bool may_go_indirect(const struct build *b)
 
 bool rule_jmp(struct build *b, const struct insn *in)
 {
+    b->keeps_stack = true;
     if (in->ops[0].kind == OPERAND_REL) {
         const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
 
@@ -204,6 +223,7 @@ bool rule_call_near(struct build *b, const struct insn *in)
 
     if (!(b->mode & MODE_CS_FLAT))
         return false;
+    b->keeps_stack = true;
     if (in->ops[0].kind == OPERAND_REL)
         return call_direct(b, in);
     if (!may_go_indirect(b))
@@ -211,8 +231,8 @@ bool rule_call_near(struct build *b, const struct insn *in)
     load_target(b, in);
     if (b->code64) {
         build_lookup(b);
-        emit_mov_rm(e, W64, T2, BUILD_JUMP_HOST(b));
-        emit_mov_mr(e, W64, target, T2);
+        emit_mov_rm(e, W64, T0, BUILD_JUMP_HOST(b));
+        emit_mov_mr(e, W64, target, T0);
         build_push_number(b, in->width, b->next_rip);
         emit_jmp_m(e, target);
         b->ended = true;
@@ -232,8 +252,8 @@ bool rule_ret(struct build *b, const struct insn *in)
 
     if (!may_go_indirect(b))
         return false;
-    build_stack_linear(b, HOST_SP, 0, width, ACCESS_READ);
-    build_probe(b, width, ACCESS_READ);
+    b->keeps_stack = true;
+    build_stack(b, HOST_SP, 0, width, ACCESS_READ);
     emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
     if (b->code64) {
         build_lookup(b);
@@ -260,6 +280,7 @@ bool rule_loop(struct build *b, const struct insn *in)
 
     if (!is_canonical(taken))
         return false;
+    b->keeps_stack = true;
     if (build_needs_poll(b, taken))
         build_poll(b);
     if (in->opcode != JCXZ) {

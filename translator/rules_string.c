@@ -79,8 +79,8 @@ bool rule_lods(struct build *b, const struct insn *in)
 static void load_source(struct build *b, const struct insn *in)
 {
     find_element(b, in, in->seg, RSI, ACCESS_READ);
-    emit_movzx_rm(&b->e, T2, in->width, BUILD_OPERAND);
-    emit_mov_mr(&b->e, W64, BASE(HOST_CPU, AT_RT(value)), T2);
+    emit_movzx_rm(&b->e, T0, in->width, BUILD_OPERAND);
+    emit_mov_mr(&b->e, W64, BASE(HOST_CPU, AT_RT(value)), T0);
 }
 
 /* SCAS: AL, AX, EAX or RAX - ES:[rDI]. */
@@ -179,6 +179,7 @@ static void find_run(struct build *b, const struct insn *in, uint8_t reg, enum a
     emit_shrx(e, W64, TC, TC, T2);
     side_exit_unless_zero(b);
     emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
+    b->operand = INDEX(T0, T1, 1, 0);
 }
 
 /* REP and the instruction without its prefixes, which the contract's registers do not need. */

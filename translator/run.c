@@ -19,6 +19,7 @@
 #include "cpu/physmem.h"
 #include "translator/build.h"
 #include "translator/runtime.h"
+#include "translator/windows.h"
 
 enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
@@ -44,6 +45,10 @@ static void flags_collect(struct cpu *cpu)
 
 static void flags_offer(struct cpu *cpu)
 {
+    const struct windows *windows = translator_of(cpu)->windows;
+
+    if (windows != NULL && (cpu->mode & MODE_WINDOW))
+        rt_of(cpu)->stack = windows_distance(windows, cpu->gpr[RSP]);
     rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
     rt_of(cpu)->down = cpu->rflags & FLAG_DF;
     cpu->rflags &= ~(uint64_t)FLAGS_OSZAPC; /* so that PUSHF can add */
@@ -393,13 +398,51 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
     return step_one(tr, cpu);
 }
 
+/* An instruction that faults again and again is better off with a probe. */
+static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t phys, bool filled)
+{
+    uint16_t *cost = runtime_window_cost(tr, phys);
+    const bool fine = *cost < WINDOW_COST_MAX;
+
+    tr->counters.window_misses++;
+    if (fine)
+        *cost += filled ? WINDOW_FILL_COST : WINDOW_MISS_COST;
+    if (fine && *cost >= WINDOW_COST_MAX) {
+        tr->counters.unwindowed++;
+        fpu_leave(cpu);
+        cache_invalidate_range(tr->cache, phys, 1);
+    }
+}
+
 uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
 {
     struct translator *tr = translator_of(cpu);
+    struct block *block = rt_of(cpu)->fault_block;
+    const unsigned index = rt_of(cpu)->fault_insn;
+    const uint64_t address = rt_of(cpu)->fault_address;
+    physaddr_t phys;
+    uint64_t host;
+    bool filled;
 
     (void)unused;
     tr->counters.host_faults++;
-    return interpret_one(tr, cpu, rt_of(cpu)->fault_block, rt_of(cpu)->fault_insn, NULL);
+    if (index == block->insn_count) { /* between blocks: HOST_STACK could not be had */
+        flags_collect(cpu);
+        cpu->rip = block_rip(block, index);
+        return go_on(tr, cpu);
+    }
+    phys = block->key.phys + block->sites[index].guest;
+    host = interpret_one(tr, cpu, block, index, NULL);
+    if (address == 0)
+        return host;
+    filled = windows_fill(tr->windows, address);
+    if (host == leave(tr))
+        return host;
+    note_window_miss(tr, cpu, phys, filled);
+    if (!cpu->fpu_live)
+        fpu_load(cpu);
+    rt_of(cpu)->stack = windows_distance(tr->windows, cpu->gpr[RSP]); /* may be a new region */
+    return host;
 }
 
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
@@ -409,6 +452,7 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
     struct block *block = record_block(tr, record, &index);
 
     tr->counters.stops++;
+    tr->busy = true;
     flags_collect(cpu);
     cpu->rip = block_rip(block, index);
     if (tr->options.counted)
@@ -487,10 +531,15 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
     enum run_exit result;
 
     hostsignal_attach(tr);
+    if (tr->windows != NULL)
+        windows_enter(tr->windows);
     for (;;) {
         struct block *block;
 
         rt->run = 1;
+        if (tr->windows != NULL && (tr->busy || tr->options.eager_window))
+            (void)windows_tick(tr->windows);
+        tr->busy = false;
         if (__atomic_load_n(&cpu->exit_request, __ATOMIC_SEQ_CST) != 0) {
             result = RUN_EXIT;
             break;
@@ -528,6 +577,8 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
         tr->counters.enters++;
         glue_of(tr, cpu->mode)->enter(cpu, block->host);
     }
+    if (tr->windows != NULL)
+        windows_leave(tr->windows);
     hostsignal_detach();
     fpu_leave(cpu);
     return result;
@@ -551,6 +602,8 @@ static void on_mark(void *ctx, physaddr_t page)
 
     if (tr->cpu != NULL)
         tables_drop_writes(tr->cpu, physmem_page(tr->mem, page)->host);
+    if (tr->windows != NULL)
+        windows_drop_writes(tr->windows, physmem_page(tr->mem, page)->host);
 }
 
 static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
@@ -562,6 +615,8 @@ static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
     cache_flush(tr->cache);
     if (tr->cpu != NULL)
         tables_flush(tr->cpu, 0, TLB_FLUSH_ALL);
+    if (tr->windows != NULL)
+        windows_drop_all(tr->windows);
 }
 
 static void on_flush(void *ctx, uint64_t argument, enum tlb_flush what)
@@ -569,6 +624,8 @@ static void on_flush(void *ctx, uint64_t argument, enum tlb_flush what)
     struct translator *tr = ctx;
 
     tables_flush(tr->cpu, argument, what);
+    if (tr->windows != NULL)
+        windows_flush(tr->windows, argument, what);
 }
 
 static void on_drop(void *ctx, const struct block *block)
@@ -653,6 +710,8 @@ int translator_attach(struct translator *tr, struct cpu *cpu)
     if (tr->tables == NULL)
         return -ENOMEM;
     tr->cpu = cpu;
+    if (tr->bmi2 && !tr->options.no_window)
+        tr->windows = windows_create(cpu, tr->options.eager_window);
     cpu->translator_state = tr;
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
     cpu->kick = on_kick;
@@ -666,6 +725,8 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     if (tr->cpu != cpu)
         return;
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
+    windows_destroy(tr->windows);
+    tr->windows = NULL;
     tables_destroy(tr->tables);
     tr->tables = NULL;
     tr->cpu = NULL;
@@ -702,6 +763,8 @@ void translator_print_stats(const struct translator *tr, FILE *out)
 {
     const struct cache_counters *c = cache_counters(tr->cache);
     const struct run_counters *r = &tr->counters;
+    const struct windows_counters none = {0};
+    const struct windows_counters w = tr->windows != NULL ? *windows_counters(tr->windows) : none;
     const struct {
         const char *name;
         uint64_t value;
@@ -724,6 +787,14 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"exits: kicked at a poll", r->stops},
         {"cold visits interpreted", r->cold},
         {"blocks made again without groups", r->ungrouped},
+        {"windows made", w.created},
+        {"windows evicted", w.evictions},
+        {"windows looked through", w.revalidations},
+        {"window faults", r->window_misses},
+        {"window fills", w.fills},
+        {"window pages mapped", w.pages},
+        {"window pages dropped", w.drops},
+        {"instructions without their window", r->unwindowed},
         {"single steps", r->steps},
         {"untranslatable starts", r->untranslatable},
         {"blocks invalidated", c->invalidated},

@@ -30,6 +30,7 @@ enum { GLUE_RECORD_BYTES = 6 };
 
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
+    uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
     uint64_t builds;      /* calls of build_block() */
     uint64_t building_ns; /* CPU time spent in build_block(), of one call in BUILDING_SAMPLE */
@@ -43,6 +44,13 @@ struct heat {
     uint8_t tag, visits;
 };
 
+/*
+ * What instructions have cost by faulting in a window, by where they are.  A fault that maps pages
+ * is an investment; one after which the page still cannot be there (a page that the guest has yet
+ * to map, device memory, a store beside translated code) is likely to come again.
+ */
+enum { WINDOW_MISS_BITS = 16, WINDOW_FILL_COST = 1, WINDOW_MISS_COST = 24, WINDOW_COST_MAX = 768 };
+
 struct translator {
     struct physmem *mem;
     struct tables *tables; /* of the attached CPU */
@@ -54,10 +62,24 @@ struct translator {
     uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
     uint64_t clock_cost_ns; /* run.c measures with this error */
     bool bmi2;
-    bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system calls */
+    bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
+                               calls */
     struct heat heat[1 << HEAT_BITS];
-    bool no_group[1 << 14]; /* addresses whose blocks do better without groups */
+    bool no_group[1 << 14];  /* addresses whose blocks do better without groups */
+    struct windows *windows; /* of the attached CPU; NULL: none */
+    bool busy;               /* generated code was found running */
+    uint16_t window_cost[1 << WINDOW_MISS_BITS];
 };
+
+static inline uint16_t *runtime_window_cost(struct translator *tr, physaddr_t phys)
+{
+    return &tr->window_cost[(phys ^ phys >> WINDOW_MISS_BITS) & ((1 << WINDOW_MISS_BITS) - 1)];
+}
+
+static inline bool runtime_prefers_probe(struct translator *tr, physaddr_t phys)
+{
+    return *runtime_window_cost(tr, phys) >= WINDOW_COST_MAX;
+}
 
 static inline bool *runtime_no_group(struct translator *tr, physaddr_t phys)
 {

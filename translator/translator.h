@@ -17,6 +17,8 @@ struct translator_options {
     uint64_t cache_bytes; /* 0: default (64 MiB) */
     bool no_chain;        /* every block returns to the dispatcher */
     bool no_group;        /* probe every access by itself */
+    bool no_window;       /* no windows: every access is probed */
+    bool eager_window;    /* every address space gets a window at once */
     bool no_bmi2;         /* emit for a host without SHRX and RORX */
     bool counted;         /* keep cpu->icount exact at every block boundary (counted time) */
     FILE *log;            /* for log_in_asm / log_out_asm; NULL: stderr */

@@ -37,9 +37,9 @@
 
 enum { BUDGET = 3000, HANG_MS = 1000, SKIP_MS = 150, HANG_SECONDS = 20, CATCH_UP_STEPS = 4096 };
 
-enum engine { INTERPRETED, STEPPED, TRANSLATED, NO_CHAIN, SMALL, COUNTED, ENGINES };
-static const char *const engine_names[ENGINES] = {"interpreted", "stepped",     "translated",
-                                                  "no_chain",    "small cache", "counted"};
+enum engine { INTERPRETED, STEPPED, TRANSLATED, NO_CHAIN, SMALL, COUNTED, WINDOWED, ENGINES };
+static const char *const engine_names[ENGINES] = {
+    "interpreted", "stepped", "translated", "no_chain", "small cache", "counted", "windows"};
 
 struct machine {
     struct physmem *mem;
@@ -153,6 +153,7 @@ static void machine_open(struct machine *m, enum engine engine)
     const struct translator_options options = {
         .no_chain = engine == NO_CHAIN,
         .counted = engine == COUNTED,
+        .eager_window = engine == WINDOWED,
         .log_in_asm = getenv("FUZZ_LOG") != NULL,
         .log_out_asm = getenv("FUZZ_LOG") != NULL,
         .cache_bytes = engine == SMALL ? 1 : 16 << 20,

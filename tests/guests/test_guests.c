@@ -243,6 +243,8 @@ static const struct engine engines[] = {
     {"translate, no BMI2", true, {.no_bmi2 = true}},
     {"translate, no groups", true, {.no_group = true}},
     {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},
+    {"translate, windows", true, {.eager_window = true}},
+    {"translate, windows, no chains", true, {.eager_window = true, .no_chain = true}},
     {"translate, counted", true, {.counted = true}},
 };
 enum { ENGINES = sizeof(engines) / sizeof(engines[0]) };

@@ -2,7 +2,7 @@
  * tests/oracle/oracle.c -- the host oracle's driver: every row of cpu/insn.def in every code size
  * that it exists in, some encodings of it, some states for each, the host against an engine.
  *
- *   oracle [--engine interpret|translate] [--states N] [--seed N] [--row MNEMONIC]
+ *   oracle [--engine interpret|translate|window] [--states N] [--seed N] [--row MNEMONIC]
  *          [--mode 16|32|64] [--list]
  */
 #include <inttypes.h>
@@ -32,6 +32,7 @@ struct options {
     unsigned mode; /* 0: all */
     bool list;
     bool translate; /* the engine */
+    bool window;    /* the translator with windows at once, otherwise without */
 };
 
 struct totals {
@@ -254,8 +255,11 @@ static bool parse(int argc, char **argv, struct options *options)
         else if (!strcmp(argv[i], "--row"))
             options->row = value;
         else if (!strcmp(argv[i], "--engine") &&
-                 (!strcmp(value, "interpret") || !strcmp(value, "translate")))
-            options->translate = value[0] == 't';
+                 (!strcmp(value, "interpret") || !strcmp(value, "translate") ||
+                  !strcmp(value, "window"))) {
+            options->translate = value[0] != 'i';
+            options->window = value[0] == 'w';
+        }
         else if (!strcmp(argv[i], "--mode"))
             options->mode = (unsigned)strtoul(value, NULL, 0) / 8;
         else
@@ -273,12 +277,14 @@ int main(int argc, char **argv)
     struct totals totals = {0};
 
     if (!parse(argc, argv, &options)) {
-        fprintf(stderr, "usage: oracle [--engine interpret|translate] [--states N] [--seed N] "
+        fprintf(stderr, "usage: oracle [--engine interpret|translate|window] "
+                        "[--states N] [--seed N] "
                         "[--row MNEMONIC] [--mode 16|32|64] "
                         "[--list]\n");
         return 1;
     }
-    if (host_init(&support) < 0 || guest_init() < 0 || (options.translate && translated_init() < 0))
+    if (host_init(&support) < 0 || guest_init() < 0 || 
+        (options.translate && translated_init(options.window) < 0))
         return SKIPPED;
     totals.reached = calloc(insn_row_count, sizeof *totals.reached);
     if (!totals.reached)

@@ -119,7 +119,7 @@ void guest_halted(const struct test_case *t, struct outcome *out);
 void run_interpreter(struct cpu *cpu, const struct test_case *t, struct outcome *out);
 
 /* ---- translated.c ---- */
-int translated_init(void);
+int translated_init(bool window);
 void translated_destroy(void);
 void translated_print_stats(void);
 void run_translator(struct cpu *cpu, const struct test_case *t, struct outcome *out);

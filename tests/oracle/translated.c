@@ -10,9 +10,10 @@ enum { DID_NOT_HALT = -2 };
 
 static struct translator *translator;
 
-int translated_init(void)
+int translated_init(bool window)
 {
-    static const struct translator_options options = {.cache_bytes = 16 << 20};
+    const struct translator_options options = {
+        .cache_bytes = 16 << 20, .eager_window = window, .no_window = !window};
 
     translator = translator_create(guest_memory(), &options);
     return translator && translator_attach(translator, guest_cpu()) == 0 ? 0 : -1;
