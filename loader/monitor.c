@@ -84,7 +84,7 @@ static const struct monitor_command commands[] = {
     {"mouse_button",     NULL, "STATE",             "mouse buttons: 1 left, 2 right, 4 middle", monitor_mouse_button, false},
     {"screendump",       NULL, "FILE.png|FILE.ppm", "save a picture of the screen",            monitor_screendump, false},
     {"eject",            NULL, "[-f] DRIVE",        "take the medium out (-f: locked or not)", monitor_eject, false},
-    {"change",           NULL, "[-f] DRIVE FILE [FORMAT]", "put another medium in; change vnc password WORD", monitor_change, false},
+    {"change",           NULL, "[-f] DRIVE FILE [FORMAT [MODE]]", "put another medium in; change vnc password WORD", monitor_change, false},
     {"x",                NULL, "/FMT ADDRESS",      "dump memory at a linear address",         monitor_x, true},
     {"xp",               NULL, "/FMT ADDRESS",      "dump memory at a physical address",       monitor_xp, true},
     {"print",            "p",  "[/FMT] EXPRESSION", "value of an expression ($eax, 2*$esp)",   monitor_print, true},

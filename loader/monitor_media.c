@@ -71,6 +71,28 @@ static void change_password(struct monitor_line *line)
         fprintf(line->out, "there is no VNC server\n");
 }
 
+/* "FILE [FORMAT [retain|read-only|read-write]]" from word `first` on. */
+static bool take_medium(struct monitor_line *line, unsigned first, struct image *image,
+                        struct image_spec *spec)
+{
+    const char *format = first + 1 < line->count ? line->word[first + 1] : "";
+    const char *mode = first + 2 < line->count ? line->word[first + 2] : "retain";
+
+    if (first >= line->count || first + 3 < line->count ||
+        strlen(line->word[first]) >= sizeof(spec->file) || strlen(format) >= sizeof(spec->format) ||
+        (strcmp(mode, "retain") != 0 && strcmp(mode, "read-only") != 0 &&
+         strcmp(mode, "read-write") != 0)) {
+        fprintf(line->out, "change [-f] DRIVE FILE [FORMAT [retain|read-only|read-write]]\n");
+        return false;
+    }
+    strcpy(spec->file, line->word[first]);
+    strcpy(spec->format, format);
+    spec->read_only = is_cdrom(line->m, image) || !strcmp(mode, "read-only") ||
+                      (!strcmp(mode, "retain") && image_backend(image)->read_only);
+    spec->snapshot = line->m->options->drives.snapshot;
+    return true;
+}
+
 void monitor_change(struct monitor_line *line)
 {
     struct image_spec spec = {0};
@@ -84,19 +106,8 @@ void monitor_change(struct monitor_line *line)
         return;
     }
     image = take_drive(line, &force, &first);
-    if (image == NULL)
+    if (image == NULL || !take_medium(line, first, image, &spec))
         return;
-    if (first >= line->count || first + 2 < line->count ||
-        strlen(line->word[first]) >= sizeof(spec.file) ||
-        (first + 1 < line->count && strlen(line->word[first + 1]) >= sizeof(spec.format))) {
-        fprintf(line->out, "change [-f] DRIVE FILE [FORMAT]\n");
-        return;
-    }
-    strcpy(spec.file, line->word[first]);
-    if (first + 1 < line->count)
-        strcpy(spec.format, line->word[first + 1]);
-    spec.read_only = image_backend(image)->read_only || is_cdrom(line->m, image);
-    spec.snapshot = line->m->options->drives.snapshot;
     if (!image_change(image, &spec, force, &error))
         fprintf(line->out, "%s\n", error.text);
 }

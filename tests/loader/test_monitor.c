@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "devices/pc_internal.h"
+#include "loader/image.h"
 #include "loader/monitor.h"
 #include "loader/monitor_internal.h"
 #include "tests/loader/machine_fake.h"
@@ -307,6 +308,42 @@ static void test_info(void **state)
     fake_close(f);
 }
 
+static void test_media(void **state)
+{
+    struct fake *f = fake_open("max", ACCEL_INTERPRET);
+    const struct image_spec nothing = {0};
+    char path[] = "/tmp/ringer-test-XXXXXX", line[128];
+    const int fd = mkstemp(path);
+    struct error error = {0};
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    f->m.images = image_host_create(true);
+    assert_non_null(image_open(f->m.images, "floppy0", &nothing, true, &error));
+    expect(f, "info block", "floppy0: [not inserted]\n");
+    snprintf(line, sizeof(line), "change floppy0 %s raw read-only", path);
+    expect(f, line, "");
+    expect_part(f, "info block", "(raw, read-only)");
+    snprintf(line, sizeof(line), "change floppy0 %s raw", path);
+    expect(f, line, "");
+    expect_part(f, "info block", "(raw, read-only)"); /* as it was */
+    expect(f, "eject floppy0", "");
+    snprintf(line, sizeof(line), "change floppy0 %s raw read-write", path);
+    expect(f, line, "");
+    expect_part(f, "info block", "(raw), 4096 bytes");
+    expect_part(f, "change floppy0 x raw sideways", "change [-f] DRIVE FILE");
+    expect_part(f, "change floppy0 x raw retain more", "change [-f] DRIVE FILE");
+    expect_part(f, "change floppy0", "change [-f] DRIVE FILE");
+    expect_part(f, "change floppy0 /nowhere/x raw", "/nowhere/x: No such file");
+    expect(f, "eject floppy0", "");
+    expect(f, "info block", "floppy0: [not inserted]\n");
+    image_host_destroy(f->m.images);
+    close(fd);
+    unlink(path);
+    fake_close(f);
+}
+
 /* ---- keys ---- */
 
 /* What the keyboard controller has for the guest. */
@@ -469,11 +506,12 @@ static void test_hostile_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_state),   cmocka_unit_test(test_time_stands_still),
-        cmocka_unit_test(test_expressions), cmocka_unit_test(test_memory_dumps),
-        cmocka_unit_test(test_ports),       cmocka_unit_test(test_page_tables),
-        cmocka_unit_test(test_info),        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_line_editor), cmocka_unit_test(test_hostile_lines),
+        cmocka_unit_test(test_run_state),     cmocka_unit_test(test_time_stands_still),
+        cmocka_unit_test(test_expressions),   cmocka_unit_test(test_memory_dumps),
+        cmocka_unit_test(test_ports),         cmocka_unit_test(test_media),
+        cmocka_unit_test(test_page_tables),   cmocka_unit_test(test_info),
+        cmocka_unit_test(test_keys),          cmocka_unit_test(test_line_editor),
+        cmocka_unit_test(test_hostile_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
