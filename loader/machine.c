@@ -258,6 +258,7 @@ static bool prepare(struct machine *m, struct error *error)
         return false;
     m->translator = (struct translator_options){
         .cache_bytes = o->cache_bytes,
+        .cache_policy = o->cache_policy,
         .no_chain = o->no_chain,
         .no_bmi2 = o->no_bmi2,
         .no_group = o->no_group,

@@ -5,11 +5,13 @@
 #include "loader/option_rows.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "loader/argument.h"
 #include "loader/chardev_socket.h"
+#include "translator/translator.h"
 
 #define RAM_MINIMUM   (UINT64_C(1) << 20)
 #define RAM_MAXIMUM   (UINT64_C(1) << 40)
@@ -346,6 +348,26 @@ static bool parse_accel(struct options *o, const char *name, const char *text, s
     return true;
 }
 
+/* What the translation cache does when it is full; the error says what there is. */
+static bool parse_cache_policy(struct options *o, const char *name, const char *text,
+                               struct error *e)
+{
+    char known[512] = "known are";
+    const char *policy, *summary;
+
+    for (unsigned i = 0; (policy = translator_cache_policy(i, &summary)) != NULL; i++) {
+        const size_t at = strlen(known);
+
+        if (!strcmp(policy, text)) {
+            o->cache_policy = i;
+            return true;
+        }
+        (void)snprintf(known + at, sizeof(known) - at, "%s %s (%s)", i == 0 ? "" : ",", policy,
+                       summary);
+    }
+    return argument_refuse(name, text, known, e);
+}
+
 static bool take_accel(struct options *o, const char *name, const char *arg, struct error *e)
 {
     struct argument_pair pair = {.rest = arg};
@@ -364,11 +386,21 @@ static bool take_accel(struct options *o, const char *name, const char *arg, str
             o->cache_bytes = mib << 20;
             if (o->cache_bytes < CACHE_MINIMUM || o->cache_bytes > CACHE_MAXIMUM)
                 return argument_refuse(name, arg, "tb-size is 1 to 2048 MiB", e);
+        } else if (!strcmp(pair.key, "cache-size") &&
+                   argument_size(pair.value, 1, &o->cache_bytes)) {
+            if (o->cache_bytes < CACHE_MINIMUM || o->cache_bytes > CACHE_MAXIMUM)
+                return argument_refuse(name, arg, "cache-size is 1M to 2G", e);
+        } else if (!strcmp(pair.key, "cache-policy")) {
+            if (!parse_cache_policy(o, name, pair.value, e))
+                return false;
         } else if (!strcmp(pair.key, "thread") &&
                    (!strcmp(pair.value, "single") || !strcmp(pair.value, "multi"))) {
             ; /* one CPU has one thread either way */
         } else {
-            return argument_refuse(name, arg, "it takes counted=on|off, insns=N, tb-size=MIB", e);
+            return argument_refuse(name, arg,
+                                   "it takes counted=on|off, insns=N, cache-size=SIZE, "
+                                   "tb-size=MIB, cache-policy=NAME",
+                                   e);
         }
         first = false;
     }
@@ -611,7 +643,9 @@ const struct option_row option_rows[] = {
     {"machine",      "pc",     take_machine,      "the machine; also accel=..."},
     {"M",            "pc",     take_machine,      NULL},
     {"accel",        "NAME",   take_accel,        "translate (or tcg), interpret, lockstep; then"
-                                                  " ,counted=on ,insns=N ,tb-size=MIB"},
+                                                  " ,counted=on ,insns=N"
+                                                  " ,cache-size=SIZE or tb-size=MIB"
+                                                  " ,cache-policy=NAME"},
     {"kernel",       "FILE",   take_kernel,       "Linux bzImage, multiboot or PVH kernel"},
     {"initrd",       "FILE",   take_initrd,       "initial RAM disk, or multiboot modules"
                                                   " \"FILE ARGS,FILE ARGS\""},

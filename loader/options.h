@@ -54,6 +54,7 @@ struct options {
     bool counted;            /* virtual time from counted instructions */
     unsigned ns_per_insn;    /* with counted; 0: the default */
     uint64_t cache_bytes;    /* translation cache, 0: the default */
+    unsigned cache_policy;   /* see translator_cache_policy() */
     uint64_t max_insns;      /* stop after so many, UINT64_MAX: never */
     bool no_chain, no_bmi2, no_group, no_window, eager_window; /* -x */
 

@@ -80,15 +80,16 @@ struct block {
     physaddr_t next_phys;           /* where the next page is, when next_bytes is not 0 */
     uint32_t host_bytes;            /* from checked_host */
     uint32_t page_id;
-    uint32_t room;        /* bytes of cache memory, from checked_host: code, sites, calls */
+    uint32_t room;        /* bytes of cache memory, from checked_host: code, sites, calls, fixups */
     uint16_t guest_bytes; /* in the page of key.phys */
     uint16_t next_bytes;  /* of its one instruction, in the next page */
+    uint16_t fixup_count; /* of cache policies that move blocks */
     uint16_t settled;     /* end of what follows the last instruction's code in 64-bit windows */
     uint8_t insn_count;
     uint8_t misses; /* of the inline TLB, in a grouped block */
-    bool grouped;   /* some of its accesses share a probe */
-    bool dead;      /* invalidated: unreachable, but may still be running */
-    bool used;      /* cache_find() has found it since cache_watch() */
+    bool grouped : 1; /* some of its accesses share a probe */
+    bool dead : 1;    /* invalidated: unreachable, but may still be running */
+    bool used : 1;    /* cache_find() has found it since cache_watch() */
 };
 
 /* ---- the cache: memory, look-up, links, eviction (translator/cache*.c) ---- */

@@ -228,6 +228,77 @@ void cache_watch(struct cache *cache, struct block *block)
     block->used = false;
 }
 
+/* ---- moving ---- */
+
+/* The fixups of a block are the last thing in its memory, as offsets in it. */
+static uint8_t *fixups_of(const struct cache *cache, const struct block *block)
+{
+    return cache->rw + cache_offset(cache, block) + block->room -
+           block->fixup_count * sizeof(uint16_t);
+}
+
+/* Keep those of the emitter's fixups whose jumps leave the block: the others move with it.  The
+ * block ends at e->at. */
+static void keep_fixups(struct cache *cache, struct block *block, const struct emit *e)
+{
+    uint8_t *const start = cache->rw + cache_offset(cache, block);
+    unsigned count = 0;
+    uint8_t *to;
+
+    for (unsigned i = 0; i < e->fixup_count; i++) {
+        const uint8_t *field = e->fixups[i];
+        int32_t rel;
+
+        __builtin_memcpy(&rel, field, sizeof(rel));
+        if (field + sizeof(rel) + rel < start || field + sizeof(rel) + rel >= e->at)
+            cache->fixups[count++] = e->fixups[i];
+    }
+    block->fixup_count = (uint16_t)count;
+    block->room += (count * sizeof(uint16_t) + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
+    to = fixups_of(cache, block);
+    if (to + count * sizeof(uint16_t) > e->end)
+        return; /* cache_commit() gives up */
+    for (unsigned i = 0; i < count; i++) {
+        const uint16_t offset = (uint16_t)(cache->fixups[i] - start);
+
+        __builtin_memcpy(to + i * sizeof(offset), &offset, sizeof(offset));
+    }
+}
+
+void cache_move(struct cache *cache, struct block *block, uint32_t to)
+{
+    const uint32_t from = cache_offset(cache, block);
+    const int64_t distance = (int64_t)to - from;
+    const uint8_t *fixups;
+
+    if (distance == 0)
+        return;
+    if (!block->dead) {
+        isolate(cache, block);
+        for (unsigned i = 0; i < BLOCK_EXITS; i++)
+            unlink_exit(cache, &block->exits[i]);
+        cache->starts[from >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
+        cache->starts[to >> CACHE_GRAIN_SHIFT] = cache_number(cache, block) + 1;
+    }
+    __builtin_memmove(cache->rw + to, cache->rw + from, block->room);
+    block->checked_host += (uint64_t)distance;
+    block->host += (uint64_t)distance;
+    block->sites = (const struct block_site *)((const uint8_t *)block->sites + distance);
+    block->calls = (const struct block_call *)((const uint8_t *)block->calls + distance);
+    for (unsigned i = 0; i < BLOCK_EXITS; i++)
+        if (block->exits[i].jump != NULL)
+            block->exits[i].jump += distance;
+    fixups = fixups_of(cache, block);
+    for (unsigned i = 0; i < block->fixup_count; i++) {
+        uint16_t offset;
+        uint32_t rel;
+
+        __builtin_memcpy(&offset, fixups + i * sizeof(offset), sizeof(offset));
+        __builtin_memcpy(&rel, cache->rw + to + offset, sizeof(rel));
+        patch(cache->rw + to + offset, rel - (uint32_t)distance);
+    }
+}
+
 /* ---- invalidation ---- */
 
 void cache_invalidate(struct cache *cache, struct block *block)
@@ -382,6 +453,8 @@ struct block *cache_begin(struct cache *cache, struct emit *e)
         .at = cache->rw + start,
         .end = cache->rw + end,
         .rx_delta = cache->rx - cache->rw,
+        .fixups = cache->policy->moves ? cache->fixups : NULL,
+        .fixup_limit = CACHE_FIXUPS,
     };
     block->checked_host = block->host = emit_here(e);
     return block;
@@ -396,6 +469,8 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *e
     block->room = (end - cache_offset(cache, block) + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
     if (block->room < CACHE_GRAIN)
         block->room = CACHE_GRAIN;
+    if (cache->policy->moves)
+        keep_fixups(cache, block, e);
     if (cache->rw + cache_offset(cache, block) + block->room > e->end)
         return false;
     cache->policy->commit(cache, block);

@@ -22,9 +22,10 @@ enum {
     CACHE_BLOCK_LEAST = 128,     /* bytes of cache for each struct block */
     CACHE_BLOCK_ROOM = 64 << 10, /* more than any block needs */
     CACHE_TRY_ROOM = 2 << 10,    /* more than most need: a region ends before that */
+    CACHE_FIXUPS = 4096,         /* in one block, at the most */
     CACHE_LEAST = 1 << 20,
-    CACHE_MOST = 1 << 30, /* rel32 reaches everywhere */
 };
+#define CACHE_MOST     (UINT64_C(1) << 31) /* rel32 reaches everywhere */
 #define CACHE_NO_START 0u         /* no block starts in the grain; others: its number + 1 */
 #define CACHE_FREE     0x80000000u
 
@@ -94,6 +95,7 @@ struct cache {
     struct index by_key, by_next_page;
     struct block_node *pages[1 << CACHE_PAGE_HASH_BITS];
     struct page_ids ids;
+    uint8_t *fixups[CACHE_FIXUPS]; /* of the block that is being made */
     uint32_t *ghosts; /* tags of keys that were evicted, by hash */
     struct cache_counters counters;
     void (*drop)(void *ctx, const struct block *block);
@@ -121,10 +123,20 @@ static inline bool cache_has_block(const struct cache *cache)
            cache->block_high < cache->block_limit;
 }
 
+/* Bytes that should be free where a block is begun.  Near the end of a region it is tried with little
+ * room, and once more with enough for any if that was not enough. */
+static inline uint32_t cache_room(const struct cache *cache)
+{
+    return cache->retry ? CACHE_BLOCK_ROOM : CACHE_TRY_ROOM;
+}
+
 /* The block that starts at exactly this offset, or NULL. */
 struct block *cache_start(const struct cache *cache, uint32_t offset);
 /* Room is made: the block, dead or alive, is gone, its memory the policy's. */
 void cache_evict(struct cache *cache, struct block *block);
+/* Its memory is to be elsewhere, where there is room: [to, to + block->room).  What it had there is the
+ * policy's.  Nothing leads to it any more but cache_find(). */
+void cache_move(struct cache *cache, struct block *block, uint32_t to);
 /* From now on the block's `used` says whether it is used: nothing leads to it but cache_find(). */
 void cache_watch(struct cache *cache, struct block *block);
 

@@ -5,8 +5,10 @@
 
 #include "translator/cache_internal.h"
 #include "translator/cache_regions.h"
+#include "translator/cache_single.h"
 
-const struct cache_policy *const cache_policies[] = {&cache_fifo, &cache_flush_all, NULL};
+const struct cache_policy *const cache_policies[] = {&cache_fifo, &cache_flush_all,
+                                                     &cache_generational, &cache_single, NULL};
 
 const struct cache_policy *cache_policy_find(const char *name)
 {

@@ -18,13 +18,14 @@ struct cache;
 struct cache_policy {
     const char *name;
     const char *summary; /* for people who choose one */
+    bool moves;          /* calls cache_move() */
     /* Lay out [cache->reserved, cache->bytes) and set cache->state, for which one free() is enough.
      * False: no memory. */
     bool (*open)(struct cache *cache);
     /* Make room for a block of unknown size, and for its struct: [*start, *end) is free.  False: there
      * is none. */
     bool (*begin)(struct cache *cache, uint32_t *start, uint32_t *end);
-    /* block->room bytes at its offset are a block now. */
+    /* block->room bytes at its offset are the block; it may be moved.  Afterwards it is alive. */
     void (*commit)(struct cache *cache, struct block *block);
 };
 

@@ -1,104 +1,101 @@
 /*
- * translator/cache_regions.c -- policies that cut the cache into regions: "fifo", "flush".
+ * translator/cache_regions.c -- regions, and the policies "fifo" and "flush".
  *
- * Regions are filled one after the other, each from its start; when all are full the oldest is
- * emptied.  One region that is all of the cache makes "flush": everything goes at once.
+ * fifo: regions are filled one after the other, each from its start; when all are full the oldest
+ * is emptied.  flush: one region is all of the cache, so everything goes at once.
  */
 #include <stdlib.h>
 
 #include "translator/cache_internal.h"
 #include "translator/cache_regions.h"
 
-enum { REGIONS = 16, REGION_LEAST = 256 << 10 };
+enum { REGION_LEAST = 256 << 10 };
 
-struct region {
-    uint32_t start, end; /* offsets */
-    uint32_t used;       /* next free offset */
-};
-
-struct regions {
-    unsigned count, current;
-    struct region region[REGIONS];
-};
-
-static bool regions_open(struct cache *cache, unsigned most)
+void regions_cut(struct regions *regions, uint32_t start, uint64_t bytes, unsigned most,
+                 uint32_t least)
 {
-    const uint64_t bytes = cache->bytes - cache->reserved;
-    struct regions *regions = calloc(1, sizeof(*regions));
     uint32_t size;
 
-    if (regions == NULL)
-        return false;
-    cache->state = regions;
     regions->count = most;
-    while (regions->count > 1 && cache->bytes / regions->count < REGION_LEAST)
-        regions->count /= 2;
+    while (regions->count > 1 && bytes / regions->count < least)
+        regions->count--;
     size = (uint32_t)(bytes / regions->count) & ~(CACHE_GRAIN - 1u);
     for (unsigned i = 0; i < regions->count; i++) {
         struct region *r = &regions->region[i];
 
-        r->start = r->used = cache->reserved + size * i;
+        r->start = r->used = start + size * i;
         r->end = r->start + size;
     }
-    return true;
 }
 
-static void region_empty(struct cache *cache, struct region *r)
+void regions_advance(struct cache *cache, struct regions *regions,
+                     bool (*keep)(struct cache *cache, struct block *block))
 {
+    struct region *r = regions_current(regions);
+
+    if (r->used != r->start)
+        cache->counters.hole_bytes += region_room(r);
+    regions->current = (regions->current + 1) % regions->count;
+    r = regions_current(regions);
+    if (r->used == r->start)
+        return;
     for (uint32_t at = r->start; at < r->used;) {
         struct block *block = cache_start(cache, at);
 
         at += block->room;
-        cache_evict(cache, block);
+        if (block->dead || keep == NULL || !keep(cache, block))
+            cache_evict(cache, block);
     }
-    if (r->used != r->start) {
-        cache->counters.hole_bytes -= r->end - r->used;
-        cache->counters.evictions++;
-    }
+    cache->counters.hole_bytes -= region_room(r);
+    cache->counters.evictions++;
     r->used = r->start;
+}
+
+static bool open_regions(struct cache *cache, unsigned most)
+{
+    struct regions *regions = calloc(1, sizeof(*regions));
+
+    cache->state = regions;
+    if (regions != NULL)
+        regions_cut(regions, cache->reserved, cache->bytes - cache->reserved, most, REGION_LEAST);
+    return regions != NULL;
 }
 
 static bool regions_begin(struct cache *cache, uint32_t *start, uint32_t *end)
 {
     struct regions *regions = cache->state;
-    struct region *r = &regions->region[regions->current];
-    /* Near the end of a region a block is tried, and tried again elsewhere if it does not fit. */
-    const uint32_t least = cache->retry ? CACHE_BLOCK_ROOM : CACHE_TRY_ROOM;
 
-    for (unsigned i = 0; i < regions->count; i++) {
-        if (r->end - r->used >= least && cache_has_block(cache))
-            break;
-        if (r->used != r->start)
-            cache->counters.hole_bytes += r->end - r->used;
-        regions->current = (regions->current + 1) % regions->count;
-        r = &regions->region[regions->current];
-        region_empty(cache, r);
+    for (unsigned i = 0; i <= regions->count; i++) {
+        const struct region *r = regions_current(regions);
+
+        if (region_room(r) >= cache_room(cache) && cache_has_block(cache)) {
+            *start = r->used;
+            *end = r->end;
+            return true;
+        }
+        regions_advance(cache, regions, NULL);
     }
-    *start = r->used;
-    *end = r->end;
-    return cache_has_block(cache);
+    return false;
 }
 
 static void regions_commit(struct cache *cache, struct block *block)
 {
-    struct regions *regions = cache->state;
-
-    regions->region[regions->current].used += block->room;
+    regions_current(cache->state)->used += block->room;
 }
 
 static bool fifo_open(struct cache *cache)
 {
-    return regions_open(cache, REGIONS);
+    return open_regions(cache, REGIONS_MOST);
 }
 
 static bool flush_open(struct cache *cache)
 {
-    return regions_open(cache, 1);
+    return open_regions(cache, 1);
 }
 
 const struct cache_policy cache_fifo = {
     .name = "fifo",
-    .summary = "16 regions, the oldest goes as a whole",
+    .summary = "up to 16 regions; the oldest goes as a whole",
     .open = fifo_open,
     .begin = regions_begin,
     .commit = regions_commit,
@@ -106,7 +103,7 @@ const struct cache_policy cache_fifo = {
 
 const struct cache_policy cache_flush_all = {
     .name = "flush",
-    .summary = "everything goes when it is full",
+    .summary = "everything goes when the cache is full",
     .open = flush_open,
     .begin = regions_begin,
     .commit = regions_commit,

@@ -455,6 +455,13 @@ static void jump_to(struct emit *e, uint8_t op, uint64_t host)
 
     if (p == NULL)
         return;
+    if (e->fixups != NULL) {
+        if (e->fixup_count == e->fixup_limit) {
+            e->overflow = true;
+            return;
+        }
+        e->fixups[e->fixup_count++] = p + 1;
+    }
     *p = op;
     e->at = put_u32(p + 1, (uint32_t)(host - (emit_here(e) + 5)));
 }

@@ -34,6 +34,8 @@ struct emit {
     uint8_t *at, *end;
     int64_t rx_delta;
     bool overflow;
+    uint8_t **fixups; /* where the rel32 fields of jumps to fixed addresses are noted; NULL: nowhere */
+    unsigned fixup_count, fixup_limit;
 };
 
 /* A forward jump whose displacement is not known yet: address of its rel8/rel32 field. */

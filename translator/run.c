@@ -18,6 +18,7 @@
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
 #include "translator/build.h"
+#include "translator/cache_policy.h"
 #include "translator/runtime.h"
 #include "translator/windows.h"
 
@@ -660,7 +661,7 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     tr->bmi2 = __builtin_cpu_supports("bmi2") && !tr->options.no_bmi2;
     tr->cache =
         cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES,
-                     NULL);
+                     cache_policies[tr->options.cache_policy]);
     if (tr->cache == NULL)
         goto fail;
     cache_reserve(tr->cache, &e);
@@ -676,6 +677,16 @@ struct translator *translator_create(struct physmem *mem, const struct translato
 fail:
     translator_destroy(tr);
     return NULL;
+}
+
+const char *translator_cache_policy(unsigned number, const char **summary)
+{
+    const struct cache_policy *policy = cache_policies[number];
+
+    if (policy == NULL)
+        return NULL;
+    *summary = policy->summary;
+    return policy->name;
 }
 
 void translator_add_breakpoint(struct translator *tr, linaddr_t linear)

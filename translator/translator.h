@@ -14,7 +14,8 @@
 struct translator;
 
 struct translator_options {
-    uint64_t cache_bytes; /* 0: default (64 MiB) */
+    uint64_t cache_bytes; /* 0: default (128 MiB); 1 MiB to 2 GiB */
+    unsigned cache_policy; /* number of one, see translator_cache_policy() */
     bool no_chain;        /* every block returns to the dispatcher */
     bool no_group;        /* probe every access by itself */
     bool no_window;       /* no windows: every access is probed */
@@ -24,6 +25,10 @@ struct translator_options {
     FILE *log;            /* for log_in_asm / log_out_asm; NULL: stderr */
     bool log_in_asm, log_out_asm;
 };
+
+/* Name of what the translation cache does when it is full, and in *summary what that is; 0 is the
+ * default, NULL comes after the last. */
+const char *translator_cache_policy(unsigned number, const char **summary);
 
 /* One per machine; NULL when the host refuses the mappings. */
 struct translator *translator_create(struct physmem *mem, const struct translator_options *options);

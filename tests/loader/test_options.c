@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "loader/options.h"
+#include "translator/translator.h"
 
 enum { ARGUMENTS_MAX = 32 };
 
@@ -92,6 +93,8 @@ static void test_errors_name_the_option(void **state)
         {"-accel magic", "-accel magic: known are"},
         {"-accel tcg,foo=1", "-accel tcg,foo=1: it takes"},
         {"-accel tcg,tb-size=0", "-accel tcg,tb-size=0: tb-size is"},
+        {"-accel tcg,cache-size=4K", "-accel tcg,cache-size=4K: cache-size is"},
+        {"-accel tcg,cache-policy=lru", "-accel lru: known are fifo"},
         {"-serial udp::4444", "-serial udp::4444: supported are"},
         {"-serial file:", "-serial file:: supported are"},
         {"-nographic -debugcon stdio -serial stdio",
@@ -161,6 +164,7 @@ static void test_serial_ports(void **state)
 static void test_acceleration(void **state)
 {
     struct options options;
+    const char *summary;
 
     (void)state;
     accepts("", &options);
@@ -170,6 +174,9 @@ static void test_acceleration(void **state)
     accepts("-accel tcg,thread=multi,tb-size=32", &options);
     assert_int_equal(options.accel, RUN_TRANSLATE);
     assert_int_equal(options.cache_bytes, 32 << 20);
+    accepts("-accel translate,cache-policy=generational,cache-size=3M", &options);
+    assert_int_equal(options.cache_bytes, 3 << 20);
+    assert_string_equal(translator_cache_policy(options.cache_policy, &summary), "generational");
     accepts("-accel interpret,counted=on,insns=2M", &options);
     assert_int_equal(options.accel, RUN_INTERPRET);
     assert_true(options.counted);
