@@ -265,6 +265,11 @@ static void keep_fixups(struct cache *cache, struct block *block, const struct e
     }
 }
 
+static const void *moved(const void *at, int64_t distance)
+{
+    return at != NULL ? (const uint8_t *)at + distance : NULL;
+}
+
 void cache_move(struct cache *cache, struct block *block, uint32_t to)
 {
     const uint32_t from = cache_offset(cache, block);
@@ -283,8 +288,8 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
     __builtin_memmove(cache->rw + to, cache->rw + from, block->room);
     block->checked_host += (uint64_t)distance;
     block->host += (uint64_t)distance;
-    block->sites = (const struct block_site *)((const uint8_t *)block->sites + distance);
-    block->calls = (const struct block_call *)((const uint8_t *)block->calls + distance);
+    block->sites = moved(block->sites, distance);
+    block->calls = moved(block->calls, distance);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         if (block->exits[i].jump != NULL)
             block->exits[i].jump += distance;
