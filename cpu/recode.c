@@ -517,3 +517,13 @@ size_t recode(const struct insn *in, const struct recode_map *map, uint8_t *out)
     p = put_immediate(p, in, row);
     return (size_t)(p - out) <= RECODE_MAX ? (size_t)(p - out) : 0;
 }
+
+int recode_rm_operand(const struct insn *in)
+{
+    const struct row_fields *row = &row_fields[in->row];
+
+    for (unsigned i = 0; i < INSN_OPERANDS; i++)
+        if ((row->op[i] & FIELD_MASK) == FIELD_RM)
+            return (int)i;
+    return -1;
+}

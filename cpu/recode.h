@@ -51,4 +51,7 @@ enum { RECODE_MAX = 15, RECODE_ROOM = 32 };
  */
 size_t recode(const struct insn *in, const struct recode_map *map, uint8_t *out);
 
+/* Number of the operand that ModRM.rm names; -1: none does. */
+int recode_rm_operand(const struct insn *in);
+
 #endif

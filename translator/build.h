@@ -113,6 +113,7 @@ enum place_kind {
     PLACE_LINEAR, /* GS:[T0] */
     PLACE_REGION, /* [base + distance of its region + displacement] */
     PLACE_GROUP,  /* the same, or [HOST_GROUP + displacement] */
+    PLACE_HOME,   /* no guest memory: a register that is in struct cpu */
 };
 struct place {
     enum place_kind kind;

@@ -33,7 +33,7 @@ static bool is_copied(const struct insn *in)
     const rule_fn rule = rule_table[in->row];
 
     return rule == rule_native || rule == rule_simd || rule == rule_x87 || rule == rule_lea ||
-           rule == rule_nop;
+           rule == rule_nop || rule == rule_div;
 }
 
 /* The memory operand is base + displacement in a flat segment, at the contract's address size. */

@@ -323,6 +323,7 @@ void build_go_to_place(struct build *b, const struct insn *in, const struct plac
         break;
     case PLACE_WINDOW:
     case PLACE_GROUP:
+    case PLACE_HOME:
         break;
     }
     b->operand = place->operand;

@@ -178,15 +178,80 @@ static bool plan_copy(const struct build *b, const struct insn *in, const struct
     return false;
 }
 
+static bool is_home(const struct build *b, const struct operand *op)
+{
+    return op->kind == OPERAND_GPR && b->contract->host[op->reg] == NO_REG;
+}
+
+/* MOV, ADD ... CMP of two registers exist both ways: Ev, Gv and Gv, Ev. */
+static bool has_twin(const struct insn *in)
+{
+    return insn_row(in)->map == M0 && ((in->opcode & 0xc4) == 0 || (in->opcode & 0xfc) == 0x88) &&
+           in->has_modrm;
+}
+
+/* BT, BTS, BTR, BTC with the number in a register: in memory they reach beyond the operand. */
+static bool is_bit_string(const struct insn *in)
+{
+    return insn_row(in)->map == M1 && (in->opcode & 0xe7) == 0xa3;
+}
+
+/*
+ * A register that the contract keeps in memory is as good an operand there, if the encoding has a
+ * memory form and that does the same: 4 bytes that are written to a register clear the upper half.
+ * alt: the instruction with its operand in memory.
+ */
+static bool use_home(const struct build *b, const struct insn *in, struct insn *alt,
+                     struct place *place)
+{
+    int rm = recode_rm_operand(in);
+
+    if (rm < 0 || in->has_mem || rule_table[in->row] != rule_native ||
+        (insn_row(in)->traits & (WRITE1 | IMPLICIT)) || is_bit_string(in))
+        return false;
+    *alt = *in;
+    if (has_twin(in) && is_home(b, &in->ops[1 - rm]) &&
+        (!is_home(b, &in->ops[rm]) || in->ops[0].size != 8)) {
+        alt->opcode ^= 2;
+        alt->row = (uint16_t)(in->opcode & 2 ? in->row - 2 : in->row + 2);
+        rm = 1 - rm;
+    }
+    if (!is_home(b, &alt->ops[rm]) ||
+        (rm == 0 && alt->ops[0].size == 4 && !(insn_row(in)->traits & READ0)))
+        return false;
+    place->kind = PLACE_HOME;
+    place->operand = BASE(HOST_CPU, AT_CPU(gpr) + 8 * alt->ops[rm].reg);
+    alt->ops[rm].kind = OPERAND_MEM;
+    alt->has_mem = true;
+    return true;
+}
+
+/* Need the register's old value be there? */
+static bool reads_gpr(const struct insn *in, unsigned reg)
+{
+    if (!(insn_row(in)->traits & WRITE0) || !is_gpr(&in->ops[0]) || in->ops[0].reg != reg ||
+        in->ops[0].size < 4)
+        return true;
+    for (unsigned i = 1; i < INSN_OPERANDS; i++)
+        if (is_gpr(&in->ops[i]) && in->ops[i].reg == reg)
+            return true;
+    return false;
+}
+
 static bool copy(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
     struct copy_plan plan;
     struct place place = {0};
+    struct insn homed;
     const bool grouped = group_takes(b, in);
 
     b->keeps_stack = true;
-    for (;;) {
+    if (use_home(b, in, &homed, &place) && plan_copy(b, &homed, &place, &plan))
+        in = &homed;
+    else
+        place.kind = PLACE_TLB;
+    while (place.kind != PLACE_HOME) {
         if (grouped)
             place = group_place(b, in);
         else if (in->has_mem)
@@ -199,7 +264,7 @@ static bool copy(struct build *b, const struct insn *in)
     }
     if (grouped)
         group_operand(b, in);
-    else if (in->has_mem)
+    else if (in->has_mem && place.kind != PLACE_HOME)
         build_go_to_place(b, in, &place, rules_memory_size(in), rules_memory_access(in));
     if (plan.address_in_rcx) {
         struct mem address = place.operand;
@@ -210,7 +275,8 @@ static bool copy(struct build *b, const struct insn *in)
     if (plan.lend_rcx)
         emit_mov_rr(e, W64, RCX, HOST_RCX);
     for (unsigned i = 0; i < plan.borrowed_count; i++)
-        (void)build_gpr_read(b, plan.borrowed[i], plan.scratch[i]);
+        if (reads_gpr(in, plan.borrowed[i]))
+            (void)build_gpr_read(b, plan.borrowed[i], plan.scratch[i]);
     emit_bytes(e, plan.code, plan.length);
     for (unsigned i = 0; i < plan.borrowed_count; i++) {
         if (rules_writes_gpr(in, plan.borrowed[i]))

@@ -21,6 +21,7 @@ bool rule_simd(struct build *b, const struct insn *in);
 bool rule_x87(struct build *b, const struct insn *in);
 bool rule_lea(struct build *b, const struct insn *in);
 bool rule_nop(struct build *b, const struct insn *in);
+bool rule_div(struct build *b, const struct insn *in);
 bool rule_call_near(struct build *b, const struct insn *in);
 bool rule_ret(struct build *b, const struct insn *in);
 

@@ -727,8 +727,8 @@ bool windows_fill(struct windows *windows, uint64_t host)
 
     if (w == NULL || !windows->cpu->windowed)
         return false;
+    fpu_leave(windows->cpu);
     if (region == NULL) { /* in a region that there is not yet? */
-        fpu_leave(windows->cpu);
         if (!regions_find(windows, w))
             return false;
         for (unsigned i = 0; i < windows->base_count; i++)
@@ -747,7 +747,6 @@ bool windows_fill(struct windows *windows, uint64_t host)
         return false;
     if (!mmu_trace(windows->cpu, linear, &trace) || !trace.user_read)
         return false;
-    fpu_leave(windows->cpu);
     while (windows->mappings > MAPPINGS_MAX && windows->count > 1)
         window_evict(windows);
     if (windows->mappings > MAPPINGS_MAX)
