@@ -24,7 +24,7 @@
 
 enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
-    BUILDING_SAMPLE = 16,
+    BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
     HOT = 4,       /* an address is translated at its HOT-th visit; before, it is interpreted */
     COLD_RUN = 32, /* instructions interpreted at the most on a cold visit */
 };
@@ -124,45 +124,42 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
     return true;
 }
 
-/* CPU time of this thread.  Calls libc: only after fpu_leave(). */
 static uint64_t now_ns(void)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* What a measurement adds to what it measures, ns. */
-static uint64_t clock_cost_ns(void)
+/*
+ * build_block(), timed: page faults and evictions included.  By the TSC, as asking for CPU time is
+ * a system call that takes as long as a block and leaves the next one with cold caches.  What takes
+ * so long that the host must have run something else counts as BUILDING_MOST.
+ */
+static struct block *build_timed(struct translator *tr, struct cpu *cpu,
+                                 const struct block_key *key)
 {
-    uint64_t least = UINT64_MAX;
-
-    for (unsigned i = 0; i < 8; i++) {
-        const uint64_t began_ns = now_ns(), cost_ns = now_ns() - began_ns;
-
-        if (cost_ns < least)
-            least = cost_ns;
-    }
-    return least;
-}
-
-/* build_block(), page faults and evictions included.  One call in BUILDING_SAMPLE is timed: the clock
- * is a system call. */
-static struct block *build_timed(struct translator *tr, struct cpu *cpu, const struct block_key *key)
-{
+    const uint64_t evictions = cache_counters(tr->cache)->evictions;
     struct block *block;
-    uint64_t began_ns, spent_ns;
+    uint64_t began, ticks;
 
     fpu_leave(cpu);
-    if (tr->counters.builds++ % BUILDING_SAMPLE != 0)
-        return build_block(tr, cpu, key);
-    began_ns = now_ns();
+    began = __builtin_ia32_rdtsc();
     block = build_block(tr, cpu, key);
-    spent_ns = now_ns() - began_ns;
-    if (spent_ns > tr->clock_cost_ns)
-        tr->counters.building_ns += spent_ns - tr->clock_cost_ns;
+    ticks = __builtin_ia32_rdtsc() - began;
+    if (ticks > BUILDING_MOST && cache_counters(tr->cache)->evictions == evictions)
+        ticks = BUILDING_MOST;
+    tr->counters.building_ticks += ticks;
     return block;
+}
+
+/* TSC ticks as nanoseconds, by what both clocks say since the translator was created. */
+static uint64_t ticks_ns(const struct translator *tr, uint64_t ticks)
+{
+    const uint64_t since = __builtin_ia32_rdtsc() - tr->created_ticks;
+
+    return (uint64_t)((unsigned __int128)ticks * (now_ns() - tr->created_ns) / (since | 1));
 }
 
 /* The block at CS:rip, translated if it is hot; NULL: interpret. */
@@ -478,8 +475,7 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     if (to == NULL)
         return leave(tr);
     /* Making room for `to` may have reused the memory of `from`. */
-    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
-        cache_epoch(tr->cache) == epoch)
+    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) && cache_epoch(tr->cache) == epoch)
         cache_link(tr->cache, from, exit, to);
     return resume(tr, cpu, to->host);
 }
@@ -657,7 +653,8 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     tr->interpreted = calloc(insn_row_count, sizeof(uint64_t));
     if (tr->interpreted == NULL)
         goto fail;
-    tr->clock_cost_ns = clock_cost_ns();
+    tr->created_ns = now_ns();
+    tr->created_ticks = __builtin_ia32_rdtsc();
     tr->bmi2 = __builtin_cpu_supports("bmi2") && !tr->options.no_bmi2;
     tr->cache =
         cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES,
@@ -781,7 +778,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         uint64_t value;
     } rows[] = {
         {"translations", c->translations},
-        {"nanoseconds spent translating", r->building_ns * BUILDING_SAMPLE},
+        {"nanoseconds spent translating", ticks_ns(tr, r->building_ticks)},
         {"guest instructions translated", c->guest_insns},
         {"guest bytes translated", c->guest_bytes},
         {"host bytes emitted", c->host_bytes},

@@ -32,8 +32,7 @@ struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
-    uint64_t builds;      /* calls of build_block() */
-    uint64_t building_ns; /* CPU time spent in build_block(), of one call in BUILDING_SAMPLE */
+    uint64_t building_ticks; /* of the TSC, spent in build_block() */
 };
 
 struct tables;
@@ -60,7 +59,7 @@ struct translator {
     struct run_counters counters;
     struct cpu *cpu;       /* the attached CPU */
     uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
-    uint64_t clock_cost_ns; /* run.c measures with this error */
+    uint64_t created_ns, created_ticks; /* for the length of a TSC tick */
     bool bmi2;
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
                                calls */
