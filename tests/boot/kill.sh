@@ -81,7 +81,7 @@ kill_number=0 recovered=0 operations=0
 while [ $kill_number -lt "$kills" ]; do
     kill_number=$((kill_number + 1))
     start -m 256 -kernel "$modules/vmlinuz" -initrd "$work/initrd" -display none -serial stdio \
-        -append 'console=ttyS0 quiet panic=-1 mitigations=off no_timer_check' -no-reboot \
+        -append 'console=ttyS0 quiet panic=-1 mitigations=off' -no-reboot \
         -drive "file=$disk,format=$format,cache=$cache"
     wait_for 120 'the guest to write' has_started
     # Up to 2 seconds.
