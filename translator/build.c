@@ -243,7 +243,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.insns = d.insn;
     b.insn_calls = d.call;
     b.insn_count = d.count;
-    b.no_groups = tr->options.no_group || *runtime_no_group(tr, key->phys);
+    b.no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
     b.window = key->mode & MODE_WINDOW;
     b.stack_lost = false;
     b.stack_drift = 0;

@@ -24,6 +24,7 @@
 
 enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
+    MAP_CHANGE_SMALL = 256 << 20, /* bytes, looked through page by page */
     BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
     HOT = 4,       /* an address is translated at its HOT-th visit; before, it is interpreted */
     COLD_RUN = 32, /* instructions interpreted at the most on a cold visit */
@@ -359,7 +360,7 @@ static void ungroup(struct translator *tr, struct cpu *cpu, struct block *block)
     if (!block->grouped || block->dead || ++block->misses < MISSES_MAX)
         return;
     fpu_leave(cpu); /* releasing code marks may free memory */
-    *runtime_no_group(tr, block->key.phys) = true;
+    runtime_set_no_group(tr, block->key.phys);
     tr->counters.ungrouped++;
     cache_invalidate(tr->cache, block);
 }
@@ -603,13 +604,16 @@ static void on_mark(void *ctx, physaddr_t page)
         windows_drop_writes(tr->windows, physmem_page(tr->mem, page)->host);
 }
 
+/* Blocks are keyed by physical address: those elsewhere are as good as before.  A guest that looks
+ * for the sizes of its BARs changes the map dozens of times. */
 static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
 {
     struct translator *tr = ctx;
 
-    (void)gpa;
-    (void)size;
-    cache_flush(tr->cache);
+    if (size <= MAP_CHANGE_SMALL)
+        cache_invalidate_range(tr->cache, gpa, size);
+    else
+        cache_flush(tr->cache);
     if (tr->cpu != NULL)
         tables_flush(tr->cpu, 0, TLB_FLUSH_ALL);
     if (tr->windows != NULL)

@@ -50,6 +50,8 @@ struct heat {
  */
 enum { WINDOW_MISS_BITS = 16, WINDOW_FILL_COST = 1, WINDOW_MISS_COST = 24, WINDOW_COST_MAX = 768 };
 
+enum { NO_GROUP_BITS = 14 };
+
 struct translator {
     struct physmem *mem;
     struct tables *tables; /* of the attached CPU */
@@ -64,7 +66,7 @@ struct translator {
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
                                calls */
     struct heat heat[1 << HEAT_BITS];
-    bool no_group[1 << 14];  /* addresses whose blocks do better without groups */
+    uint64_t no_group[(1 << NO_GROUP_BITS) / 64]; /* addresses whose blocks do better without groups */
     struct windows *windows; /* of the attached CPU; NULL: none */
     bool busy;               /* generated code was found running */
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
@@ -80,9 +82,19 @@ static inline bool runtime_prefers_probe(struct translator *tr, physaddr_t phys)
     return *runtime_window_cost(tr, phys) >= WINDOW_COST_MAX;
 }
 
-static inline bool *runtime_no_group(struct translator *tr, physaddr_t phys)
+static inline unsigned no_group_place(physaddr_t phys)
 {
-    return &tr->no_group[(phys ^ phys >> 14) & (sizeof(tr->no_group) - 1)];
+    return (unsigned)((phys ^ phys >> NO_GROUP_BITS) & ((1 << NO_GROUP_BITS) - 1));
+}
+
+static inline bool runtime_no_group(const struct translator *tr, physaddr_t phys)
+{
+    return tr->no_group[no_group_place(phys) / 64] >> no_group_place(phys) % 64 & 1;
+}
+
+static inline void runtime_set_no_group(struct translator *tr, physaddr_t phys)
+{
+    tr->no_group[no_group_place(phys) / 64] |= 1ull << no_group_place(phys) % 64;
 }
 
 /* Called by glue.  Each answers with glue.leave, or with glue.reload after setting rt.resume. */

@@ -203,6 +203,40 @@ COMPARE(mode_change)
 COMPARE(backward_calls_poll_from_afar)
 COMPARE(undefined_flags_are_the_hosts)
 
+/* Looking for the size of a BAR changes the map: code elsewhere stays translated, code there goes.
+ */
+static void test_map_change_drops_what_it_concerns(void **state)
+{
+    enum { ELSEWHERE = 8 << 20, OTHER_AT = 1 << 20 };
+    const struct translator_options options = {0};
+    struct machine m;
+    uint64_t sum;
+
+    (void)state;
+    machine_open(&m, MEMORY, &options);
+    machine_start(&m, loop_program, (size_t)(loop_program_end - loop_program));
+    machine_run(&m);
+    sum = m.cpu->gpr[RAX];
+    assert_true(cache_counters(m.tr->cache)->translations > 0);
+    assert_int_equal(physmem_map(m.mem, ELSEWHERE, 1 << 20, 0, false), 0);
+    assert_int_equal(cache_counters(m.tr->cache)->invalidated, 0);
+    m.cpu->halted = false;
+    machine_start(&m, loop_program, 0);
+    machine_run(&m);
+    assert_int_equal(m.cpu->gpr[RAX], sum);
+    assert_int_equal(cache_counters(m.tr->cache)->invalidated, 0);
+
+    physmem_write_bytes(m.mem, OTHER_AT, memory_program,
+                        (size_t)(memory_program_end - memory_program));
+    assert_int_equal(physmem_map(m.mem, CODE_AT, PAGE_SIZE, OTHER_AT, true), 0);
+    assert_int_equal(cache_counters(m.tr->cache)->live_bytes, 0);
+    m.cpu->halted = false;
+    machine_start(&m, memory_program, 0);
+    machine_run(&m);
+    assert_int_equal(m.cpu->gpr[RSI], DATA_AT); /* as only the other program has it */
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_mode_change),
         cmocka_unit_test(test_backward_calls_poll_from_afar),
         cmocka_unit_test(test_undefined_flags_are_the_hosts),
+        cmocka_unit_test(test_map_change_drops_what_it_concerns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
