@@ -239,12 +239,15 @@ void cpu_update_mode(struct cpu *cpu)
         mode |= MODE_IOPL_OK;
     if (cpu->cpl == 3) {
         mode |= MODE_USER;
-        if (cpu->windowed)
-            mode |= MODE_WINDOW;
         align_check = cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC;
     } else if (cpu->cr4 & CR4_SMAP && cpu->rflags & FLAG_AC) {
         mode |= MODE_SMAP_AC;
     }
+    /* 16-bit and segmented code of the supervisor's is too rare. */
+    if (cpu->cpl == 3 ? cpu->windowed & WINDOWED_USER
+                      : (cpu->windowed & WINDOWED_SUPERVISOR) && (mode & MODE_PROTECTED) &&
+                            (mode & MODE_FLAT))
+        mode |= MODE_WINDOW;
     cpu->mode = mode;
     if (align_check != cpu->align_check) {
         cpu->align_check = align_check;

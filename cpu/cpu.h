@@ -137,7 +137,7 @@ struct cpu_model; /* cpu/cpuid.h */
 
 enum { CPU_TRANSLATOR_AREA = 12 << 20 };
 /* Reserved behind struct cpu, inaccessible: translator/ maps what it needs there. */
-enum { CPU_RESERVED_AREA = 256 << 20 };
+enum { CPU_RESERVED_AREA = 512 << 20 };
 enum { FPU_AREA_SIZE = 4096 }; /* room for the XSAVE image with AVX-512 */
 
 /* Bits of cpu->mode: what translated and decoded code may depend on besides its bytes.
@@ -159,8 +159,10 @@ enum cpu_mode_bit {
     MODE_NO_AVX = 1u << 13,
     MODE_SMAP_AC = 1u << 14,  /* CR4.SMAP and EFLAGS.AC: the supervisor may touch user pages */
     MODE_NO_AVX512 = 1u << 15,
-    MODE_WINDOW = 1u << 16,   /* MODE_USER, and cpu->windowed: no state of the guest's */
+    MODE_WINDOW = 1u << 16,   /* cpu->windowed has the view: no state of the guest's */
 };
+
+enum cpu_window { WINDOWED_USER = 1, WINDOWED_SUPERVISOR = 2 };
 
 /* Interrupt shadow: what is held off until after the next instruction. */
 enum { SHADOW_STI = 1, SHADOW_SS = 2 };
@@ -228,8 +230,8 @@ struct cpu {
 
     /* x87/MMX/SSE/AVX state in XSAVE (standard) format; the first 512 bytes are FXSAVE64's. While
      * fpu_live is set, the host's own registers hold the truth instead. */
-    bool windowed; /* user memory of the current address space is in windows (translator/windows.h);
-                      cpu_update_mode() follows */
+    uint8_t windowed; /* enum cpu_window: whose memory is in a window (translator/windows.h);
+                         cpu_update_mode() follows */
     bool fpu_live;
     bool fpu_stays; /* interp_run() puts it back when it ends, not after each instruction */
     _Alignas(64) uint8_t fpu[FPU_AREA_SIZE];

@@ -358,12 +358,12 @@ bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
     return true;
 }
 
-bool mmu_trace(const struct cpu *cpu, linaddr_t linear, struct mmu_trace *trace)
+bool mmu_trace(const struct cpu *cpu, linaddr_t linear, enum tlb_view view, struct mmu_trace *trace)
 {
     bool accessed = true;
     struct walk w;
 
-    *trace = (struct mmu_trace){.user_read = true, .user_write = true, .shift = PAGE_SHIFT};
+    *trace = (struct mmu_trace){.user = true, .read = true, .write = true, .shift = PAGE_SHIFT};
     if (!(cpu->cr0 & CR0_PG)) {
         trace->phys = a20_mask(cpu, linear);
         return true;
@@ -382,8 +382,10 @@ bool mmu_trace(const struct cpu *cpu, linaddr_t linear, struct mmu_trace *trace)
         trace->value[i] = w.entries[i].value;
         accessed &= (w.entries[i].value & PTE_A) != 0;
     }
-    trace->user_read = w.user && accessed;
-    trace->user_write = trace->user_read && w.writable && (w.entries[w.count - 1].value & PTE_D);
+    trace->user = w.user;
+    trace->read = accessed && walk_allows(cpu, &w, ACCESS_READ, view);
+    trace->write = trace->read && (w.entries[w.count - 1].value & PTE_D) &&
+                   walk_allows(cpu, &w, ACCESS_WRITE, view);
     return true;
 }
 

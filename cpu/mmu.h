@@ -57,11 +57,14 @@ struct mmu_trace {
     unsigned entry_bytes;                /* 4 or 8 */
     unsigned shift;                      /* page size as a power of two */
     physaddr_t phys;                     /* of `linear` */
-    bool user_read, user_write;          /* CPL 3 may, and accessed and dirty bits need no update */
+    bool user;                           /* CPL 3 may read */
+    /* What the view may do without an update of accessed and dirty bits. */
+    bool read, write;
     bool global;
 };
 /* False: not mapped, or by entries that are not in RAM. */
-bool mmu_trace(const struct cpu *cpu, linaddr_t linear, struct mmu_trace *trace);
+bool mmu_trace(const struct cpu *cpu, linaddr_t linear, enum tlb_view view,
+               struct mmu_trace *trace);
 /* Translate and fill the TLB entry; *host is the host address of `linear`, or NULL for MMIO, holes
  * and stores that must be reported. */
 FAULT_CHECK bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access,

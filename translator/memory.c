@@ -212,7 +212,7 @@ static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum
 void build_distance(struct build *b, uint8_t dst, uint8_t reg)
 {
     emit_shrx(&b->e, W64, dst, reg, HOST_CPU);
-    emit_mov_rm(&b->e, W64, dst, INDEX(HOST_CPU, dst, 8, AT_SLOT(0)));
+    emit_mov_rm(&b->e, W64, dst, INDEX(HOST_CPU, dst, 8, AT_SLOT(b->view == VIEW_USER, 0)));
 }
 
 static void find_stack(struct build *b)
@@ -280,6 +280,12 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
                                               (int32_t)in->disp)};
 }
 
+/* Is there an entry for the address in the slot tables, which exist for canonical ones? */
+static bool has_slot(linaddr_t linear)
+{
+    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+}
+
 static void go_to_region(struct build *b, const struct insn *in, const struct place *place,
                          unsigned size, enum access access)
 {
@@ -293,10 +299,11 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
         build_distance(b, T1, T0);
     } else if (is_base_only(in)) {
         build_distance(b, T1, build_gpr_read(b, in->base, T0));
-    } else if (is_constant(in) && constant_address(b, in) >> WINDOW_REGION_SHIFT < WINDOW_SLOTS) {
+    } else if (is_constant(in) && has_slot(constant_address(b, in))) {
         emit_mov_ri(e, T0, constant_address(b, in));
         emit_mov_rm(e, W64, T1,
-                    BASE(HOST_CPU, AT_SLOT(constant_address(b, in) >> WINDOW_REGION_SHIFT)));
+                    BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER,
+                                           constant_address(b, in) >> WINDOW_REGION_SHIFT)));
     } else {
         build_address(b, in);
         build_distance(b, T1, T0);

@@ -196,6 +196,13 @@ static bool is_bit_string(const struct insn *in)
     return insn_row(in)->map == M1 && (in->opcode & 0xe7) == 0xa3;
 }
 
+/* XOR or SUB of a register with itself: a zero, whatever was in it. */
+static bool is_zeroing(const struct insn *in)
+{
+    return (is_named(in, "xor") || is_named(in, "sub")) && is_gpr(&in->ops[0]) &&
+           is_gpr(&in->ops[1]) && in->ops[0].reg == in->ops[1].reg && in->ops[0].size >= 4;
+}
+
 /*
  * A register that the contract keeps in memory is as good an operand there, if the encoding has a
  * memory form and that does the same: 4 bytes that are written to a register clear the upper half.
@@ -207,7 +214,7 @@ static bool use_home(const struct build *b, const struct insn *in, struct insn *
     int rm = recode_rm_operand(in);
 
     if (rm < 0 || in->has_mem || rule_table[in->row] != rule_native ||
-        (insn_row(in)->traits & (WRITE1 | IMPLICIT)) || is_bit_string(in))
+        (insn_row(in)->traits & (WRITE1 | IMPLICIT)) || is_bit_string(in) || is_zeroing(in))
         return false;
     *alt = *in;
     if (has_twin(in) && is_home(b, &in->ops[1 - rm]) &&
@@ -229,6 +236,8 @@ static bool use_home(const struct build *b, const struct insn *in, struct insn *
 /* Need the register's old value be there? */
 static bool reads_gpr(const struct insn *in, unsigned reg)
 {
+    if (is_zeroing(in))
+        return false;
     if (!(insn_row(in)->traits & WRITE0) || !is_gpr(&in->ops[0]) || in->ops[0].reg != reg ||
         in->ops[0].size < 4)
         return true;

@@ -85,13 +85,13 @@ bool rule_swapgs(struct build *b, const struct insn *in)
     return true;
 }
 
-/* TC = bit `bit` of CR4.  Clobbers T2. */
+/* TC = bit `bit` of CR4.  Clobbers T1. */
 static void load_cr4_bit(struct emit *e, unsigned bit)
 {
     emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(cr4)));
     emit_rorx(e, W64, TC, TC, (uint8_t)(bit + 1)); /* to bit 63 */
-    emit_mov_ri(e, T2, 63);
-    emit_shrx(e, W64, TC, TC, T2);
+    emit_mov_ri(e, T1, 63);
+    emit_shrx(e, W64, TC, TC, T1);
 }
 
 /* ---- bases of FS and GS ---- */
@@ -101,7 +101,7 @@ static enum seg base_of(const struct insn *in)
     return in->modrm & 8 ? GS : FS; /* /0 and /2 are FS's, /1 and /3 GS's */
 }
 
-/* To the side exit, where it is #UD, unless CR4.FSGSBASE is set.  Clobbers TC, T2. */
+/* To the side exit, where it is #UD, unless CR4.FSGSBASE is set.  Clobbers TC, T1. */
 static void check_fsgsbase(struct build *b)
 {
     struct emit *e = &b->e;
@@ -254,6 +254,7 @@ bool rule_stac(struct build *b, const struct insn *in)
     (void)in;
     if (!may_write_ac(b))
         return false;
+    b->keeps_stack = true;
     write_ac(e, true);
     if (!(b->mode & MODE_SMAP_AC)) {
         _Static_assert(CR4_SMAP == 1u << 21, "the bit below");
@@ -272,6 +273,7 @@ bool rule_clac(struct build *b, const struct insn *in)
     (void)in;
     if (!may_write_ac(b))
         return false;
+    b->keeps_stack = true;
     write_ac(&b->e, false);
     exit_in_mode(b, 0, b->mode & ~(uint32_t)MODE_SMAP_AC);
     b->ended = true;

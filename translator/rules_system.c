@@ -32,6 +32,7 @@ bool rule_pushf(struct build *b, const struct insn *in)
 {
     if (!(b->mode & MODE_PROTECTED) || !b->tr->bmi2)
         return false;
+    b->keeps_stack = true;
     load_eflags(&b->e);
     build_push_saved(b, in->width);
     return true;
@@ -49,8 +50,8 @@ bool rule_popf(struct build *b, const struct insn *in)
 
     if (in->width == 2 || !(b->mode & MODE_PROTECTED) || !(b->mode & MODE_CPL0))
         return false;
-    build_stack_linear(b, HOST_SP, 0, in->width, ACCESS_READ);
-    build_probe(b, in->width, ACCESS_READ);
+    b->keeps_stack = true;
+    build_stack(b, HOST_SP, 0, in->width, ACCESS_READ);
     emit_mov_rm(e, W32, T0, BUILD_OPERAND);
     /* The interpreter would only load the same flags again: from here on they may be lost. */
     emit_mov_rm(e, W32, T1, BASE(HOST_CPU, AT_CPU(rflags)));
@@ -67,7 +68,7 @@ bool rule_popf(struct build *b, const struct insn *in)
     emit_and_ri(e, W32, TC, FLAG_IF);
     emit_or_rr(e, W32, T1, TC);
     emit_mov_mr(e, W32, BASE(HOST_CPU, AT_CPU(rflags)), T1);
-    emit_mov_rr(e, W64, T2, RAX);
+    emit_mov_rr(e, W64, T1, RAX);
     emit_mov_rr(e, W32, RAX, T0);
     emit_mov_rr(e, W32, TC, T0);
     emit_shr_ri(e, W32, RAX, 11);
@@ -75,7 +76,7 @@ bool rule_popf(struct build *b, const struct insn *in)
     emit_bytes(e, mov_ah_cl, sizeof(mov_ah_cl));
     emit_add_ri(e, W8, RAX, 0x7f);
     emit_sahf(e);
-    emit_mov_rr(e, W64, RAX, T2);
+    emit_mov_rr(e, W64, RAX, T1);
     build_move_sp(b, (int32_t)in->width);
     build_exit(b, 0, b->next_rip);
     b->ended = true;

@@ -26,8 +26,9 @@ enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
     MAP_CHANGE_SMALL = 256 << 20, /* bytes, looked through page by page */
     BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
-    HOT = 4,       /* an address is translated at its HOT-th visit; before, it is interpreted */
-    COLD_RUN = 32, /* instructions interpreted at the most on a cold visit */
+    HOT = 4,         /* an address is translated at its HOT-th visit; before, it is interpreted */
+    SLOW_TICK = 512, /* side exits that are a sign of a busy supervisor */
+    COLD_RUN = 32,   /* instructions interpreted at the most on a cold visit */
 };
 
 static struct translator *translator_of(struct cpu *cpu)
@@ -47,10 +48,10 @@ static void flags_collect(struct cpu *cpu)
 
 static void flags_offer(struct cpu *cpu)
 {
-    const struct windows *windows = translator_of(cpu)->windows;
+    struct windows *windows = translator_of(cpu)->windows;
 
     if (windows != NULL && (cpu->mode & MODE_WINDOW))
-        rt_of(cpu)->stack = windows_distance(windows, cpu->gpr[RSP]);
+        rt_of(cpu)->stack = windows_select(windows, cpu->mode & MODE_USER, cpu->gpr[RSP]);
     rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
     rt_of(cpu)->down = cpu->rflags & FLAG_DF;
     cpu->rflags &= ~(uint64_t)FLAGS_OSZAPC; /* so that PUSHF can add */
@@ -376,6 +377,11 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
 
     __builtin_memcpy(&kept, record + GLUE_RECORD_BYTES, sizeof(kept));
     tr->counters.slow++;
+    /* The supervisor may run without being interrupted for long: what it misses shows that it does.
+     */
+    if (tr->windows != NULL && tr->counters.slow % SLOW_TICK == 0 &&
+        !(cpu->mode & (MODE_WINDOW | MODE_USER)))
+        (void)windows_tick(tr->windows);
     if (kept == BLOCK_NO_CALL)
         ungroup(tr, cpu, block);
     host = interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
@@ -419,6 +425,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     struct block *block = rt_of(cpu)->fault_block;
     const unsigned index = rt_of(cpu)->fault_insn;
     const uint64_t address = rt_of(cpu)->fault_address;
+    const enum tlb_view view = mmu_mode_view(block->key.mode);
     physaddr_t phys;
     uint64_t host;
     bool filled;
@@ -434,13 +441,14 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     host = interpret_one(tr, cpu, block, index, NULL);
     if (address == 0)
         return host;
-    filled = windows_fill(tr->windows, address);
+    filled = windows_fill(tr->windows, view, address);
+    note_window_miss(tr, cpu, phys, filled);
     if (host == leave(tr))
         return host;
-    note_window_miss(tr, cpu, phys, filled);
     if (!cpu->fpu_live)
         fpu_load(cpu);
-    rt_of(cpu)->stack = windows_distance(tr->windows, cpu->gpr[RSP]); /* may be a new region */
+    /* There may be a new region. */
+    rt_of(cpu)->stack = windows_select(tr->windows, cpu->mode & MODE_USER, cpu->gpr[RSP]);
     return host;
 }
 

@@ -32,11 +32,14 @@ enum {
     WINDOW_REGION_SHIFT = HOST_CPU_BIAS,
     WINDOW_SLOTS = PAGE_SIZE / 8, /* the slot table's first page: bits 47:39 of the lower half */
 };
-/* From HOST_CPU to the distance of slot `index`. */
-#define AT_SLOT(index) ((int32_t)(sizeof(struct cpu) + (index) * sizeof(uint64_t)) - HOST_CPU_BIAS)
-_Static_assert(sizeof(struct cpu) % PAGE_SIZE == 0, "the slot table is behind it");
+#define WINDOW_TABLE_BYTES (INT64_C(8) << (64 - WINDOW_REGION_SHIFT))
+/* From HOST_CPU to the distance of slot `index` of the user's or the supervisor's table. */
+#define AT_SLOT(user, index)                                                     \
+    ((int32_t)((int64_t)sizeof(struct cpu) + ((user) ? 0 : WINDOW_TABLE_BYTES) + \
+               (int64_t)((index) * sizeof(uint64_t)) - HOST_CPU_BIAS))
+_Static_assert(sizeof(struct cpu) % PAGE_SIZE == 0, "the slot tables are behind it");
 _Static_assert(sizeof(struct cpu) + CPU_RESERVED_AREA <= INT32_MAX, "reached by displacements");
-_Static_assert(CPU_RESERVED_AREA >= (UINT64_C(8) << (64 - WINDOW_REGION_SHIFT)),
+_Static_assert(CPU_RESERVED_AREA >= 2 * WINDOW_TABLE_BYTES,
                "every index of a shifted linear address stays in the reserved area");
 
 /* Displacements up to here may be added to an address after the look-up of its region, in sum. */
@@ -57,16 +60,17 @@ const struct windows_counters *windows_counters(const struct windows *windows);
 /* The calling thread is going to run generated code; it has finished.  In between GS is taken. */
 void windows_enter(struct windows *windows);
 void windows_leave(struct windows *windows);
-/* The current address space was found running user code.  True: cpu->mode has changed. */
+/* The current address space was found running.  True: cpu->mode has changed. */
 bool windows_tick(struct windows *windows);
-/* The distance to the region of a linear address, as generated code looks it up. */
-uint64_t windows_distance(const struct windows *windows, linaddr_t linear);
+/* Generated code of a user's or of the supervisor's goes on: GS, and for HOST_STACK the distance of
+ * the region of its stack pointer. */
+uint64_t windows_select(struct windows *windows, bool user, linaddr_t stack);
 
 /* Is the host address inside a window? */
 bool windows_contains(const struct windows *windows, uint64_t host);
-/* An access to this host address faulted and the instruction was interpreted: map what may be
- * mapped there.  False: nothing could be. */
-bool windows_fill(struct windows *windows, uint64_t host);
+/* An access in `view` to this host address faulted and the instruction was interpreted: map what
+ * may be mapped there.  False: nothing could be. */
+bool windows_fill(struct windows *windows, enum tlb_view view, uint64_t host);
 
 /* Follow what cpu->tlb drops; after tables_flush(). */
 void windows_flush(struct windows *windows, uint64_t argument, enum tlb_flush what);
