@@ -25,7 +25,7 @@
 enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
     MAP_CHANGE_SMALL = 256 << 20, /* bytes, looked through page by page */
-    BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
+    BUILDING_MOST = 1 << 20,      /* TSC ticks for a block that evicts nothing: some 0.4 ms */
     HOT = 4,         /* an address is translated at its HOT-th visit; before, it is interpreted */
     SLOW_TICK = 512, /* side exits that are a sign of a busy supervisor */
     COLD_RUN = 32,   /* instructions interpreted at the most on a cold visit */
@@ -321,6 +321,7 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
                               unsigned index, const struct block_call *call)
 {
     const unsigned count = block->insn_count;
+    const linaddr_t missed = rt_of(cpu)->t0;
     struct block_call decoded;
 
     flags_collect(cpu);
@@ -341,6 +342,8 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     if (!interp_execute(cpu, &call->in, call->run))
         return go_on(tr, cpu);
     cpu->code_written = false; /* the listener has dropped the blocks */
+    /* Before the next fetch, whose page may have the same entry in the interpreter's TLB. */
+    tables_fill(cpu, missed);
     if (block->dead || cpu->mode != block->key.mode || block->no_resume >> (index + 1) % 64 & 1 ||
         cpu->rip != block_rip(block, index + 1) || must_return(cpu) || must_interpret(cpu))
         return insn_row(&call->in)->traits & ENDS ? go_on_system(tr, cpu) : go_on(tr, cpu);
@@ -371,9 +374,7 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
     struct translator *tr = translator_of(cpu);
     unsigned index;
     struct block *block = record_block(tr, record, &index);
-    const linaddr_t missed = rt_of(cpu)->t0;
     uint16_t kept;
-    uint64_t host;
 
     __builtin_memcpy(&kept, record + GLUE_RECORD_BYTES, sizeof(kept));
     tr->counters.slow++;
@@ -384,9 +385,7 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
         (void)windows_tick(tr->windows);
     if (kept == BLOCK_NO_CALL)
         ungroup(tr, cpu, block);
-    host = interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
-    tables_fill(cpu, missed);
-    return host;
+    return interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
 }
 
 uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
@@ -441,7 +440,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     host = interpret_one(tr, cpu, block, index, NULL);
     if (address == 0)
         return host;
-    filled = windows_fill(tr->windows, view, address);
+    filled = windows_fill(tr->windows, view == VIEW_USER, address);
     note_window_miss(tr, cpu, phys, filled);
     if (host == leave(tr))
         return host;

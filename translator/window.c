@@ -632,22 +632,18 @@ static void chunk_fill(struct window_host *host, struct window *w, struct window
     run_end(host, w, chunk, &run);
 }
 
-bool window_fill(struct window_host *host, struct window *w, enum tlb_view view, uint64_t address)
+bool window_fill(struct window_host *host, struct window *w, uint64_t address)
 {
     const struct window_region *region = window_region_at(w, address);
     const uint64_t offset = address - (uint64_t)region->host;
     const linaddr_t linear = (offset + (region->slot << WINDOW_REGION_SHIFT)) & PAGE_MASK;
     const unsigned index = linear >> PAGE_SHIFT & (CHUNK_PAGES - 1);
-    /* Only what the interpreter has just used: it has set the accessed and the dirty bit. */
-    const struct tlb_entry *entry =
-        &host->cpu->tlb.entries[view][linear >> PAGE_SHIFT & (TLB_SIZE - 1)];
     struct mmu_trace trace;
     struct window_chunk *chunk;
     unsigned pages, around;
     uint64_t mapped;
 
     if (offset >= WINDOW_REGION_BYTES || /* in a guard: across the region's end */
-        (entry->tag_read != linear && entry->tag_write != linear) ||
         !mmu_trace(host->cpu, linear, w->view, &trace) || !may_hold(w, &trace))
         return false;
     chunk = chunk_claim(host, w, linear, &trace);

@@ -81,9 +81,9 @@ uint8_t *window_host_of(const struct window *w, linaddr_t linear);
 /* The region around a host address, guards included, or NULL. */
 const struct window_region *window_region_at(const struct window *w, uint64_t host);
 
-/* Map the page at this host address, which the interpreter has just used in `view`, and what is
- * mapped around it.  False: it must not be there. */
-bool window_fill(struct window_host *host, struct window *w, enum tlb_view view, uint64_t address);
+/* Map the page at this host address, and what is mapped around it.  The interpreter has just used
+ * it, so its accessed and dirty bits are set.  False: it must not be there. */
+bool window_fill(struct window_host *host, struct window *w, uint64_t address);
 
 /* Drop what the guest's page tables no longer say. */
 void window_revalidate(struct window_host *host, struct window *w);

@@ -295,9 +295,8 @@ static void keep_budget(struct windows *windows, struct window *w)
         window_empty(&windows->host, windows->supervisor);
 }
 
-bool windows_fill(struct windows *windows, enum tlb_view view, uint64_t host)
+bool windows_fill(struct windows *windows, bool user, uint64_t host)
 {
-    const bool user = view == VIEW_USER;
     struct window *w = user ? windows->current : windows->supervisor;
 
     if (w == NULL || !is_mature(windows, w))
@@ -316,7 +315,7 @@ bool windows_fill(struct windows *windows, enum tlb_view view, uint64_t host)
         return true;
     }
     keep_budget(windows, w);
-    return window_fill(&windows->host, w, view, host);
+    return window_fill(&windows->host, w, host);
 }
 
 /* ---- dropping ---- */

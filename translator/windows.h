@@ -68,9 +68,9 @@ uint64_t windows_select(struct windows *windows, bool user, linaddr_t stack);
 
 /* Is the host address inside a window? */
 bool windows_contains(const struct windows *windows, uint64_t host);
-/* An access in `view` to this host address faulted and the instruction was interpreted: map what
+/* An access to this host address faulted and the instruction was interpreted: map what
  * may be mapped there.  False: nothing could be. */
-bool windows_fill(struct windows *windows, enum tlb_view view, uint64_t host);
+bool windows_fill(struct windows *windows, bool user, uint64_t host);
 
 /* Follow what cpu->tlb drops; after tables_flush(). */
 void windows_flush(struct windows *windows, uint64_t argument, enum tlb_flush what);
