@@ -13,9 +13,10 @@ import time
 import plot
 import report
 from groups import all_groups
-from machines import TOP, Emulator, Failed, Native
+from machines import TOP, Emulator, Failed, Native, output
 
 USAGE = "see sh bench/run.sh --help"
+AS_IT_IS = "no switch"  # of -x
 
 
 class Arguments:
@@ -111,17 +112,23 @@ def bench(arguments, ringer, qemu):
 
 
 def switches(ringer):
-    """[(switch, what it does)] as the program lists them."""
-    text = subprocess.run([ringer, "-x", "help"], stdout=subprocess.PIPE, check=True,
-                          text=True).stdout
-    return re.findall(r"^\s*(\S+)\s+(.*)$", text, re.M)
+    """[(switch, what it does)] as the program lists them: a line each."""
+    try:
+        text = output([ringer, "-x", "help"])
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit("bench: %s -x help: %s" % (ringer, error))
+    found = re.findall(r"^[ \t]*([a-z0-9-]+)[ \t]+(\S.*)$", text, re.M)
+    if not found:
+        sys.exit("bench: %s -x help lists no switches" % ringer)
+    return found
 
 
 def ablate(arguments, ringer):
     """One row, everywhere it is found, with each switch by itself."""
     known = switches(ringer)
-    machines = [Emulator("all on", ringer, "translate", cpu_time=arguments.cpu_time)]
-    machines += [Emulator(name, ringer, "translate", ["-x", name], arguments.cpu_time) for name, _ in known]
+    machines = [Emulator(AS_IT_IS, ringer, "translate", cpu_time=arguments.cpu_time)]
+    machines += [Emulator(name, ringer, "translate", ["-x", name], arguments.cpu_time)
+                 for name, _ in known]
     groups = [group for group in arguments.chosen_groups(all_groups())
               if arguments.ablate in group.rows and "qemu" in group.machines]
     if not groups:
@@ -135,14 +142,14 @@ def ablate(arguments, ringer):
         samples = measure(group, [arguments.ablate], machines, arguments.runs)[arguments.ablate]
         unit = group.unit_of(arguments.ablate)
         found = {name: report.summary(values) for name, values in samples.items() if values}
-        print("%s, %s: %d runs each; 1.00 is everything on" % (group.name, arguments.ablate,
-                                                             arguments.runs))
-        for name, what in [("all on", ""), *known]:
+        print("%s, %s: %d runs each; 1.00 is Ringer as it is" % (group.name, arguments.ablate,
+                                                               arguments.runs))
+        for name, what in [(AS_IT_IS, ""), *known]:
             if name in found:
                 print("  %-14s %12s  %4.0f%%  %5s  %s" % (
                     name, report.shown(found[name]["median"], unit),
                     found[name]["spread_percent"],
-                    report.times(report.ratio(found[name], found.get("all on"))), what))
+                    report.times(report.ratio(found[name], found.get(AS_IT_IS))), what))
         for warning in group.warnings:
             print("  " + warning)
     return 1 if any(group.warnings for group in groups) else 0
