@@ -411,6 +411,15 @@ static uint64_t read_in_page(struct physmem *pm, physaddr_t gpa, unsigned size)
     return value;
 }
 
+/* Does the store leave everything as it is?  Then code made from it is still right. */
+static bool is_same(const uint8_t *host, unsigned size, uint64_t value)
+{
+    for (unsigned i = 0; i < size; i++)
+        if (host[i] != (uint8_t)(value >> i * 8))
+            return false;
+    return true;
+}
+
 static void write_in_page(struct physmem *pm, physaddr_t gpa, unsigned size, uint64_t value)
 {
     const struct phys_page *page = physmem_page(pm, gpa);
@@ -420,6 +429,8 @@ static void write_in_page(struct physmem *pm, physaddr_t gpa, unsigned size, uin
     } else if (page->flags & PHYS_WRITE) {
         uint8_t *host = page->host + (gpa & ~PAGE_MASK);
 
+        if ((page->flags & PHYS_CODE) && is_same(host, size, value))
+            return;
         /* One store where the size allows: other CPUs must not see halves. */
         switch (size) {
         case 8:
@@ -487,8 +498,11 @@ void physmem_write_bytes(struct physmem *pm, physaddr_t gpa, const void *buffer,
         const struct phys_page *page = physmem_page(pm, gpa);
 
         if (page->flags & PHYS_WRITE) {
-            memcpy(page->host + (gpa & ~PAGE_MASK), from, room);
-            if (page->flags & PHYS_CODE)
+            uint8_t *to = page->host + (gpa & ~PAGE_MASK);
+            const bool report = (page->flags & PHYS_CODE) && memcmp(to, from, room) != 0;
+
+            memcpy(to, from, room);
+            if (report)
                 physmem_code_stored(pm, gpa, room);
         }
         gpa += room;

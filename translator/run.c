@@ -813,7 +813,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"window fills", w.fills},
         {"window pages mapped", w.pages},
         {"window pages dropped", w.drops},
-        {"instructions without their window", r->unwindowed},
+        {"windows given up for a probe", r->unwindowed},
         {"single steps", r->steps},
         {"untranslatable starts", r->untranslatable},
         {"blocks invalidated", c->invalidated},

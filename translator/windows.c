@@ -15,7 +15,7 @@
 
 enum {
     WINDOWS_MAX = 24,     /* of users */
-    MATURE_TICKS = 4,     /* found running so often, an address space is worth a window */
+    MATURE_TICKS = 2,     /* found running so often, an address space is worth a window */
     MAPPINGS_MAX = 40000, /* below vm.max_map_count, which is 65530 by default */
     BASES_MAX = 16,
 };

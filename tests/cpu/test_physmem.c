@@ -208,7 +208,7 @@ static void code_marks_count_and_report(void **state)
 {
     struct physmem *pm = *state;
     struct listener l = {0};
-    const uint8_t bytes[64] = {0};
+    uint8_t bytes[64] = {0};
 
     assert_int_equal(physmem_map(pm, 0, 0x10000, 0, true), 0);
     assert_int_equal(physmem_add_code_listener(pm, on_store, on_mark, &l), 0);
@@ -224,9 +224,13 @@ static void code_marks_count_and_report(void **state)
     physmem_write(pm, 0x1fbd, 4, 1); /* touches the first marked grain with its last byte */
     assert_int_equal(l.stores, 1);
     assert_int_equal(l.gpa, 0x1fbd);
+    bytes[0] = 0x90;
     physmem_write_bytes(pm, 0x2000, bytes, sizeof bytes);
     assert_int_equal(l.stores, 2);
     assert_int_equal(l.size, sizeof bytes);
+    physmem_write_bytes(pm, 0x2000, bytes, sizeof bytes); /* the same again: the code is still right */
+    physmem_write(pm, 0x2000, 1, 0x90);
+    assert_int_equal(l.stores, 2);
 
     physmem_code_mark(pm, 0x2000, 1);
     assert_int_equal(l.marks, 2);
