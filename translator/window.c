@@ -16,8 +16,9 @@ enum {
     CHUNK_SHIFT = 21,
     CHUNK_PAGES = 1 << (CHUNK_SHIFT - PAGE_SHIFT),
     CHUNK_WORDS = CHUNK_PAGES / 64,
-    AROUND = 16,      /* pages: what else is mapped there comes along */
-    AROUND_MORE = 64, /* where much is in use */
+    AROUND = 16,           /* pages: what else is mapped there comes along */
+    AROUND_MORE = 64,      /* where much is in use */
+    MAPPINGS_MOST = 56000, /* so many may be left when something is dropped */
 };
 
 /* 2 MiB of linear addresses. */
@@ -28,6 +29,7 @@ struct window_chunk {
     uint64_t root_value; /* of the entry in the root table, which lies elsewhere in each */
     unsigned count;      /* of the entries below it and above those that map the pages */
     unsigned entry_bytes;
+    unsigned shift; /* of the guest's pages, as a power of two */
     const uint8_t *entry[MMU_TRACE_MAX];
     uint64_t value[MMU_TRACE_MAX];
     const uint8_t
@@ -143,18 +145,19 @@ bool window_is_current(const struct window_host *host, const struct window *w)
     return w->root == root_of(host->cpu) && w->pcid == mmu_pcid(host->cpu);
 }
 
-static bool region_add(struct window *w, uint64_t slot)
+static bool region_add(struct window_host *host, struct window *w, uint64_t slot)
 {
     uint8_t *at;
 
     for (unsigned i = 0; i < w->region_count; i++)
         if (w->regions[i].slot == slot)
             return false;
-    if (w->region_count == WINDOW_REGIONS_MAX)
+    if (w->region_count == WINDOW_REGIONS_MAX || host->regions == WINDOW_REGIONS_MOST)
         return false;
     at = window_reserve();
     if (at == NULL)
         return false;
+    host->regions++;
     w->regions[w->region_count++] = (struct window_region){slot, at};
     return true;
 }
@@ -169,18 +172,19 @@ bool window_add_regions(struct window_host *host, struct window *w)
     bool upper = false, added = false;
 
     if (!(cpu->efer & EFER_LMA))
-        return region_add(w, 0); /* as large as in long mode: what is not used costs nothing */
+        return region_add(host, w,
+                          0); /* as large as in long mode: what is not used costs nothing */
     if (root == NULL)
         return false;
     for (unsigned i = HALF; i < ROOTS && w->view != VIEW_USER; i++) {
         if (entry_now(root + i * 8, 8) & 1) {
             upper = true;
-            added |= region_add(w, (~UINT64_C(0) << 48 | (uint64_t)i << 39) >> 39);
+            added |= region_add(host, w, (~UINT64_C(0) << 48 | (uint64_t)i << 39) >> 39);
         }
     }
     for (unsigned i = 0; i < HALF && !upper; i++)
         if (entry_now(root + i * 8, 8) & 1)
-            added |= region_add(w, i);
+            added |= region_add(host, w, i);
     return added;
 }
 
@@ -237,17 +241,19 @@ static void chunk_forget(struct window_host *host, struct window *w, struct wind
     }
 }
 
-/* Every page of the window goes; this takes no further mappings, so the host cannot refuse. */
+/* Every page of the window goes.  Where the host has too many mappings to replace some by one, they
+ * stay, without access. */
 static void window_unmap(struct window_host *host, struct window *w)
 {
     for (unsigned i = 0; i < 1 << WINDOW_HASH_BITS; i++)
         for (struct window_chunk *chunk = w->chunks[i]; chunk != NULL; chunk = chunk->next)
             chunk_forget(host, w, chunk, 0, CHUNK_PAGES);
     for (unsigned i = 0; i < w->region_count; i++)
-        if (!make_inaccessible(w->regions[i].host, WINDOW_REGION_BYTES))
+        if (!make_inaccessible(w->regions[i].host, WINDOW_REGION_BYTES) &&
+            mprotect(w->regions[i].host, WINDOW_REGION_BYTES, PROT_NONE) != 0)
             abort();
-    host->mappings -= w->mappings;
-    w->mappings = 0;
+    host->mappings -= w->mappings - w->chunk_count;
+    w->mappings = w->chunk_count;
 }
 
 static void chunk_unmap(struct window_host *host, struct window *w, struct window_chunk *chunk,
@@ -257,7 +263,8 @@ static void chunk_unmap(struct window_host *host, struct window *w, struct windo
 
     chunk_forget(host, w, chunk, first, count);
     fpu_leave(host->cpu);
-    if (make_inaccessible(at + first * (uint64_t)PAGE_SIZE, count * (uint64_t)PAGE_SIZE))
+    if (host->mappings < MAPPINGS_MOST &&
+        make_inaccessible(at + first * (uint64_t)PAGE_SIZE, count * (uint64_t)PAGE_SIZE))
         count_mappings(host, w, 2);
     else
         window_unmap(host, w);
@@ -314,8 +321,11 @@ void window_empty(struct window_host *host, struct window *w)
             free(chunk);
         }
     }
+    host->mappings -= w->mappings;
+    w->mappings = 0;
     w->stale = w->global = false;
-    w->root_count = w->local_chunks = 0;
+    w->root_count = w->local_chunks = w->chunk_count = 0;
+    w->largest = 0;
 }
 
 void window_destroy(struct window_host *host, struct window *w)
@@ -323,6 +333,7 @@ void window_destroy(struct window_host *host, struct window *w)
     window_empty(host, w);
     for (unsigned i = 0; i < w->region_count; i++)
         window_release(w->regions[i].host);
+    host->regions -= w->region_count;
     free(w);
 }
 
@@ -438,13 +449,27 @@ void window_revalidate_local(struct window_host *host, struct window *w)
         revalidate_chunks(host, w, true);
 }
 
+/* The page of the guest's at the address goes as a whole, of which other chunks may have parts. */
+static void drop_large_page(struct window_host *host, struct window *w, linaddr_t linear)
+{
+    const uint8_t *root = root_host(host->cpu);
+
+    for (unsigned i = 0; i < 1 << WINDOW_HASH_BITS; i++)
+        for (struct window_chunk *chunk = w->chunks[i]; chunk != NULL; chunk = chunk->next)
+            if (chunk->table == NULL && (chunk->linear ^ linear) >> chunk->shift == 0)
+                chunk_revalidate(host, w, root, chunk);
+}
+
 void window_drop_page(struct window_host *host, struct window *w, linaddr_t linear)
 {
     const unsigned index = linear >> PAGE_SHIFT & (CHUNK_PAGES - 1);
     struct window_chunk *chunk = chunk_find(w, linear);
     const uint8_t *root;
 
-    if (chunk == NULL || !bit_of(chunk->mapped, index))
+    if (w->largest > CHUNK_SHIFT)
+        drop_large_page(host, w, linear);
+    /* The page in the window may be one of many that one of the guest's stands for. */
+    if (chunk == NULL || (chunk->table != NULL && !bit_of(chunk->mapped, index)))
         return;
     root = root_host(host->cpu);
     if (!chain_holds(host->cpu, root, chunk) || !page_holds(chunk, index))
@@ -526,7 +551,12 @@ static struct window_chunk *chunk_claim(struct window_host *host, struct window 
         chunk->linear = linear >> CHUNK_SHIFT << CHUNK_SHIFT;
         chunk->next = *slot;
         *slot = chunk;
+        w->chunk_count++;
+        count_mappings(host, w, 1); /* what a guest makes of them is memory of the host, too */
     }
+    chunk->shift = trace->shift;
+    if (w->largest < trace->shift)
+        w->largest = trace->shift;
     chunk->root_value = root_value;
     chunk->count = count;
     chunk->entry_bytes = trace->entry_bytes;
@@ -539,10 +569,12 @@ static struct window_chunk *chunk_claim(struct window_host *host, struct window 
 }
 
 /* May the page be in the window?  The supervisor's is used under all roots, so it has none of the
- * user's pages. */
-static bool may_hold(const struct window *w, const struct mmu_trace *trace)
+ * user's pages.  None has the one behind the first 4 GiB: an access of 32-bit code that begins in
+ * front of it goes on at address 0. */
+static bool may_hold(const struct window *w, linaddr_t linear, const struct mmu_trace *trace)
 {
-    return trace->read && (w->view == VIEW_USER || !trace->user || trace->count == 0);
+    return trace->read && linear != UINT64_C(1) << 32 &&
+           (w->view == VIEW_USER || !trace->user || trace->count == 0);
 }
 
 /* Host memory of the page, and whether stores may go there unseen; NULL: not in guest RAM. */
@@ -581,7 +613,9 @@ static void run_end(struct window_host *host, struct window *w, struct window_ch
     const uint64_t frame = (uint64_t)(run->memory - host->backing) / PAGE_SIZE;
     uint8_t *at = window_host_of(w, chunk->linear) + run->first * (uint64_t)PAGE_SIZE;
 
-    if (run->count != 0 && map_run(host, at, run)) {
+    if (run->count != 0 && !map_run(host, at, run)) {
+        chunk_unmap(host, w, chunk, run->first, run->count); /* what was there before */
+    } else if (run->count != 0) {
         for (unsigned i = 0; i < run->count; i++) {
             chunk->page_frame[run->first + i] = (uint32_t)frame + i;
             bit_set(chunk->mapped, run->first + i, true);
@@ -608,7 +642,7 @@ static void chunk_fill(struct window_host *host, struct window *w, struct window
         bool writable = false;
         struct mmu_trace trace;
 
-        if (mmu_trace(host->cpu, linear, w->view, &trace) && may_hold(w, &trace) &&
+        if (mmu_trace(host->cpu, linear, w->view, &trace) && may_hold(w, linear, &trace) &&
             (chunk->table == NULL) == (trace.count == 0 || trace.shift > PAGE_SHIFT))
             memory = page_memory(host, &trace, &writable);
         if (memory == NULL || (bit_of(chunk->mapped, i) && page_holds(chunk, i) &&
@@ -644,7 +678,7 @@ bool window_fill(struct window_host *host, struct window *w, uint64_t address)
     uint64_t mapped;
 
     if (offset >= WINDOW_REGION_BYTES || /* in a guard: across the region's end */
-        !mmu_trace(host->cpu, linear, w->view, &trace) || !may_hold(w, &trace))
+        !mmu_trace(host->cpu, linear, w->view, &trace) || !may_hold(w, linear, &trace))
         return false;
     chunk = chunk_claim(host, w, linear, &trace);
     if (chunk == NULL)

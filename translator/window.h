@@ -20,7 +20,8 @@ struct window_host {
     uint8_t *backing; /* guest RAM's memfd, as the host has it */
     uint64_t backing_bytes;
     uint8_t *writers;  /* by page of it: writable mappings; stays at 255 */
-    unsigned mappings; /* in the host's list of them, at the most */
+    unsigned mappings; /* in the host's list of them, at the most, and chunks */
+    unsigned regions;
     struct windows_counters counters;
 };
 
@@ -35,7 +36,12 @@ struct window_root {
     uint64_t value;
 };
 
-enum { WINDOW_REGIONS_MAX = 12, WINDOW_ROOTS_MAX = 512, WINDOW_HASH_BITS = 8 };
+enum {
+    WINDOW_REGIONS_MAX = 12,
+    WINDOW_REGIONS_MOST = 128, /* of all windows: half of the host's address space */
+    WINDOW_ROOTS_MAX = 512,
+    WINDOW_HASH_BITS = 8,
+};
 
 struct window_chunk;
 
@@ -48,8 +54,10 @@ struct window {
     bool stale;       /* flushed while it was not current */
     bool global;      /* has global pages, which flushes of other address spaces can drop */
     uint64_t used_at;
-    unsigned pages;        /* mapped */
-    unsigned mappings;     /* of the host, at the most */
+    unsigned pages;    /* mapped */
+    unsigned mappings; /* of the host, at the most, and chunks */
+    unsigned chunk_count;
+    unsigned largest;      /* of the guest's pages that chunks stand for, as a power of two */
     unsigned local_chunks; /* with pages that are not global */
     struct window_region regions[WINDOW_REGIONS_MAX];
     unsigned region_count;

@@ -245,12 +245,25 @@ static struct window *user_create(struct windows *windows)
 
     if (windows->count == WINDOWS_MAX && !user_evict(windows))
         return NULL;
+    while (windows->host.regions > WINDOW_REGIONS_MOST - WINDOW_REGIONS_MAX && user_evict(windows))
+        ;
     w = window_create(&windows->host, VIEW_USER);
     if (w == NULL)
         return NULL;
     w->used_at = ++windows->switches;
     windows->windows[windows->count++] = w;
     return w;
+}
+
+/* The window has got new regions: in the tables as well. */
+static void show_regions(struct windows *windows, const struct window *w)
+{
+    for (unsigned i = 0; i < windows->base_count; i++) {
+        if (w == windows->supervisor)
+            base_show_supervisor(windows, &windows->bases[i]);
+        else if (windows->bases[i].shown == w)
+            base_show(windows, &windows->bases[i], windows->bases[i].shown);
+    }
 }
 
 bool windows_tick(struct windows *windows)
@@ -268,8 +281,7 @@ bool windows_tick(struct windows *windows)
     if (*place == NULL || ++(*place)->ticks < (windows->eager ? 1 : MATURE_TICKS))
         return false;
     (void)window_add_regions(&windows->host, *place);
-    for (unsigned i = 0; i < windows->base_count && !user; i++)
-        base_show_supervisor(windows, &windows->bases[i]);
+    show_regions(windows, *place);
     show(windows, windows->current);
     cpu_update_mode(cpu);
     return cpu->mode & MODE_WINDOW;
@@ -305,12 +317,7 @@ bool windows_fill(struct windows *windows, bool user, uint64_t host)
     if (window_region_at(w, host) == NULL) { /* in a region that there is not yet? */
         if (!window_add_regions(&windows->host, w))
             return false;
-        for (unsigned i = 0; i < windows->base_count; i++) {
-            if (!user)
-                base_show_supervisor(windows, &windows->bases[i]);
-            else if (windows->bases[i].shown == w)
-                base_show(windows, &windows->bases[i], w);
-        }
+        show_regions(windows, w);
         show(windows, windows->current);
         return true;
     }
@@ -328,10 +335,14 @@ static void mark_stale(struct windows *windows, bool all, unsigned pcid)
 
 static void drop_page(struct windows *windows, linaddr_t linear)
 {
+    const unsigned pcid = mmu_pcid(windows->host.cpu);
     struct window *w = windows->current;
 
+    /* What is cached belongs to a PCID, whatever root it came from. */
     for (unsigned i = 0; i < windows->count; i++)
-        windows->windows[i]->stale |= windows->windows[i] != w && windows->windows[i]->global;
+        windows->windows[i]->stale |=
+            windows->windows[i] != w &&
+            (windows->windows[i]->global || windows->windows[i]->pcid == pcid);
     if (w != NULL)
         window_drop_page(&windows->host, w, linear);
     if (windows->supervisor != NULL)
@@ -443,6 +454,7 @@ void windows_destroy(struct windows *windows)
     if (windows->supervisor != NULL)
         window_destroy(&windows->host, windows->supervisor);
     windows->host.cpu->windowed = 0;
+    cpu_update_mode(windows->host.cpu);
     window_release(windows->nothing);
     free(windows->host.writers);
     free(windows);
