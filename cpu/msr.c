@@ -301,7 +301,7 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *value)
 /* [SDM 3A 2.2.1 "Extended Feature Enable Register"] */
 static bool efer_write(struct cpu *cpu, uint64_t value)
 {
-    uint64_t allowed = 0;
+    uint64_t allowed = 0, changed;
 
     if (cpu->model->long_mode || cpu->model->has[SYSCALL_])
         allowed |= EFER_SCE;
@@ -313,9 +313,10 @@ static bool efer_write(struct cpu *cpu, uint64_t value)
         (((value ^ cpu->efer) & EFER_LME) != 0 && (cpu->cr0 & CR0_PG)))
         return fault_gp(cpu, 0);
     value = (value & ~(uint64_t)EFER_LMA) | (cpu->efer & EFER_LMA); /* LMA is read-only */
-    if ((value ^ cpu->efer) & EFER_NXE)
-        mmu_flush_all(cpu);
+    changed = value ^ cpu->efer;
     cpu->efer = value;
+    if (changed & EFER_NXE) /* who listens looks at the new bits */
+        mmu_flush_all(cpu);
     cpu_update_mode(cpu);
     return true;
 }

@@ -1,0 +1,444 @@
+/*
+ * tests/translator/test_windows.c -- the bookkeeping of windows (translator/windows.h), without
+ * code: the tests play the run loop, and look at the host's memory.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cpu/mmu.h"
+#include "cpu/segment.h"
+#include "tests/translator/machine.h"
+#include "translator/runtime.h"
+#include "translator/window.h"
+
+enum {
+    MEMORY = 64 << 20,
+    TABLES = 1 << 20,      /* page tables from here on, ... */
+    TABLES_END = 16 << 20, /* ... RAM for everything else from here on */
+    P = 1,
+    W = 2,
+    U = 4,
+    A = 0x20,
+    D = 0x40,
+    ALL = P | W | U | A | D,
+};
+#define LINEAR UINT64_C(0x8000000000)
+#define HOLE   UINT64_C(0x40000000)
+
+/* ---- a host that refuses mappings of guest memory while the test says so ---- */
+
+static bool refuses;
+
+void *mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+    if (refuses && fd >= 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, at, bytes, prot, flags, fd, offset);
+}
+
+/* ---- guest page tables ---- */
+
+static physaddr_t free_table;
+
+static physaddr_t table_new(struct machine *m)
+{
+    const physaddr_t at = free_table;
+
+    free_table += PAGE_SIZE;
+    assert_true(free_table <= TABLES_END);
+    memset(physmem_backing(m->mem, at), 0, PAGE_SIZE);
+    return at;
+}
+
+/* Guest-physical address of the entry for a linear address in the table of the level below `shift`;
+ * tables in between are made. */
+static physaddr_t entry_of(struct machine *m, physaddr_t root, linaddr_t linear, unsigned shift)
+{
+    physaddr_t table = root;
+
+    for (unsigned level = 39; level > shift; level -= 9) {
+        const physaddr_t at = table + (linear >> level & 511) * 8;
+
+        if (physmem_read(m->mem, at, 8) == 0)
+            physmem_write(m->mem, at, 8, table_new(m) | ALL);
+        table = physmem_read(m->mem, at, 8) & ~(uint64_t)0xfff;
+    }
+    return table + (linear >> shift & 511) * 8;
+}
+
+static void map_page(struct machine *m, physaddr_t root, linaddr_t linear, uint64_t entry)
+{
+    physmem_write(m->mem, entry_of(m, root, linear, PAGE_SHIFT), 8, entry);
+}
+
+/* As MOV CR3 does it without PCIDs. */
+static void load_cr3(struct machine *m, physaddr_t root)
+{
+    m->cpu->cr3 = root;
+    mmu_flush_nonglobal(m->cpu);
+}
+
+/* In 64-bit mode at CPL 3 under `root`, found running. */
+static bool run_in(struct machine *m, physaddr_t root)
+{
+    load_cr3(m, root);
+    cpu_update_mode(m->cpu);
+    return (m->cpu->mode & MODE_WINDOW) || windows_tick(m->tr->windows);
+}
+
+static void open_long(struct machine *m)
+{
+    static const struct translator_options options = {.cache_bytes = 1 << 20, .eager_window = true};
+
+    machine_open(m, MEMORY, &options);
+    if (m->tr->windows == NULL) {
+        machine_close(m);
+        skip(); /* no FSGSBASE or no BMI2 */
+    }
+    free_table = TABLES;
+    m->cpu->cr0 |= CR0_PE | CR0_PG | CR0_WP;
+    m->cpu->cr4 |= CR4_PAE;
+    m->cpu->efer |= EFER_LME | EFER_LMA;
+    m->cpu->cpl = 3;
+    m->cpu->seg[CS].attr |= SEG_L;
+}
+
+/* ---- the host's side ---- */
+
+static uint8_t *host_of(struct machine *m, linaddr_t linear)
+{
+    return (uint8_t *)(linear + windows_select(m->tr->windows, true, linear));
+}
+
+static bool fill(struct machine *m, linaddr_t linear)
+{
+    return windows_fill(m->tr->windows, true, (uint64_t)host_of(m, linear));
+}
+
+/* Asked of the host's kernel, which answers EFAULT. */
+static bool readable(const uint8_t *at)
+{
+    int ends[2];
+    bool result;
+
+    assert_int_equal(pipe(ends), 0);
+    result = syscall(SYS_write, ends[1], at, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+
+static bool writable(uint8_t *at)
+{
+    int ends[2];
+    bool result;
+    const uint8_t *old = at;
+    uint8_t byte;
+
+    if (!readable(at))
+        return false;
+    assert_int_equal(pipe(ends), 0);
+    byte = *(const volatile uint8_t *)old;
+    assert_int_equal(write(ends[1], &byte, 1), 1);
+    result = syscall(SYS_read, ends[0], at, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+
+static uint8_t byte_at(const uint8_t *at)
+{
+    return *(const volatile uint8_t *)at;
+}
+
+static physaddr_t page_with(struct machine *m, unsigned number)
+{
+    const physaddr_t page = TABLES_END + (physaddr_t)number * PAGE_SIZE;
+
+    *physmem_backing(m->mem, page) = (uint8_t)number;
+    return page;
+}
+
+static uint64_t reserved_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long long pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%llu", &pages), 1);
+    fclose(file);
+    return pages * PAGE_SIZE;
+}
+
+/* ---- tests ---- */
+
+static void a_page_is_mapped_as_its_entry_says(void **state)
+{
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, page_with(&m, 1) | ALL);
+    map_page(&m, root, LINEAR + 0x1000, page_with(&m, 2) | (ALL & ~W));
+    map_page(&m, root, LINEAR + 0x2000, page_with(&m, 3) | (ALL & ~D));
+    map_page(&m, root, LINEAR + 0x3000, page_with(&m, 4) | (ALL & ~A));
+    map_page(&m, root, LINEAR + 0x4000, page_with(&m, 5) | (ALL & ~U));
+    map_page(&m, root, LINEAR + 0x5000, page_with(&m, 6) | (ALL & ~P));
+    map_page(&m, root, LINEAR + 0x6000, HOLE | ALL);
+    assert_true(run_in(&m, root));
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t *at = host_of(&m, LINEAR + i * 0x1000);
+
+        (void)fill(&m, LINEAR + i * 0x1000);
+        assert_int_equal(readable(at), i < 3);
+        assert_int_equal(writable(at), i < 1);
+        if (i < 3)
+            assert_int_equal(byte_at(at), i + 1);
+    }
+    assert_false(readable(host_of(&m, LINEAR - 1)));
+    assert_false(readable(host_of(&m, LINEAR + WINDOW_REGION_BYTES)));
+    machine_close(&m);
+}
+
+/* More stores' mappings than a count of a byte can tell. */
+static void code_ends_all_writable_mappings_of_its_page(void **state)
+{
+    enum { COUNT = 300, APART = 3 };
+    struct machine m;
+    physaddr_t root, page;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    page = page_with(&m, 7);
+    for (unsigned i = 0; i < COUNT; i++)
+        map_page(&m, root, LINEAR + i * APART * 0x1000, page | ALL);
+    assert_true(run_in(&m, root));
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < COUNT; i++) {
+            (void)fill(&m, LINEAR + i * APART * 0x1000);
+            assert_true(writable(host_of(&m, LINEAR + i * APART * 0x1000)));
+        }
+        physmem_code_mark(m.mem, page + 8, 8);
+        for (unsigned i = 0; i < COUNT; i++)
+            assert_false(writable(host_of(&m, LINEAR + i * APART * 0x1000)));
+        for (unsigned i = 0; i < COUNT; i++) {
+            (void)fill(&m, LINEAR + i * APART * 0x1000);
+            assert_true(readable(host_of(&m, LINEAR + i * APART * 0x1000)));
+            assert_false(writable(host_of(&m, LINEAR + i * APART * 0x1000)));
+        }
+        physmem_code_release(m.mem, page + 8, 8);
+    }
+    machine_close(&m);
+}
+
+/* Every second page of a large mapping goes: the host needs two more mappings for each, and has
+ * only so many. It once ended the process. */
+static void dropping_every_second_page_does_not_exhaust_the_host(void **state)
+{
+    enum { PAGES = 80000, FRAMES = (MEMORY - TABLES_END) / PAGE_SIZE };
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    for (unsigned odd = 0; odd < 2; odd++) {
+        uint8_t *other;
+
+        open_long(&m);
+        root = table_new(&m);
+        for (unsigned i = 0; i < PAGES; i++)
+            map_page(&m, root, LINEAR + i * UINT64_C(0x1000),
+                     (TABLES_END + (physaddr_t)(i % FRAMES) * PAGE_SIZE) | ALL);
+        assert_true(run_in(&m, root));
+        for (unsigned i = 0; i < PAGES; i += 16)
+            (void)fill(&m, LINEAR + i * UINT64_C(0x1000));
+        assert_true(readable(host_of(&m, LINEAR + (PAGES - 1) * UINT64_C(0x1000))));
+        /* One mapping more of the process's own: the limit is met with either parity. */
+        other = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(other, MAP_FAILED);
+        if (odd == 0)
+            munmap(other, PAGE_SIZE);
+        for (unsigned i = 0; i < PAGES; i += 2)
+            map_page(&m, root, LINEAR + i * UINT64_C(0x1000), 0);
+        load_cr3(&m, root);
+        for (unsigned i = 0; i < PAGES; i += 2)
+            if (i % 1000 == 0)
+                assert_false(readable(host_of(&m, LINEAR + i * UINT64_C(0x1000))));
+        assert_true(run_in(&m, root));
+        (void)fill(&m, LINEAR + 0x1000);
+        assert_true(readable(host_of(&m, LINEAR + 0x1000)));
+        if (odd == 1)
+            munmap(other, PAGE_SIZE);
+        machine_close(&m);
+    }
+}
+
+/* What cannot be mapped anew must not stay as it was, which nothing would drop any more. */
+static void a_page_that_the_host_refuses_to_map_is_not_there(void **state)
+{
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, page_with(&m, 1) | ALL);
+    map_page(&m, root, LINEAR + 0x1000, page_with(&m, 2) | ALL);
+    assert_true(run_in(&m, root));
+    (void)fill(&m, LINEAR);
+    assert_int_equal(byte_at(host_of(&m, LINEAR)), 1);
+    map_page(&m, root, LINEAR, page_with(&m, 3) | ALL); /* not flushed: either may be seen */
+    refuses = true;
+    (void)fill(&m, LINEAR + 0x2000);
+    (void)fill(&m, LINEAR);
+    refuses = false;
+    map_page(&m, root, LINEAR, 0);
+    load_cr3(&m, root);
+    assert_false(readable(host_of(&m, LINEAR)));
+    machine_close(&m);
+}
+
+/* More address spaces than windows: each sees its own pages, evicted or not. */
+static void address_spaces_that_were_evicted_see_their_own_pages(void **state)
+{
+    enum { SPACES = 40 };
+    struct machine m;
+    physaddr_t roots[SPACES];
+
+    (void)state;
+    open_long(&m);
+    for (unsigned i = 0; i < SPACES; i++) {
+        roots[i] = table_new(&m);
+        map_page(&m, roots[i], LINEAR, page_with(&m, i) | ALL);
+        if (i % 3 == 0)
+            map_page(&m, roots[i], LINEAR + 0x1000, page_with(&m, i) | ALL);
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned n = 0; n < SPACES; n++) {
+            const unsigned i = n * 7 % SPACES;
+
+            assert_true(run_in(&m, roots[i]));
+            (void)fill(&m, LINEAR);
+            (void)fill(&m, LINEAR + 0x1000);
+            assert_true(readable(host_of(&m, LINEAR)));
+            assert_int_equal(byte_at(host_of(&m, LINEAR)), i);
+            assert_int_equal(readable(host_of(&m, LINEAR + 0x1000)), i % 3 == 0);
+        }
+    }
+    assert_true(windows_counters(m.tr->windows)->evictions >= SPACES - 24);
+    machine_close(&m);
+}
+
+/* A guest that mentions all of its address space in each of many roots: what the host reserves for
+ * it stays below its own address space. */
+static void regions_are_bounded(void **state)
+{
+    enum { SPACES = 30, ROOTS = 256 };
+    const uint64_t most = UINT64_C(80) << 40;
+    struct machine m;
+    uint64_t before;
+    physaddr_t roots[SPACES];
+
+    (void)state;
+    open_long(&m);
+    before = reserved_bytes();
+    for (unsigned i = 0; i < SPACES; i++) {
+        roots[i] = table_new(&m);
+        for (uint64_t slot = 0; slot < ROOTS; slot++) {
+            const physaddr_t below = slot == 0 ? 0 : physmem_read(m.mem, roots[i], 8);
+
+            if (slot == 0)
+                map_page(&m, roots[i], 0, page_with(&m, i) | ALL);
+            else
+                physmem_write(m.mem, roots[i] + slot * 8, 8, below);
+        }
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < SPACES; i++) {
+            assert_true(run_in(&m, roots[i]));
+            for (uint64_t slot = 0; slot < ROOTS; slot++) {
+                const linaddr_t linear = slot << WINDOW_REGION_SHIFT;
+                const bool filled = fill(&m, linear);
+
+                assert_int_equal(readable(host_of(&m, linear)), filled);
+                assert_int_equal(filled, slot < WINDOW_REGIONS_MAX);
+                if (filled)
+                    assert_int_equal(byte_at(host_of(&m, linear)), i);
+            }
+            assert_true(reserved_bytes() - before < most);
+        }
+    }
+    machine_close(&m);
+}
+
+/* The window would be read through a GS that is the host's. */
+static void without_its_translator_a_cpu_has_no_window_mode(void **state)
+{
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, page_with(&m, 1) | ALL);
+    assert_true(run_in(&m, root));
+    assert_true(m.cpu->mode & MODE_WINDOW);
+    translator_detach(m.tr, m.cpu);
+    assert_false(m.cpu->mode & MODE_WINDOW);
+    translator_destroy(m.tr);
+    m.tr = NULL;
+    machine_close(&m);
+}
+
+/* A page behind the first 4 GiB: 32-bit code that runs over the end must not find it. */
+static void no_window_has_the_page_at_4_gib(void **state)
+{
+    const linaddr_t end = UINT64_C(1) << 32;
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    for (int i = -2; i < 3; i++)
+        map_page(&m, root, end + (linaddr_t)(i * (int64_t)PAGE_SIZE),
+                 page_with(&m, (unsigned)(i + 3)) | ALL);
+    assert_true(run_in(&m, root));
+    for (int i = -2; i < 3; i++)
+        (void)fill(&m, end + (linaddr_t)(i * (int64_t)PAGE_SIZE));
+    for (int i = -2; i < 3; i++)
+        assert_int_equal(readable(host_of(&m, end + (linaddr_t)(i * (int64_t)PAGE_SIZE))), i != 0);
+    machine_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_page_is_mapped_as_its_entry_says),
+        cmocka_unit_test(code_ends_all_writable_mappings_of_its_page),
+        cmocka_unit_test(dropping_every_second_page_does_not_exhaust_the_host),
+        cmocka_unit_test(a_page_that_the_host_refuses_to_map_is_not_there),
+        cmocka_unit_test(address_spaces_that_were_evicted_see_their_own_pages),
+        cmocka_unit_test(regions_are_bounded),
+        cmocka_unit_test(without_its_translator_a_cpu_has_no_window_mode),
+        cmocka_unit_test(no_window_has_the_page_at_4_gib),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
