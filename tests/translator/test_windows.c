@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "cpu/mmu.h"
+#include "cpu/msr.h"
 #include "cpu/segment.h"
 #include "tests/translator/machine.h"
 #include "translator/runtime.h"
@@ -387,6 +388,74 @@ static void regions_are_bounded(void **state)
     machine_close(&m);
 }
 
+/* Bit 63 of an entry is reserved once EFER.NXE is clear. */
+static void a_change_of_nxe_empties_windows(void **state)
+{
+    const uint64_t nx = UINT64_C(1) << 63;
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    m.cpu->efer |= EFER_NXE;
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, page_with(&m, 1) | ALL | nx);
+    assert_true(run_in(&m, root));
+    assert_true(fill(&m, LINEAR));
+    assert_true(readable(host_of(&m, LINEAR)));
+    assert_true(msr_write(m.cpu, IA32_EFER, m.cpu->efer & ~(uint64_t)(EFER_NXE | EFER_LMA)));
+    assert_false(readable(host_of(&m, LINEAR)));
+    assert_false(fill(&m, LINEAR));
+    machine_close(&m);
+}
+
+static uint64_t device_read(void *ctx, uint64_t offset, unsigned size)
+{
+    (void)ctx;
+    (void)offset;
+    (void)size;
+    return 0;
+}
+
+static void device_write(void *ctx, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)ctx;
+    (void)offset;
+    (void)size;
+    (void)value;
+}
+
+/* RAM that becomes ROM, a device's, a hole, other RAM. */
+static void a_change_of_the_physical_map_empties_windows(void **state)
+{
+    static const struct mmio_ops device = {.read = device_read, .write = device_write};
+    struct machine m;
+    physaddr_t root, page;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    page = page_with(&m, 1);
+    map_page(&m, root, LINEAR, page | ALL);
+    assert_true(run_in(&m, root));
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(fill(&m, LINEAR), i != 2 && i != 3);
+        assert_int_equal(readable(host_of(&m, LINEAR)), i != 2 && i != 3);
+        assert_int_equal(writable(host_of(&m, LINEAR)), i == 0 || i == 4);
+        if (i == 0)
+            assert_int_equal(physmem_map(m.mem, page, PAGE_SIZE, page, false), 0);
+        else if (i == 1)
+            assert_int_equal(physmem_map_mmio(m.mem, page, PAGE_SIZE, &device, NULL), 0);
+        else if (i == 2)
+            assert_int_equal(physmem_unmap(m.mem, page, PAGE_SIZE), 0);
+        else if (i == 3)
+            assert_int_equal(physmem_map(m.mem, page, PAGE_SIZE, page_with(&m, 9), true), 0);
+        assert_int_equal(readable(host_of(&m, LINEAR)), i == 4);
+    }
+    assert_int_equal(byte_at(host_of(&m, LINEAR)), 9);
+    machine_close(&m);
+}
+
 /* The window would be read through a GS that is the host's. */
 static void without_its_translator_a_cpu_has_no_window_mode(void **state)
 {
@@ -436,6 +505,8 @@ int main(void)
         cmocka_unit_test(a_page_that_the_host_refuses_to_map_is_not_there),
         cmocka_unit_test(address_spaces_that_were_evicted_see_their_own_pages),
         cmocka_unit_test(regions_are_bounded),
+        cmocka_unit_test(a_change_of_nxe_empties_windows),
+        cmocka_unit_test(a_change_of_the_physical_map_empties_windows),
         cmocka_unit_test(without_its_translator_a_cpu_has_no_window_mode),
         cmocka_unit_test(no_window_has_the_page_at_4_gib),
     };
