@@ -97,7 +97,6 @@ static void describe_step(struct decoded *d, unsigned room)
     d->count = 1;
 }
 
-/* Can the guest see the flags as they are before `in`, other than through its flags_read? */
 /* Counted time: icount += the block's instructions.  Not by ADD, even where the next instruction
  * writes all flags: those that the manual leaves undefined the host may leave as they were. */
 static void count_insns(struct build *b, const struct decoded *d)

@@ -13,6 +13,7 @@
  *   R10              HOST_GROUP, inside a block
  *   R11              HOST_STACK in 64-bit code with windows, else scratch
  *   RCX R13 R14      scratch inside one guest instruction
+ *   GS               with windows: host address of linear address 0 (windows_select())
  *   R15              struct cpu *, plus HOST_CPU_BIAS: as a count its value is HOST_CPU_BIAS, too,
  *                    so that SHRX by R15 gives the number of a 512 GiB region
  *   RFLAGS      the guest's OF SF ZF AF PF CF; IF IOPL TF NT DF ... are in cpu->rflags only
@@ -20,6 +21,7 @@
  *
  * At every boundary between guest instructions exactly this holds and nothing else is live, so a
  * side exit or a host fault at any place can be resumed by interpreting the instruction again.
+ * (R11 may be lost inside a block, which then looks it up again before it is used or left.)
  */
 #ifndef RINGER_TRANSLATOR_CONTRACT_H
 #define RINGER_TRANSLATOR_CONTRACT_H

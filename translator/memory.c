@@ -21,7 +21,7 @@
  */
 #include <stddef.h>
 
-#include "translator/build.h"
+#include "translator/rules.h"
 #include "translator/windows.h"
 
 bool build_flat(const struct build *b, enum seg seg)
@@ -232,12 +232,25 @@ void build_settle_stack(struct build *b)
     b->stack_drift = 0;
 }
 
+/*
+ * Does the instruction access its memory operand whatever its other operands are?  A vector one
+ * whose mask is empty does not, and of a shift by nothing no manual promises it.
+ */
+static bool always_touches(const struct insn *in)
+{
+    const uint8_t map = insn_row(in)->map, op = in->opcode;
+    const bool shift = (map == M0 && ((op & 0xfe) == 0xc0 || (op & 0xfc) == 0xd0)) ||
+                       (map == M1 && (op & 0xf6) == 0xa4);
+
+    return rule_table[in->row] == rule_native && !shift;
+}
+
 /* [RSP + disp] in its region.  An access is good for what was added to RSP before: had it left the
  * region, the access would have faulted. */
-static struct mem stack_operand(struct build *b, int32_t disp)
+static struct mem stack_operand(struct build *b, int32_t disp, bool touches)
 {
     find_stack(b);
-    if (disp >= -WINDOW_DRIFT_MAX && disp <= WINDOW_DRIFT_MAX)
+    if (touches && disp >= -WINDOW_DRIFT_MAX && disp <= WINDOW_DRIFT_MAX)
         b->stack_drift = 0;
     return INDEX(HOST_SP, HOST_STACK, 1, disp);
 }
@@ -292,7 +305,7 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
     struct emit *e = &b->e;
 
     if (place->operand.index == HOST_STACK) {
-        (void)stack_operand(b, place->operand.disp);
+        (void)stack_operand(b, place->operand.disp, always_touches(in));
     } else if (!is_linear(b, in, access)) {
         build_address(b, in);
         add_segment(b, in->seg, size, access);
@@ -412,7 +425,7 @@ void build_stack(struct build *b, uint8_t reg, int32_t disp, unsigned size, enum
             b->operand = (struct mem){T0, NO_REG, 1, 0, true};
         }
     } else if (reg == HOST_SP && b->keeps_stack) {
-        b->operand = stack_operand(b, disp);
+        b->operand = stack_operand(b, disp, true);
     } else {
         build_distance(b, T1, reg);
         b->operand = INDEX(reg, T1, 1, disp);

@@ -12,7 +12,7 @@
  *   interrupted with INTR rising at any time: only has to survive
  * The machines are kept from program to program, as translations are in life.  A program that
  * differs is tried again in fresh ones and, if it differs there too, shrunk: instructions become
- * NOPs as long as it still fails.  -e: this engine only (2 translated ... 5 counted); -g: garbage
+ * NOPs as long as it still fails.  -e: this engine only (2 translated ... 5 counted, 6 windows); -g: garbage
  * code and tables only, nothing but survival; -k: go on after a failure.  FUZZ_LOG=1 in the
  * environment lists the translated blocks.
  */

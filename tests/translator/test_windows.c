@@ -21,6 +21,7 @@
 #include "cpu/msr.h"
 #include "cpu/segment.h"
 #include "tests/translator/machine.h"
+#include "translator/build.h"
 #include "translator/runtime.h"
 #include "translator/window.h"
 
@@ -496,6 +497,46 @@ static void no_window_has_the_page_at_4_gib(void **state)
     machine_close(&m);
 }
 
+/* Does the block made of this code look up the stack's region? */
+static bool looks_up_stack(struct machine *m, unsigned number, const uint8_t *code, size_t bytes)
+{
+    const physaddr_t page = page_with(m, number);
+    const struct block_key key = {
+        .phys = page, .linear = LINEAR + number * UINT64_C(0x1000), .mode = m->cpu->mode};
+    uint8_t wanted[16];
+    struct emit e = {.at = wanted, .end = wanted + sizeof(wanted)};
+    const struct block *block;
+
+    emit_shrx(&e, W64, HOST_STACK, HOST_SP, HOST_CPU);
+    assert_false(e.overflow);
+    memcpy(physmem_backing(m->mem, page), code, bytes);
+    block = build_block(m->tr, m->cpu, &key);
+    assert_non_null(block);
+    return memmem((const void *)block->checked_host, block->host_bytes, wanted,
+                  (size_t)(e.at - wanted)) != NULL;
+}
+
+/* R11 may stay as it is while RSP moves, if each block proves by an access that RSP has not left
+ * the region.  A shift by CL may be by nothing, and then no manual promises an access. */
+static void only_accesses_that_must_happen_prove_where_rsp_is(void **state)
+{
+    /* sub rsp, 65536; mov [rsp], eax; jmp there */
+    static const uint8_t store[] = {0x48, 0x81, 0xec, 0, 0, 1, 0, 0x89, 0x04, 0x24, 0xeb, 0x10};
+    /* sub rsp, 65536; shl dword [rsp], cl; jmp there */
+    static const uint8_t shift[] = {0x48, 0x81, 0xec, 0, 0, 1, 0, 0xd3, 0x24, 0x24, 0xeb, 0x10};
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, page_with(&m, 0) | ALL);
+    assert_true(run_in(&m, root));
+    assert_false(looks_up_stack(&m, 1, store, sizeof(store)));
+    assert_true(looks_up_stack(&m, 2, shift, sizeof(shift)));
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +550,7 @@ int main(void)
         cmocka_unit_test(a_change_of_the_physical_map_empties_windows),
         cmocka_unit_test(without_its_translator_a_cpu_has_no_window_mode),
         cmocka_unit_test(no_window_has_the_page_at_4_gib),
+        cmocka_unit_test(only_accesses_that_must_happen_prove_where_rsp_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
