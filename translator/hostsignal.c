@@ -33,6 +33,13 @@ static unsigned site_at(const struct block *block, uint32_t offset)
     return low;
 }
 
+/* Where the distances of regions are looked up: there are none for addresses that are not canonical,
+ * which a base register may hold though the operand's address is. */
+static bool in_slot_tables(const struct rt *rt, uint64_t address)
+{
+    return address - (uint64_t)(rt->base + 1) < CPU_RESERVED_AREA;
+}
+
 static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
 {
     struct translator *tr = ctx;
@@ -46,7 +53,8 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     rt = rt_of(tr->cpu);
     rt->fault_address = 0;
     if (sig == SIGSEGV && tr->windows != NULL &&
-        windows_contains(tr->windows, (uint64_t)info->si_addr))
+        (windows_contains(tr->windows, (uint64_t)info->si_addr) ||
+         in_slot_tables(rt, (uint64_t)info->si_addr)))
         rt->fault_address = (uint64_t)info->si_addr;
     rt->fault_block = block;
     rt->fault_insn = site_at(block, (uint32_t)(pc - block->host));
