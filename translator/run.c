@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cpu/debugger.h"
 #include "cpu/fpu.h"
@@ -126,14 +125,6 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
     return true;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /*
  * build_block(), timed: page faults and evictions included.  By the TSC, as asking for CPU time is
  * a system call that takes as long as a block and leaves the next one with cold caches.  What takes
@@ -154,14 +145,6 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
         ticks = BUILDING_MOST;
     tr->counters.building_ticks += ticks;
     return block;
-}
-
-/* TSC ticks as nanoseconds, by what both clocks say since the translator was created. */
-static uint64_t ticks_ns(const struct translator *tr, uint64_t ticks)
-{
-    const uint64_t since = __builtin_ia32_rdtsc() - tr->created_ticks;
-
-    return (uint64_t)((unsigned __int128)ticks * (now_ns() - tr->created_ns) / (since | 1));
 }
 
 /* The block at CS:rip, translated if it is hot; NULL: interpret. */
@@ -664,8 +647,7 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     tr->interpreted = calloc(insn_row_count, sizeof(uint64_t));
     if (tr->interpreted == NULL)
         goto fail;
-    tr->created_ns = now_ns();
-    tr->created_ticks = __builtin_ia32_rdtsc();
+    stats_begin(tr);
     tr->bmi2 = __builtin_cpu_supports("bmi2") && !tr->options.no_bmi2;
     tr->cache =
         cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES,
@@ -752,83 +734,4 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     cpu->translator_state = NULL;
     cpu->kick = NULL;
     cpu->tlb.on_flush = NULL;
-}
-
-/* The forms that generated code left to the interpreter most often. */
-static void print_interpreted(const struct translator *tr, FILE *out)
-{
-    enum { TOP = 20 };
-    uint64_t below = UINT64_MAX;
-
-    for (unsigned rank = 0; rank < TOP; rank++) {
-        uint64_t best = 0;
-
-        for (size_t row = 0; row < insn_row_count; row++) {
-            if (tr->interpreted[row] > best && tr->interpreted[row] < below)
-                best = tr->interpreted[row];
-        }
-        if (best == 0)
-            break;
-        for (size_t row = 0; row < insn_row_count; row++) {
-            if (tr->interpreted[row] == best)
-                fprintf(out, "interpreted: %-12s rule %-9s %llu\n", insn_rows[row].mnemonic,
-                        rule_names[row], (unsigned long long)best);
-        }
-        below = best;
-    }
-}
-
-void translator_print_stats(const struct translator *tr, FILE *out)
-{
-    const struct cache_counters *c = cache_counters(tr->cache);
-    const struct run_counters *r = &tr->counters;
-    const struct windows_counters none = {0};
-    const struct windows_counters w = tr->windows != NULL ? *windows_counters(tr->windows) : none;
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"translations", c->translations},
-        {"nanoseconds spent translating", ticks_ns(tr, r->building_ticks)},
-        {"guest instructions translated", c->guest_insns},
-        {"guest bytes translated", c->guest_bytes},
-        {"host bytes emitted", c->host_bytes},
-        {"block lookups", c->lookups},
-        {"block lookup hits", c->lookup_hits},
-        {"chains made", c->chains},
-        {"chains undone", c->unchains},
-        {"entries from the run loop", r->enters},
-        {"exits: direct jump to resolve", r->resolves},
-        {"exits: jump cache miss", r->indirect_misses},
-        {"exits: instruction to interpret", r->slow},
-        {"exits: page mapped elsewhere", r->rechecks},
-        {"exits: host fault", r->host_faults},
-        {"exits: kicked at a poll", r->stops},
-        {"cold visits interpreted", r->cold},
-        {"blocks made again without groups", r->ungrouped},
-        {"windows made", w.created},
-        {"windows evicted", w.evictions},
-        {"windows looked through", w.revalidations},
-        {"window faults", r->window_misses},
-        {"window fills", w.fills},
-        {"window pages mapped", w.pages},
-        {"window pages dropped", w.drops},
-        {"windows given up for a probe", r->unwindowed},
-        {"single steps", r->steps},
-        {"untranslatable starts", r->untranslatable},
-        {"blocks invalidated", c->invalidated},
-        {"stores that hit code", r->code_stores},
-        {"evictions", c->evictions},
-        {"blocks evicted", c->evicted_blocks},
-        {"blocks promoted", c->promotions},
-        {"translations of evicted code", c->retranslations},
-        {"cache bytes of live blocks", c->live_bytes},
-        {"cache bytes of dead blocks", c->dead_bytes},
-        {"cache bytes passed over", c->hole_bytes},
-        {"code page id resets", c->id_resets},
-    };
-
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        fprintf(out, "%-34s %llu\n", rows[i].name, (unsigned long long)rows[i].value);
-    print_interpreted(tr, out);
 }

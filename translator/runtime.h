@@ -133,6 +133,9 @@ void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empt
 void hostsignal_attach(struct translator *tr);
 void hostsignal_detach(void);
 
+/* translator/stats.c: the clocks that counted ticks are told by start. */
+void stats_begin(struct translator *tr);
+
 /* translator/dump.c: -d in_asm,out_asm. */
 void dump_block(struct translator *tr, const struct block *block, const uint8_t *guest);
 
