@@ -47,7 +47,7 @@ static bool legacy_create(struct pc *pc)
     pc->pit = i8254_create(pc->bus, pc->clock, &pc->isa_irq[0], &pc->speaker);
     pc->rtc = mc146818_create(pc->bus, pc->clock, &pc->isa_irq[8], &pc->nmi_disable,
                               pc->config.rtc_epoch_s);
-    pc->keyboard = ps2kbd_create();
+    pc->keyboard = ps2kbd_create(pc->clock);
     pc->mouse = ps2mouse_create();
     if (pc->keyboard == NULL || pc->mouse == NULL)
         return false;

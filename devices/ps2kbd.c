@@ -7,8 +7,7 @@
  * the guest chose (2 after reset; the controller usually turns it back into set 1).  Answers to
  * commands go before keys that wait.
  *
- * Deviations: typematic repeat is the host's (it sends the make code again), so rate and delay are
- * only acknowledged; in set 3 every key makes and breaks; the power-on test is done at once; the
+ * Deviations: in set 3 every key makes, repeats and breaks; the power-on test is done at once; the
  * buffer holds more than a real keyboard's 16 bytes, so that pasted keys are not lost.
  */
 #include "devices/ps2kbd.h"
@@ -19,6 +18,11 @@
 enum {
     KEYS_SIZE = 256, /* powers of two */
     REPLIES_SIZE = 16,
+    REPEATS_WAITING = 16, /* bytes: no repeats while the guest leaves so many unread */
+
+    TYPEMATIC_DEFAULT = 0x2B, /* 10.9 a second after half a second */
+    SET1_LEFT_SHIFT = 0x2A,   /* with E0: no key, but part of one */
+    SET1_RIGHT_SHIFT = 0x36,
 
     CMD_SET_LEDS = 0xED,
     CMD_ECHO = 0xEE,
@@ -60,6 +64,11 @@ struct ps2kbd {
     uint8_t scan_set;  /* 1..3 */
     uint8_t leds;
     bool scanning;
+    uint8_t typematic; /* bits 6:5 delay, 4:0 period */
+    uint8_t held;      /* set-1 make code that is repeated, while the timer is armed */
+    bool held_extended;
+    struct clock *clock;
+    struct clock_timer repeat;
     bool extended;    /* E0 came in */
     uint8_t in_pause; /* bytes of an E1 sequence still to come in */
 };
@@ -191,6 +200,55 @@ static void translate_pause(struct ps2kbd *dev)
         send_key(dev, set3, sizeof(set3));
 }
 
+/* [PS/2 HITR "Set Typematic Rate/Delay"]: (1 + D) * 250 ms, then every (8 + A) * 2^B * 1/240 s. */
+static uint64_t repeat_delay_ns(const struct ps2kbd *dev)
+{
+    return (1 + (dev->typematic >> 5 & 3)) * UINT64_C(250000000);
+}
+
+static uint64_t repeat_period_ns(const struct ps2kbd *dev)
+{
+    return ((8 + (dev->typematic & 7)) << (dev->typematic >> 3 & 3)) * UINT64_C(1000000000) / 240;
+}
+
+static void repeat_fire(void *ctx, uint64_t now_ns)
+{
+    struct ps2kbd *dev = ctx;
+
+    if (dev->keys_write - dev->keys_read < REPEATS_WAITING) {
+        translate_key(dev, dev->held, dev->held_extended);
+        kbd_announce(dev);
+    }
+    clock_arm(dev->clock, &dev->repeat, now_ns + repeat_period_ns(dev));
+}
+
+static void repeat_stop(struct ps2kbd *dev)
+{
+    clock_cancel(dev->clock, &dev->repeat);
+}
+
+/* The last key that went down is repeated until it goes up.  False: it is down already, and this is
+ * the host's repeating. */
+static bool repeat_follow(struct ps2kbd *dev, uint8_t set1, bool extended)
+{
+    const uint8_t make = set1 & ~BREAK_BIT;
+    const bool same = dev->repeat.armed && dev->held == make && dev->held_extended == extended;
+
+    if (extended && (make == SET1_LEFT_SHIFT || make == SET1_RIGHT_SHIFT))
+        return true;
+    if (set1 & BREAK_BIT) {
+        if (same)
+            repeat_stop(dev);
+        return true;
+    }
+    if (same)
+        return false;
+    dev->held = make;
+    dev->held_extended = extended;
+    clock_arm(dev->clock, &dev->repeat, clock_now_ns(dev->clock) + repeat_delay_ns(dev));
+    return true;
+}
+
 void ps2kbd_key(struct ps2kbd *dev, const uint8_t *set1, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -202,7 +260,7 @@ void ps2kbd_key(struct ps2kbd *dev, const uint8_t *set1, size_t count)
         } else if (set1[i] == EXTENDED) {
             dev->extended = true;
         } else {
-            if (dev->scanning)
+            if (dev->scanning && repeat_follow(dev, set1[i], dev->extended))
                 translate_key(dev, set1[i], dev->extended);
             dev->extended = false;
         }
@@ -218,6 +276,8 @@ size_t ps2kbd_room(const struct ps2kbd *dev)
 static void set_defaults(struct ps2kbd *dev)
 {
     dev->scan_set = 2;
+    dev->typematic = TYPEMATIC_DEFAULT;
+    repeat_stop(dev);
     dev->expecting = 0;
     dev->keys_read = dev->keys_write;
 }
@@ -242,7 +302,11 @@ static void parameter_write(struct ps2kbd *dev, uint8_t command, uint8_t value)
         else
             dev->scan_set = value;
         break;
-    default: /* typematic rate, a key's type in set 3 */
+    case CMD_SET_TYPEMATIC:
+        dev->typematic = value & 0x7f;
+        reply(dev, ACK);
+        break;
+    default: /* a key's type in set 3 */
         reply(dev, ACK);
         break;
     }
@@ -314,12 +378,14 @@ static void kbd_write(void *device, uint8_t value)
     kbd_announce(dev);
 }
 
-struct ps2kbd *ps2kbd_create(void)
+struct ps2kbd *ps2kbd_create(struct clock *clock)
 {
     struct ps2kbd *dev = calloc(1, sizeof(*dev));
 
     if (dev == NULL)
         return NULL;
+    dev->clock = clock;
+    dev->repeat = (struct clock_timer){.fire = repeat_fire, .ctx = dev};
     dev->port.device = dev;
     dev->port.write = kbd_write;
     dev->port.pending = kbd_pending;
@@ -330,6 +396,9 @@ struct ps2kbd *ps2kbd_create(void)
 
 void ps2kbd_destroy(struct ps2kbd *dev)
 {
+    if (dev == NULL)
+        return;
+    repeat_stop(dev);
     free(dev);
 }
 

@@ -21,7 +21,7 @@
 #include "loader/display_link.h"
 
 enum { PORT_BASE = 5900, PASSWORD_BYTES = 9, POLL_MAX = 128, CHALLENGE_BYTES = 16 };
-enum { FIRST_PICTURE_MS = 300 };
+enum { FIRST_PICTURE_MS = 300, HELD_MAX = 16 };
 /* Buttons in a viewer's mask. */
 enum { RFB_LEFT = 1, RFB_MIDDLE = 2, RFB_RIGHT = 4, RFB_WHEEL_UP = 8, RFB_WHEEL_DOWN = 16 };
 
@@ -38,8 +38,10 @@ struct display_vnc {
     rfbScreenInfoPtr screen;
     uint32_t *pixels;
     unsigned viewers;
-    bool stale;  /* the first viewer came, and the picture is from before */
-    int buttons; /* held, the viewer's bits */
+    bool stale;               /* the first viewer came, and the picture is from before */
+    int buttons;              /* held, the viewer's bits */
+    rfbKeySym held[HELD_MAX]; /* keys that the guest believes to be down */
+    unsigned held_count;
 };
 
 static void wake(void *ctx)
@@ -53,11 +55,31 @@ static void wake(void *ctx)
 
 /* ---- what viewers do ---- */
 
+static void note_key(struct display_vnc *vnc, rfbKeySym keysym, bool down)
+{
+    unsigned i = 0;
+
+    while (i < vnc->held_count && vnc->held[i] != keysym)
+        i++;
+    if (!down && i < vnc->held_count)
+        vnc->held[i] = vnc->held[--vnc->held_count];
+    else if (down && i == vnc->held_count && i < HELD_MAX)
+        vnc->held[vnc->held_count++] = keysym;
+}
+
 static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client)
 {
     struct display_vnc *vnc = client->screen->screenData;
 
+    note_key(vnc, keysym, down);
     display_link_keysym(vnc->link, keysym, down);
+}
+
+/* A viewer that goes with a key down would leave it repeating. */
+static void release_keys(struct display_vnc *vnc)
+{
+    while (vnc->held_count != 0)
+        display_link_keysym(vnc->link, vnc->held[--vnc->held_count], false);
 }
 
 static void on_pointer(int mask, int x, int y, rfbClientPtr client)
@@ -77,6 +99,7 @@ static void on_gone(rfbClientPtr client)
 {
     struct display_vnc *vnc = client->screen->screenData;
 
+    release_keys(vnc);
     if (--vnc->viewers == 0)
         display_link_look(vnc->link, false);
 }

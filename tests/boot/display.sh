@@ -77,9 +77,10 @@ x_type()
 # taken its own words off the picture.
 same_picture() # NAME
 {
-    monitor "screendump $work/screen.png"
     for attempt in 1 2 3 4 5 6 7 8 9 10; do
         sleep 1
+        # Each time: what was typed may still be on its way to the screen, and a cursor blinks.
+        monitor "screendump $work/screen.png"
         import -window "$id" "$work/window.png"
         different=$(compare -metric AE "$work/screen.png" "$work/window.png" null: 2>&1 || true)
         [ "$different" != 0 ] || break

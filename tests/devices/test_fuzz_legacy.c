@@ -92,7 +92,7 @@ static void machine_open(struct machine *m)
         line_connect(&lines[i], i8259_set_irq, m->pic, i);
     m->pit = i8254_create(m->fake.bus, m->fake.clock, &lines[0], &lines[LINE_SPEAKER]);
     m->rtc = mc146818_create(m->fake.bus, m->fake.clock, &lines[8], &lines[LINE_NMI], 1700000000);
-    m->keyboard = ps2kbd_create();
+    m->keyboard = ps2kbd_create(m->fake.clock);
     m->mouse = ps2mouse_create();
     m->kbc = i8042_create(m->fake.bus, m->fake.clock, ps2kbd_port(m->keyboard),
                           ps2mouse_port(m->mouse), &kbc_lines);

@@ -29,7 +29,7 @@ static int setup(void **state)
                                  .irq12 = &rig->irq12.line,
                                  .a20 = &rig->a20.line,
                                  .reset = &rig->reset.line};
-    rig->keyboard = ps2kbd_create();
+    rig->keyboard = ps2kbd_create(rig->fake.clock);
     rig->mouse = ps2mouse_create();
     rig->kbc = i8042_create(rig->fake.bus, rig->fake.clock, ps2kbd_port(rig->keyboard),
                             ps2mouse_port(rig->mouse), &lines);
@@ -405,6 +405,59 @@ static void test_nothing_plugged_in(void **state)
     CHECK(rig, true, 0xFE);
 }
 
+/* Bytes that come within `ms` milliseconds, each of which must be `code`. */
+static unsigned repeats(struct rig *rig, unsigned ms, int code)
+{
+    const uint64_t end_ns = rig->fake.now_ns + ms * 1000000ull;
+    unsigned count = 0;
+
+    while (rig->fake.now_ns < end_ns) {
+        const int byte = get(rig, false);
+
+        if (byte >= 0) {
+            assert_int_equal(byte, code);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* [PS/2 HITR "Set Typematic Rate/Delay"]: the default is 10.9 a second after 500 ms. */
+static void a_held_key_is_repeated(void **state)
+{
+    static const uint8_t down[] = {0x1e}, up[] = {0x9e}, shift[] = {0x2a};
+    struct rig *rig = *state;
+
+    ps2kbd_key(rig->keyboard, down, 1);
+    assert_int_equal(get(rig, false), 0x1e);
+    assert_int_equal(repeats(rig, 490, 0), 0);
+    assert_int_equal(repeats(rig, 1000, 0x1e), 11);
+    ps2kbd_key(rig->keyboard, down, 1); /* the host repeats it as well */
+    assert_int_equal(repeats(rig, 1000, 0x1e), 11);
+    ps2kbd_key(rig->keyboard, up, 1);
+    assert_int_equal(get(rig, false), 0x9e);
+    assert_int_equal(repeats(rig, 2000, 0), 0);
+
+    data(rig, 0xf3); /* the fastest: 30 a second after 250 ms */
+    assert_int_equal(get(rig, false), 0xfa);
+    data(rig, 0x00);
+    assert_int_equal(get(rig, false), 0xfa);
+    ps2kbd_key(rig->keyboard, down, 1);
+    assert_int_equal(get(rig, false), 0x1e);
+    assert_int_equal(repeats(rig, 240, 0), 0);
+    assert_int_equal(repeats(rig, 1000, 0x1e), 30);
+    ps2kbd_key(rig->keyboard, shift, 1); /* another key is the last one now */
+    assert_int_equal(get(rig, false), 0x2a);
+    assert_int_equal(repeats(rig, 240, 0), 0);
+    assert_int_equal(repeats(rig, 1000, 0x2a), 30);
+    ps2kbd_key(rig->keyboard, up, 1); /* the first one goes up: no matter */
+    assert_int_equal(get(rig, false), 0x9e);
+    assert_int_equal(repeats(rig, 500, 0x2a), 15);
+    data(rig, 0xf5); /* scanning ends, and with it repeating */
+    assert_int_equal(get(rig, false), 0xfa);
+    assert_int_equal(repeats(rig, 1000, 0), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -415,7 +468,7 @@ int main(void)
         T(test_keyboard_interrupts), T(test_port_off_holds_keys),
         T(test_keyboard_overrun),    T(test_mouse),
         T(test_mouse_scaling),       T(test_wheel),
-        T(test_nothing_plugged_in),
+        T(test_nothing_plugged_in),  T(a_held_key_is_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
