@@ -261,6 +261,7 @@ static bool prepare(struct machine *m, struct error *error)
         .cache_policy = o->cache_policy,
         .no_chain = o->no_chain,
         .no_bmi2 = o->no_bmi2,
+        .no_retcache = o->no_retcache,
         .no_group = o->no_group,
         .no_window = o->no_window,
         .eager_window = o->eager_window,

@@ -599,6 +599,7 @@ static const struct {
     {"no-chain", offsetof(struct options, no_chain), "every block returns to the dispatcher"},
     {"no-bmi2", offsetof(struct options, no_bmi2), "code as for a host without SHRX and RORX"},
     {"no-group", offsetof(struct options, no_group), "every access is probed by itself"},
+    {"no-retcache", offsetof(struct options, no_retcache), "returns go by the jump cache"},
     {"no-window", offsetof(struct options, no_window), "every access is probed, none goes through a window"},
     {"eager-window", offsetof(struct options, eager_window), "every address space gets a window at once"},
 };

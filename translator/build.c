@@ -163,7 +163,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->stack_lost = lost;
     b->stack_drift = drift;
     b->poll_count = 0;
-    b->ended = false;
+    b->ended = b->returns = false;
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         b->block->exits[i] = (struct block_exit){0};
     build_keep(b);
@@ -244,6 +244,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.insn_count = d.count;
     b.no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
     b.window = key->mode & MODE_WINDOW;
+    b.returns = false;
     b.stack_lost = false;
     b.stack_drift = 0;
     group_begin(&b);

@@ -57,17 +57,20 @@ struct build {
     bool keeps_stack;     /* the current rule leaves HOST_STACK alone; set by rules that do */
     bool stack_lost;      /* HOST_STACK is not the distance of the stack's region any more */
     int32_t stack_drift;  /* how far RSP has moved since memory there was touched */
-    const uint8_t *bytes;              /* of the instruction being translated */
-    uint8_t index;                     /* its number in the block */
-    uint64_t next_rip;                 /* offset in CS of the instruction after it */
-    uint64_t rip;                      /* its own */
-    bool last;                         /* no instruction follows in the block */
-    bool ended;                        /* the rule emitted the block's exits */
+    const uint8_t *bytes; /* of the instruction being translated */
+    uint8_t index;        /* its number in the block */
+    uint64_t next_rip;    /* offset in CS of the instruction after it */
+    uint64_t rip;         /* its own */
+    bool last;            /* no instruction follows in the block */
+    bool ended;           /* the rule emitted the block's exits */
     uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
     uint8_t kept[BLOCK_MAX_INSNS];     /* the other way */
     uint16_t kept_count;
     struct side_jump jumps[BUILD_MAX_JUMPS];
     unsigned jump_count;
+    struct label return_record; /* names the record of the block's RET */
+    uint16_t return_pop;
+    bool returns;          /* there is one */
     struct label polls[2]; /* jumps to the exit that stops before the last instruction */
     unsigned poll_count;
 };
@@ -128,7 +131,8 @@ void build_distance(struct build *b, uint8_t dst, uint8_t reg);
 void build_stack(struct build *b, uint8_t reg, int32_t disp, unsigned size, enum access access);
 /* In 64-bit code with windows: HOST_STACK holds what blocks expect of it, before a jump to one. */
 void build_settle_stack(struct build *b);
-/* Has the current instruction missed its window so often that a probe is better?  Always without. */
+/* Has the current instruction missed its window so often that a probe is better?  Always without.
+ */
 bool build_wants_probe(const struct build *b);
 /* A scratch register that is no part of the operand of build_stack(). */
 uint8_t build_stack_temp(const struct build *b);
@@ -149,8 +153,8 @@ bool build_flat(const struct build *b, enum seg seg);
 /* ---- accesses that share a probe, translator/group.c ---- */
 
 void group_begin(struct build *b);
-/* Will the memory operand be one of a group, at group_place()?  Then group_operand() makes it so, and
- * it is BUILD_OPERAND. */
+/* Will the memory operand be one of a group, at group_place()?  Then group_operand() makes it so,
+ * and it is BUILD_OPERAND. */
 bool group_takes(struct build *b, const struct insn *in);
 struct place group_place(const struct build *b, const struct insn *in);
 void group_operand(struct build *b, const struct insn *in);
@@ -163,9 +167,18 @@ void group_after(struct build *b, const struct insn *in, bool called);
 void build_side_exit(struct build *b, struct label label);
 /* Go to offset `target` in CS by exit number `exit` (linked to its block when there is one). */
 void build_exit(struct build *b, unsigned exit, uint64_t target);
+/* The same by the host's CALL; a landing must follow. */
+void build_call_exit(struct build *b, unsigned exit, uint64_t target);
+/* Where the host returns to: on to `next`, by that exit, if that is where the guest does.  Ends the
+ * block.  Clobbers HOST_GROUP. */
+void build_landing(struct build *b, unsigned exit, uint64_t next);
+/* T0 = offset in CS: return there.  RSP has changed, by 8 and `pop` bytes in 64-bit code.  Ends the
+ * block. */
+void build_return(struct build *b, unsigned pop);
 /* Poll for a kick: stop before the current instruction.  Owed before every backward jump. */
 void build_poll(struct build *b);
-/* The same where more than a hundred bytes of the instruction's code follow: JRCXZ does not reach. */
+/* The same where more than a hundred bytes of the instruction's code follow: JRCXZ does not reach.
+ */
 void build_poll_far(struct build *b);
 bool build_needs_poll(const struct build *b, uint64_t target);
 /* End the block: to `taken` on the condition code, else to `not_taken`. Polls when owed. */
@@ -183,8 +196,6 @@ void build_indirect(struct build *b);
 /* On a miss interpret the instruction; on a hit T1 names the entry for build_go(). */
 void build_lookup(struct build *b);
 void build_go(struct build *b);
-/* Host address of the entry that build_lookup() found. */
-#define BUILD_JUMP_HOST(b) INDEX(HOST_CPU, T1, 8, AT_JUMP((b)->view, host))
 /* The block's entry from other pages: still mapped here, in this mode? */
 void build_checked_entry(struct build *b);
 /* Step the instruction unless the next page is still the one that holds its other bytes. */

@@ -147,7 +147,7 @@ struct cache_counters *cache_counters(struct cache *cache)
 
 void cache_reserve(struct cache *cache, struct emit *e)
 {
-    *e = (struct emit){.at = cache->rw, .end = cache->rw + 4096, .rx_delta = cache->rx - cache->rw};
+    *e = (struct emit){.at = cache->rw, .end = cache->rw + CACHE_GLUE, .rx_delta = cache->rx - cache->rw};
 }
 
 bool cache_reserve_end(struct cache *cache, const struct emit *e)

@@ -23,6 +23,7 @@ enum {
     CACHE_BLOCK_ROOM = 64 << 10, /* more than any block needs */
     CACHE_TRY_ROOM = 2 << 10,    /* more than most need: a region ends before that */
     CACHE_FIXUPS = 4096,         /* in one block, at the most */
+    CACHE_GLUE = 8 << 10, /* more than the glue needs */
     CACHE_LEAST = 1 << 20,
 };
 #define CACHE_MOST     (UINT64_C(1) << 31) /* rel32 reaches everywhere */

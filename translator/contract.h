@@ -4,7 +4,7 @@
  *   host             16- and 32-bit guest code    64-bit guest code
  *   RAX RDX RBX RBP  the guest register of the same name
  *   RSI RDI
- *   R8               ESP                          RSP (the host's stays a host stack, for signals)
+ *   R8               ESP                          RSP
  *   R9               ECX                          RCX (the host's is scratch: JRCXZ is the only
  *                                                 branch that asks a register and no flag)
  *   R12              the constant 12, for SHRX    R12
@@ -14,6 +14,7 @@
  *   R11              HOST_STACK in 64-bit code with windows, else scratch
  *   RCX R13 R14      scratch inside one guest instruction
  *   GS               with windows: host address of linear address 0 (windows_select())
+ *   RSP              the return stack (translator/returns.h); C has the thread's own
  *   R15              struct cpu *, plus HOST_CPU_BIAS: as a count its value is HOST_CPU_BIAS, too,
  *                    so that SHRX by R15 gives the number of a 512 GiB region
  *   RFLAGS      the guest's OF SF ZF AF PF CF; IF IOPL TF NT DF ... are in cpu->rflags only
@@ -121,19 +122,24 @@ static inline uint64_t rt_no_tag(uint32_t index)
  * (translator/spaces.c): HOST_CPU points to the one of the current address space.
  */
 struct rt {
-    struct cpu *base;          /* that mapping */
-    uint64_t run;              /* 1 while generated code may go on; 0 after cpu_kick() */
-    uint64_t resume;           /* host address that the reload glue jumps to */
-    uint32_t down;             /* FLAG_DF of cpu->rflags: string instructions count down */
-    uint32_t flag_ax;          /* AH: SF ZF AF PF CF as LAHF gives them; AL: OF */
-    uint32_t flag_save;        /* the same, for the probe on hosts without BMI2 */
-    uint64_t scratch;          /* RAX while flags are moved */
-    uint64_t target;           /* where an indirect CALL goes once it has pushed */
-    uint64_t value;            /* what a PUSH or CALL carries over its probe */
-    uint64_t t0;               /* T0 at the side exit: linear address of the missed access */
-    uint64_t stack;            /* what HOST_STACK becomes */
-    uint64_t fault_address;    /* host address inside a window, or 0; set by the same */
-    struct block *fault_block; /* set by the host-fault handler */
+    struct cpu *base;            /* that mapping */
+    uint64_t run;                /* 1 while generated code may go on; 0 after cpu_kick() */
+    uint64_t stop;               /* the other way: 0, and 1 after cpu_kick() */
+    uint64_t host_sp;            /* RSP of C while generated code runs */
+    uint64_t return_sp;          /* RSP of generated code while C runs: translator/returns.h */
+    uint64_t returns[TLB_VIEWS]; /* the same of the views that are not current */
+    uint64_t return_record;      /* of the RET that glue.return_miss was reached by */
+    uint64_t resume;             /* host address that the reload glue jumps to */
+    uint32_t down;               /* FLAG_DF of cpu->rflags: string instructions count down */
+    uint32_t flag_ax;            /* AH: SF ZF AF PF CF as LAHF gives them; AL: OF */
+    uint32_t flag_save;          /* the same, for the probe on hosts without BMI2 */
+    uint64_t scratch;            /* RAX while flags are moved */
+    uint64_t target;             /* where an indirect CALL goes once it has pushed */
+    uint64_t value;              /* what a PUSH or CALL carries over its probe */
+    uint64_t t0;                 /* T0 at the side exit: linear address of the missed access */
+    uint64_t stack;              /* what HOST_STACK becomes */
+    uint64_t fault_address;      /* host address inside a window, or 0; set by the same */
+    struct block *fault_block;   /* set by the host-fault handler */
     uint32_t fault_insn;
     struct jump_entry jumps[RT_JUMPS];
     _Alignas(PAGE_SIZE) struct rt_view views[TLB_VIEWS];
@@ -148,15 +154,13 @@ static inline struct rt *rt_of(struct cpu *cpu)
 
 /* Displacements from HOST_CPU. */
 #define AT_CPU(field) ((int32_t)offsetof(struct cpu, field) - HOST_CPU_BIAS)
-#define AT_RT(field)                                                                  \
-    ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)) - \
-     HOST_CPU_BIAS)
-#define AT_VIEW(view, field)                                     \
-    (AT_RT(views) + (int32_t)((view) * sizeof(struct rt_view) + \
-                              offsetof(struct rt_view, field)))
+#define AT_RT(field) \
+    ((int32_t)(offsetof(struct cpu, translator_area) + offsetof(struct rt, field)) - HOST_CPU_BIAS)
+#define AT_VIEW(view, field) \
+    (AT_RT(views) + (int32_t)((view) * sizeof(struct rt_view) + offsetof(struct rt_view, field)))
 /* A field of the jump cache entry whose number without the view's shift is scaled elsewhere. */
-#define AT_JUMP(view, field)                                        \
-    (AT_RT(jumps) + (int32_t)(offsetof(struct jump_entry, field) +  \
-                              (view) * RT_VIEW_SHIFT * sizeof(struct jump_entry)))
+#define AT_JUMP(view, field)                                       \
+    (AT_RT(jumps) + (int32_t)(offsetof(struct jump_entry, field) + \
+                              (view)*RT_VIEW_SHIFT * sizeof(struct jump_entry)))
 
 #endif

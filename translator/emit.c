@@ -440,6 +440,23 @@ struct label emit_jmp(struct emit *e)
     return jump(e, 0xe9, 4);
 }
 
+struct label emit_call(struct emit *e)
+{
+    return jump(e, 0xe8, 4);
+}
+
+struct label emit_lea_label(struct emit *e, uint8_t dst)
+{
+    uint8_t *p = begin(e);
+
+    if (p == NULL)
+        return no_label(e, 4);
+    *p++ = dst & 8 ? 0x4c : 0x48; /* REX.WR, REX.W */
+    *p++ = 0x8d;
+    *p++ = (uint8_t)((dst & 7) << 3 | 5); /* [RIP + disp32] */
+    return label_at(e, p, 4);
+}
+
 struct label emit_jcc(struct emit *e, uint8_t condition)
 {
     uint8_t *p = begin(e);
@@ -484,6 +501,11 @@ void emit_jmp_m(struct emit *e, struct mem target)
 void emit_jmp_r(struct emit *e, uint8_t reg)
 {
     op_rr(e, W32, 0xff, 4, reg, false);
+}
+
+void emit_call_m(struct emit *e, struct mem target)
+{
+    op_rm(e, W32, 0xff, 2, target, false);
 }
 
 void emit_call_r(struct emit *e, uint8_t reg)

@@ -100,11 +100,14 @@ void emit_pop(struct emit *e, uint8_t reg);
 struct label emit_jrcxz(struct emit *e);                  /* rel8 */
 struct label emit_jmp_short(struct emit *e);              /* rel8 */
 struct label emit_jmp(struct emit *e);                    /* rel32 */
+struct label emit_call(struct emit *e);                   /* rel32 */
+struct label emit_lea_label(struct emit *e, uint8_t dst); /* dst = where the label is bound */
 struct label emit_jcc(struct emit *e, uint8_t condition); /* rel32 */
 void emit_jmp_to(struct emit *e, uint64_t host);          /* rel32 to a known address */
 void emit_call_to(struct emit *e, uint64_t host);         /* rel32 */
 void emit_jmp_m(struct emit *e, struct mem target);       /* indirect */
 void emit_jmp_r(struct emit *e, uint8_t reg);
+void emit_call_m(struct emit *e, struct mem target);
 void emit_call_r(struct emit *e, uint8_t reg);
 void emit_ret(struct emit *e);
 /* Let the jump arrive at the current position.  A rel8 that does not reach sets overflow. */

@@ -121,26 +121,29 @@ void build_check_next_page(struct build *b, uint32_t id)
     emit_bind(e, ok);
 }
 
+static void set_exit(struct build *b, unsigned exit, uint64_t target, struct label jump)
+{
+    b->block->exits[exit] =
+        (struct block_exit){.target = target, .checked = !same_page(b, target), .jump = jump.field};
+}
+
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
 void build_exit(struct build *b, unsigned exit, uint64_t target)
 {
-    struct block_exit *out = &b->block->exits[exit];
+    set_exit(b, exit, target, emit_jmp(&b->e));
+}
 
-    out->target = target;
-    out->checked = !same_page(b, target);
-    out->jump = emit_jmp(&b->e).field;
+void build_call_exit(struct build *b, unsigned exit, uint64_t target)
+{
+    set_exit(b, exit, target, emit_call(&b->e));
 }
 
 /* if (condition) goto taken; else goto not_taken. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken)
 {
-    struct block_exit *out = &b->block->exits[0];
-
     if (build_needs_poll(b, taken))
         build_poll(b);
-    out->target = taken;
-    out->checked = !same_page(b, taken);
-    out->jump = emit_jcc(&b->e, condition).field;
+    set_exit(b, 0, taken, emit_jcc(&b->e, condition));
     build_exit(b, 1, not_taken);
     b->ended = true;
 }
@@ -148,29 +151,31 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
 /*
  *     mov   ecx, [rt.run]
  *     jrcxz miss
- *     movzx r14d, r13w
- *     lea   r14d, [r14 + r14]                 ; 16-byte entries
- *     mov   rcx, [r15 + r14*8 + jumps.negated]   ; of this view
+ *     movzx index, r13w
+ *     lea   index, [index + index]               ; 16-byte entries
+ *     mov   rcx, [r15 + index*8 + jumps.negated]   ; of this view
  *     lea   rcx, [r13 + rcx + 1]
  *     jrcxz hit
  *   miss:
- *     jmp   side exit, or glue.indirect
- *   hit:
  */
-static struct label lookup(struct build *b)
+struct label flow_lookup(struct emit *e, enum tlb_view view, bool code64, uint8_t index)
 {
-    struct emit *e = &b->e;
     struct label stop, hit;
 
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
     stop = emit_jrcxz(e);
-    emit_movzx_rr(e, T1, W16, T0);
-    emit_lea(e, W32, T1, INDEX(T1, T1, 1, 0));
-    emit_mov_rm(e, W64, TC, INDEX(HOST_CPU, T1, 8, AT_JUMP(b->view, negated)));
-    emit_lea(e, W64, TC, INDEX(T0, TC, 1, (int32_t)rt_jump_bias(b->code64)));
+    emit_movzx_rr(e, index, W16, T0);
+    emit_lea(e, W32, index, INDEX(index, index, 1, 0));
+    emit_mov_rm(e, W64, TC, INDEX(HOST_CPU, index, 8, AT_JUMP(view, negated)));
+    emit_lea(e, W64, TC, INDEX(T0, TC, 1, (int32_t)rt_jump_bias(code64)));
     hit = emit_jrcxz(e);
     emit_bind(e, stop);
     return hit;
+}
+
+static struct label lookup(struct build *b)
+{
+    return flow_lookup(&b->e, b->view, b->code64, T1);
 }
 
 void build_lookup(struct build *b)
@@ -183,7 +188,7 @@ void build_lookup(struct build *b)
 
 void build_go(struct build *b)
 {
-    emit_jmp_m(&b->e, BUILD_JUMP_HOST(b));
+    emit_jmp_m(&b->e, FLOW_FOUND(b->view, T1));
     b->ended = true;
 }
 
@@ -200,6 +205,44 @@ void build_indirect(struct build *b)
     } else {
         emit_jmp_to(e, b->glue->indirect);
     }
+    b->ended = true;
+}
+
+/*
+ *     mov   ecx, [rt.stop]
+ *     lea   ecx, [rcx + r13 - next]
+ *     jrcxz back
+ *     jmp   glue.return_miss
+ *   back:
+ *     jmp   the block at next
+ */
+void build_landing(struct build *b, unsigned exit, uint64_t next)
+{
+    struct emit *e = &b->e;
+    const bool near = !b->code64 || (int64_t)-next == (int32_t)-next;
+    struct label back;
+
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(stop)));
+    if (!near) {
+        emit_mov_ri(e, HOST_GROUP, -next);
+        emit_lea(e, W64, TC, INDEX(TC, HOST_GROUP, 1, 0));
+    }
+    emit_lea(e, b->code64 ? W64 : W32, TC, INDEX(T0, TC, 1, near ? (int32_t)-next : 0));
+    back = emit_jrcxz(e);
+    emit_jmp_to(e, b->glue->return_miss[b->view]);
+    emit_bind(e, back);
+    build_exit(b, exit, next);
+    b->ended = true;
+}
+
+void build_return(struct build *b, unsigned pop)
+{
+    if (b->code64) { /* where this RET is, should the target turn out to be non-canonical */
+        b->return_record = emit_lea_label(&b->e, T1);
+        b->return_pop = (uint16_t)pop;
+        b->returns = true;
+    }
+    emit_ret(&b->e);
     b->ended = true;
 }
 
@@ -239,6 +282,11 @@ void build_finish(struct build *b)
             emit_bind(e, b->polls[i]);
         emit_call_to(e, b->glue->stop);
         record(b, b->index);
+    }
+    if (b->returns) {
+        emit_bind(e, b->return_record);
+        record(b, b->index);
+        emit_bytes(e, &b->return_pop, sizeof(b->return_pop));
     }
     for (unsigned i = 0; i < BLOCK_EXITS; i++) {
         struct block_exit *out = &b->block->exits[i];

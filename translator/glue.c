@@ -1,9 +1,10 @@
 /*
  * translator/glue.c -- the permanent generated code between C and blocks.
  *
- * Entering loads the contract's registers from struct cpu, leaving stores them back.  The host
- * stack inside generated code is 16-byte aligned, so that after a CALL into glue and a POP of the
- * return address C can be called.
+ * Entering loads the contract's registers from struct cpu, leaving stores them back.  Generated
+ * code has a stack of its own (translator/returns.h), C the thread's: rt.host_sp is aligned so that
+ * C can be called.  Whoever comes here from generated code comes by CALL, and goes on by RET, so
+ * that the host's return predictor stays in step.
  */
 #include <stddef.h>
 
@@ -37,13 +38,16 @@ static void spill(struct emit *e, const struct contract *contract)
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(t0)), T0);
 }
 
-/* The other way, then jump to rt.resume. */
+/* The other way, then on at rt.resume. */
 static void reload(struct emit *e, const struct contract *contract)
 {
     emit_mov_rm(e, W64, HOST_CPU, BASE(HOST_CPU, AT_RT(base))); /* MOV CR3 may have moved it */
     emit_lea(e, W64, HOST_CPU, BASE(HOST_CPU, HOST_CPU_BIAS));
     if (contract->shift)
         emit_mov_ri(e, HOST_SHIFT, PAGE_SHIFT);
+    emit_mov_rm(e, W64, RSP, BASE(HOST_CPU, AT_RT(return_sp)));
+    emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_RT(resume)));
+    emit_push(e, TC);
     emit_mov_rm(e, W32, RAX, BASE(HOST_CPU, AT_RT(flag_ax)));
     emit_add_ri(e, W8, RAX, 0x7f); /* 1 + 0x7f overflows: OF */
     emit_sahf(e);
@@ -53,7 +57,7 @@ static void reload(struct emit *e, const struct contract *contract)
     }
     if (!contract->shift)
         emit_mov_rm(e, W64, HOST_STACK, BASE(HOST_CPU, AT_RT(stack)));
-    emit_jmp_m(e, BASE(HOST_CPU, AT_RT(resume)));
+    emit_ret(e);
 }
 
 /*
@@ -74,16 +78,16 @@ static uint64_t call_sanitized(struct cpu *cpu, const uint8_t *record,
 }
 
 /* Spill, fn(cpu, record), and go on where it says: it has set rt.resume and answers with the reload
- * of the contract that holds there.  record: the return address of the CALL that came here, or
- * nothing. */
+ * of the contract that holds there.  record: the return address of the CALL that came here. */
 static uint64_t stub(struct emit *e, const struct contract *contract,
-                     uint64_t (*fn)(struct cpu *, const uint8_t *), bool record)
+                     uint64_t (*fn)(struct cpu *, const uint8_t *))
 {
     const uint64_t here = emit_here(e);
 
     spill(e, contract);
-    if (record)
-        emit_pop(e, RSI);
+    emit_pop(e, RSI);
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(return_sp)), RSP);
+    emit_mov_rm(e, W64, RSP, BASE(HOST_CPU, AT_RT(host_sp)));
     emit_lea(e, W64, RDI, BASE(HOST_CPU, -HOST_CPU_BIAS));
     if (SANITIZED)
         emit_mov_ri(e, RDX, (uint64_t)fn);
@@ -93,29 +97,76 @@ static uint64_t stub(struct emit *e, const struct contract *contract,
     return here;
 }
 
+/* One for whoever comes without a CALL: there is no record. */
+static uint64_t stub_from_jump(struct emit *e, const struct contract *contract,
+                               uint64_t (*fn)(struct cpu *, const uint8_t *))
+{
+    const uint64_t body = stub(e, contract, fn);
+    const uint64_t here = emit_here(e);
+
+    emit_call_to(e, body);
+    return here;
+}
+
+/*
+ * A RET that was not predicted, in one view: by the jump cache, or C.
+ *
+ *   empty:
+ *     lea   rsp, [rsp - 8]            ; the bottom stays
+ *   miss:
+ *     (look-up of R13)
+ *     mov   [rt.return_record], r14
+ *     call  runtime_return()
+ *   hit:
+ *     jmp   [entry]
+ */
+static void emit_returns(struct emit *e, struct glue *glue, enum tlb_view view, bool code64,
+                         uint64_t runtime)
+{
+    struct label hit;
+
+    glue->return_empty[view] = emit_here(e);
+    emit_lea(e, W64, RSP, BASE(RSP, -8));
+    glue->return_miss[view] = emit_here(e);
+    hit = flow_lookup(e, view, code64, HOST_GROUP);
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(return_record)), T1);
+    emit_call_to(e, runtime);
+    emit_bind(e, hit);
+    emit_jmp_m(e, FLOW_FOUND(view, HOST_GROUP));
+}
+
 bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *e)
 {
+    struct label into;
+    uint64_t runtime;
+
     glue->enter = (void (*)(struct cpu *, uint64_t))emit_here(e);
     for (unsigned i = 0; i < CALLEE_SAVED; i++)
         emit_push(e, callee_saved[i]);
     emit_lea(e, W64, RSP, BASE(RSP, -8)); /* alignment */
     emit_lea(e, W64, HOST_CPU, BASE(RDI, HOST_CPU_BIAS));
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(resume)), RSI);
+    emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(host_sp)), RSP);
+    into = emit_call(e); /* for the predictor: reload returns */
+    emit_bind(e, into);
     glue->reload = emit_here(e);
     reload(e, contract);
 
-    glue->leave = emit_here(e);
+    glue->leave = emit_here(e); /* on C's stack */
     emit_lea(e, W64, RSP, BASE(RSP, 8));
     for (unsigned i = CALLEE_SAVED; i-- > 0;)
         emit_pop(e, callee_saved[i]);
     emit_ret(e);
 
-    glue->slow = stub(e, contract, runtime_slow, true);
-    glue->step = stub(e, contract, runtime_step, true);
-    glue->stop = stub(e, contract, runtime_stop, true);
-    glue->resolve = stub(e, contract, runtime_resolve, true);
-    glue->recheck = stub(e, contract, runtime_recheck, true);
-    glue->indirect = stub(e, contract, runtime_indirect, false);
-    glue->fault = stub(e, contract, runtime_fault, false);
+    glue->slow = stub(e, contract, runtime_slow);
+    glue->step = stub(e, contract, runtime_step);
+    glue->stop = stub(e, contract, runtime_stop);
+    glue->resolve = stub(e, contract, runtime_resolve);
+    glue->recheck = stub(e, contract, runtime_recheck);
+    glue->indirect = stub_from_jump(e, contract, runtime_indirect);
+    glue->fault = stub_from_jump(e, contract, runtime_fault);
+    runtime = stub(e, contract, runtime_return);
+    for (unsigned view = 0; view < TLB_VIEWS; view++)
+        emit_returns(e, glue, view, contract == &contract64, runtime);
     return !e->overflow;
 }

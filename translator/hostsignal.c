@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include "cpu/hostfault.h"
+#include "translator/returns.h"
 #include "translator/runtime.h"
 #include "translator/windows.h"
 
@@ -33,8 +34,8 @@ static unsigned site_at(const struct block *block, uint32_t offset)
     return low;
 }
 
-/* Where the distances of regions are looked up: there are none for addresses that are not canonical,
- * which a base register may hold though the operand's address is. */
+/* Where the distances of regions are looked up: there are none for addresses that are not
+ * canonical, which a base register may hold though the operand's address is. */
 static bool in_slot_tables(const struct rt *rt, uint64_t address)
 {
     return address - (uint64_t)(rt->base + 1) < CPU_RESERVED_AREA;
@@ -45,8 +46,14 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     struct translator *tr = ctx;
     const uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     struct block *block = cache_block_at(tr->cache, pc);
+    uint64_t sp;
     struct rt *rt;
 
+    if (sig == SIGSEGV && info->si_code > 0 && tr->cpu != NULL && cache_contains(tr->cache, pc) &&
+        returns_overflow(tr->returns, (uint64_t)info->si_addr, &sp)) {
+        uc->uc_mcontext.gregs[REG_RSP] = (greg_t)sp;
+        return true;
+    }
     /* A signal that somebody sent (si_code <= 0) is no fault of this code. */
     if (info->si_code <= 0 || block == NULL || tr->cpu == NULL)
         return false;

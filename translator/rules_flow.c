@@ -198,6 +198,11 @@ bool rule_jmp(struct build *b, const struct insn *in)
     return true;
 }
 
+static bool predicts_returns(const struct build *b)
+{
+    return !b->tr->options.no_retcache && !b->tr->options.no_chain;
+}
+
 static bool call_direct(struct build *b, const struct insn *in)
 {
     const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
@@ -211,9 +216,29 @@ static bool call_direct(struct build *b, const struct insn *in)
             build_poll_far(b);
     }
     build_push_number(b, in->width, b->next_rip);
-    build_exit(b, 0, target);
-    b->ended = true;
+    if (predicts_returns(b)) {
+        build_call_exit(b, 0, target);
+        build_landing(b, 1, truncate_rip(in, b->next_rip));
+    } else {
+        build_exit(b, 0, target);
+        b->ended = true;
+    }
     return true;
+}
+
+/* The same to the jump cache's entry for T0. */
+static void call_indirect(struct build *b, const struct insn *in)
+{
+    struct emit *e = &b->e;
+    const struct label hit = flow_lookup(e, b->view, b->code64, T1);
+    struct label landing;
+
+    emit_call_to(e, b->glue->indirect);
+    landing = emit_jmp_short(e);
+    emit_bind(e, hit);
+    emit_call_m(e, FLOW_FOUND(b->view, T1));
+    emit_bind(e, landing);
+    build_landing(b, 1, truncate_rip(in, b->next_rip));
 }
 
 bool rule_call_near(struct build *b, const struct insn *in)
@@ -231,16 +256,24 @@ bool rule_call_near(struct build *b, const struct insn *in)
     load_target(b, in);
     if (b->code64) {
         build_lookup(b);
-        emit_mov_rm(e, W64, T0, BUILD_JUMP_HOST(b));
+        emit_mov_rm(e, W64, T0, FLOW_FOUND(b->view, T1));
         emit_mov_mr(e, W64, target, T0);
         build_push_number(b, in->width, b->next_rip);
-        emit_jmp_m(e, target);
-        b->ended = true;
+        if (predicts_returns(b)) {
+            emit_call_m(e, target);
+            build_landing(b, 1, b->next_rip);
+        } else {
+            emit_jmp_m(e, target);
+            b->ended = true;
+        }
     } else {
         emit_mov_mr(e, W64, value, T0);
         build_push_number(b, in->width, b->next_rip);
         emit_mov_rm(e, W64, T0, value);
-        build_indirect(b);
+        if (predicts_returns(b))
+            call_indirect(b, in);
+        else
+            build_indirect(b);
     }
     return true;
 }
@@ -255,7 +288,10 @@ bool rule_ret(struct build *b, const struct insn *in)
     b->keeps_stack = true;
     build_stack(b, HOST_SP, 0, width, ACCESS_READ);
     emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
-    if (b->code64) {
+    if (predicts_returns(b)) {
+        build_move_sp(b, (int32_t)width + pop);
+        build_return(b, (unsigned)pop);
+    } else if (b->code64) {
         build_lookup(b);
         build_move_sp(b, (int32_t)width + pop);
         build_go(b);

@@ -233,11 +233,20 @@ static bool may_write_ac(const struct build *b)
     return (b->mode & MODE_CPL0) && b->tr->bmi2;
 }
 
+/* The other of the supervisor's return stacks (translator/returns.h). */
+static void switch_returns(struct build *b, enum tlb_view view)
+{
+    emit_mov_mr(&b->e, W64, BASE(HOST_CPU, AT_RT(returns[b->view])), RSP);
+    emit_mov_rm(&b->e, W64, RSP, BASE(HOST_CPU, AT_RT(returns[view])));
+}
+
 /* Go on behind the instruction in `mode`: an exit always leaves in the same one. */
 static void exit_in_mode(struct build *b, unsigned exit, uint32_t mode)
 {
-    if (mode != b->mode)
+    if (mode != b->mode) {
         emit_mov_mi(&b->e, W32, BASE(HOST_CPU, AT_CPU(mode)), (int32_t)mode);
+        switch_returns(b, mmu_mode_view(mode));
+    }
     build_exit(b, exit, b->next_rip);
 }
 

@@ -18,6 +18,7 @@
 #include "cpu/physmem.h"
 #include "translator/build.h"
 #include "translator/cache_policy.h"
+#include "translator/returns.h"
 #include "translator/runtime.h"
 #include "translator/windows.h"
 
@@ -51,6 +52,7 @@ static void flags_offer(struct cpu *cpu)
 
     if (windows != NULL && (cpu->mode & MODE_WINDOW))
         rt_of(cpu)->stack = windows_select(windows, cpu->mode & MODE_USER, cpu->gpr[RSP]);
+    returns_select(translator_of(cpu)->returns, cpu);
     rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
     rt_of(cpu)->down = cpu->rflags & FLAG_DF;
     cpu->rflags &= ~(uint64_t)FLAGS_OSZAPC; /* so that PUSHF can add */
@@ -494,6 +496,30 @@ uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
     return go_on_indirect(tr, cpu);
 }
 
+/* A RET that no landing took: T0 is where to. */
+uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused)
+{
+    struct translator *tr = translator_of(cpu);
+    const struct rt *rt = rt_of(cpu);
+    const uint8_t *record = (const uint8_t *)rt->return_record;
+    struct block *block;
+    uint16_t pop;
+    unsigned index;
+
+    (void)unused;
+    tr->counters.return_misses++;
+    if (cpu_is_code64(cpu) && (uint64_t)((int64_t)(rt->t0 << 16) >> 16) != rt->t0) {
+        /* It should have faulted before it changed RSP. */
+        __builtin_memcpy(&pop, record + GLUE_RECORD_BYTES, sizeof(pop));
+        cpu->gpr[RSP] -= 8u + pop;
+        block = record_block(tr, record, &index);
+        return interpret_one(tr, cpu, block, index, NULL);
+    }
+    flags_collect(cpu);
+    cpu->rip = rt->t0;
+    return rt->run == 0 ? leave(tr) : go_on_indirect(tr, cpu);
+}
+
 /* ---- the run loop ---- */
 
 /* Interpret until a control transfer, at most COLD_RUN instructions and `budget`. */
@@ -525,6 +551,7 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
         struct block *block;
 
         rt->run = 1;
+        rt->stop = 0;
         if (tr->windows != NULL && (tr->busy || tr->options.eager_window))
             (void)windows_tick(tr->windows);
         tr->busy = false;
@@ -604,8 +631,10 @@ static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
         cache_invalidate_range(tr->cache, gpa, size);
     else
         cache_flush(tr->cache);
-    if (tr->cpu != NULL)
+    if (tr->cpu != NULL) {
         tables_flush(tr->cpu, 0, TLB_FLUSH_ALL);
+        returns_forget(tr->returns);
+    }
     if (tr->windows != NULL)
         windows_drop_all(tr->windows);
 }
@@ -615,6 +644,7 @@ static void on_flush(void *ctx, uint64_t argument, enum tlb_flush what)
     struct translator *tr = ctx;
 
     tables_flush(tr->cpu, argument, what);
+    returns_forget(tr->returns);
     if (tr->windows != NULL)
         windows_flush(tr->windows, argument, what);
 }
@@ -623,13 +653,16 @@ static void on_drop(void *ctx, const struct block *block)
 {
     struct translator *tr = ctx;
 
-    if (tr->cpu != NULL)
-        tables_drop_block(tr->cpu, block, tr->glue[0].indirect);
+    if (tr->cpu == NULL)
+        return;
+    tables_drop_block(tr->cpu, block, tr->glue[0].indirect);
+    returns_forget(tr->returns);
 }
 
 static void on_kick(struct cpu *cpu)
 {
     __atomic_store_n(&rt_of(cpu)->run, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&rt_of(cpu)->stop, 1, __ATOMIC_SEQ_CST);
 }
 
 struct translator *translator_create(struct physmem *mem, const struct translator_options *options)
@@ -710,6 +743,12 @@ int translator_attach(struct translator *tr, struct cpu *cpu)
     tr->tables = tables_create(cpu);
     if (tr->tables == NULL)
         return -ENOMEM;
+    tr->returns = returns_create(cpu, tr->glue);
+    if (tr->returns == NULL) {
+        tables_destroy(tr->tables);
+        tr->tables = NULL;
+        return -ENOMEM;
+    }
     tr->cpu = cpu;
     if (tr->bmi2 && !tr->options.no_window)
         tr->windows = windows_create(cpu, tr->options.eager_window);
@@ -728,6 +767,8 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
     windows_destroy(tr->windows);
     tr->windows = NULL;
+    returns_destroy(tr->returns);
+    tr->returns = NULL;
     tables_destroy(tr->tables);
     tr->tables = NULL;
     tr->cpu = NULL;

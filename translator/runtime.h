@@ -22,14 +22,19 @@ struct glue {
     uint64_t stop;     /* CALL; then the same: leave before the instruction */
     uint64_t resolve;  /* CALL; then u32 block, u16 exit: find and link the exit's target */
     uint64_t recheck;  /* CALL; then u32 block, u16 0: its page may be mapped elsewhere now */
-    uint64_t indirect; /* JMP with T0 = offset in CS: find the block */
-    uint64_t fault;    /* entered by the host-fault handler; rt.fault_block, rt.fault_insn */
+    uint64_t indirect; /* JMP, or CALL, with T0 = offset in CS: find the block */
+    uint64_t return_miss[TLB_VIEWS];  /* JMP with T0 = offset in CS, T1: &record of the RET */
+    uint64_t return_empty[TLB_VIEWS]; /* RET at the bottom of a return stack */
+    uint64_t fault; /* entered by the host-fault handler; rt.fault_block, rt.fault_insn */
 };
 
 enum { GLUE_RECORD_BYTES = 6 };
 
+struct returns;
+
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
+    uint64_t return_misses;
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
     uint64_t building_ticks; /* of the TSC, spent in build_block() */
@@ -59,16 +64,18 @@ struct translator {
     struct cache *cache;
     struct glue glue[2]; /* by contract: 16/32-bit, 64-bit */
     struct run_counters counters;
-    struct cpu *cpu;       /* the attached CPU */
-    uint64_t *interpreted; /* by row of cpu/insn.def: side exits and calls */
+    struct cpu *cpu;                    /* the attached CPU */
+    uint64_t *interpreted;              /* by row of cpu/insn.def: side exits and calls */
     uint64_t created_ns, created_ticks; /* for the length of a TSC tick */
     bool bmi2;
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
                                calls */
     struct heat heat[1 << HEAT_BITS];
-    uint64_t no_group[(1 << NO_GROUP_BITS) / 64]; /* addresses whose blocks do better without groups */
-    struct windows *windows; /* of the attached CPU; NULL: none */
-    bool busy;               /* generated code was found running */
+    uint64_t
+        no_group[(1 << NO_GROUP_BITS) / 64]; /* addresses whose blocks do better without groups */
+    struct windows *windows;                 /* of the attached CPU; NULL: none */
+    struct returns *returns;
+    bool busy; /* generated code was found running */
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
 };
 
@@ -104,7 +111,16 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused);
+uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused);
 uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused);
+
+/*
+ * Look T0 up in the jump cache of a view.  Polls.
+ * returns: the jump taken on a hit, when BASE(index) names the entry; else it goes on behind.
+ * clobbers: TC, index
+ */
+struct label flow_lookup(struct emit *e, enum tlb_view view, bool code64, uint8_t index);
+#define FLOW_FOUND(view, index) INDEX(HOST_CPU, (index), 8, AT_JUMP((view), host))
 
 /* Emit the glue into e; false when it does not fit. */
 bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *e);

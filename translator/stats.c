@@ -75,6 +75,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"entries from the run loop", r->enters},
         {"exits: direct jump to resolve", r->resolves},
         {"exits: jump cache miss", r->indirect_misses},
+        {"exits: return not predicted", r->return_misses},
         {"exits: instruction to interpret", r->slow},
         {"exits: page mapped elsewhere", r->rechecks},
         {"exits: host fault", r->host_faults},

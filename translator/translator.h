@@ -17,6 +17,7 @@ struct translator_options {
     uint64_t cache_bytes; /* 0: default (128 MiB); 1 MiB to 2 GiB */
     unsigned cache_policy; /* number of one, see translator_cache_policy() */
     bool no_chain;        /* every block returns to the dispatcher */
+    bool no_retcache;     /* returns go by the jump cache */
     bool no_group;        /* probe every access by itself */
     bool no_window;       /* no windows: every access is probed */
     bool eager_window;    /* every address space gets a window at once */
