@@ -292,8 +292,13 @@ bool access_linear_write_slow(struct cpu *cpu, linaddr_t linear, unsigned size, 
 bool access_linear_probe(struct cpu *cpu, linaddr_t linear, unsigned size, enum access access,
                          enum tlb_view view)
 {
+    const struct tlb_entry *entry = access_tlb_entry(cpu, view, linear);
     struct span span;
 
+    /* What the TLB has would pass all checks: the tags of what needs a look are not there. */
+    if ((access == ACCESS_WRITE ? entry->tag_write : entry->tag_read) ==
+        access_tlb_tag(linear, size))
+        return true;
     return alignment_allows(cpu, linear, size, view) &&
            span_fill(cpu, linear, size, access, view, &span);
 }

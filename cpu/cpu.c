@@ -135,6 +135,7 @@ static void reset_common(struct cpu *cpu)
     cpu->ldtr = (struct segment){.limit = RESET_LIMIT, .attr = SYSTEM_LDT};
     cpu->tr = (struct segment){.limit = RESET_LIMIT, .attr = SYSTEM_TSS32_BUSY};
     cpu->gdtr = cpu->idtr = (struct dtable){.base = 0, .limit = RESET_LIMIT};
+    segment_forget(cpu);
     cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
     for (unsigned i = 0; i < 8; i++)
         cpu->dr[i] = 0;
@@ -178,11 +179,6 @@ static void service_init(struct cpu *cpu)
 }
 
 /* ---- the mode word ---- */
-
-static bool segment_is_flat_data(const struct segment *seg)
-{
-    return seg->base == 0 && seg->write_end == 1ull << 32 && seg->read_end == 1ull << 32;
-}
 
 static uint32_t mode_of_segments(const struct cpu *cpu)
 {

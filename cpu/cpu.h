@@ -89,6 +89,18 @@ struct dtable {
     uint16_t limit;
 };
 
+/*
+ * What a data segment register was last loaded with at CPL 0 from the GDT: while that has the same
+ * descriptor, loading the same selector gives the same again, checks included.  Translated code
+ * asks.  The two that are compared are negated, as it adds.
+ */
+struct segment_memo {
+    uint64_t minus_selector; /* 1, which matches none: nothing is remembered */
+    uint64_t minus_raw;      /* the descriptor's eight bytes */
+    linaddr_t at;            /* where it is */
+    struct segment loaded;
+};
+
 /* ---- faults ---- */
 enum vector {
     VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7,
@@ -181,6 +193,7 @@ struct cpu {
     struct segment seg[SEG_COUNT];
     struct segment ldtr, tr;
     struct dtable gdtr, idtr;
+    struct segment_memo memo[SEG_COUNT]; /* of DS and ES only flat ones; kept by segment_load() */
 
     uint64_t cr0, cr2, cr3, cr4, efer;
     uint64_t dr[8];          /* 4 and 5 unused */

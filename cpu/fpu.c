@@ -156,15 +156,13 @@ void fpu_write_vector(struct cpu *cpu, unsigned reg, unsigned size, const uint8_
 
 /* ---- everything ---- */
 
-void fpu_save(struct cpu *cpu)
+/* The host's registers, which keep their values, to cpu->fpu. */
+static void store_image(struct cpu *cpu)
 {
-    const uint32_t host_mxcsr = MXCSR_DEFAULT;
-
     if (uses_xsave(cpu)) {
         __asm__ volatile("xsave64 (%0)" ::"r"(cpu->fpu), "a"(XCR0_UP_TO_AVX), "d"(0) : "memory");
         if (cpu->xcr0 & XCR0_AVX512)
             save_high(cpu);
-        __asm__ volatile("vzeroupper");
         *fpu_u64(cpu, FPU_XSTATE_BV) = XCR0_UP_TO_AVX;
     } else {
         __asm__ volatile("fxsave64 (%0)" ::"r"(cpu->fpu) : "memory");
@@ -173,8 +171,23 @@ void fpu_save(struct cpu *cpu)
     *fpu_u64(cpu, FPU_FIP) = 0;
     *fpu_u64(cpu, FPU_FDP) = 0;
     *fpu_u32(cpu, FPU_MXCSR_MASK) = MXCSR_WRITABLE; /* not the host's extra bits */
+}
+
+void fpu_save(struct cpu *cpu)
+{
+    const uint32_t host_mxcsr = MXCSR_DEFAULT;
+
+    store_image(cpu);
+    if (uses_xsave(cpu))
+        __asm__ volatile("vzeroupper");
     __asm__ volatile("fninit\n\tldmxcsr %0" ::"m"(host_mxcsr));
     cpu->fpu_live = false;
+}
+
+void fpu_peek(struct cpu *cpu)
+{
+    if (cpu->fpu_live)
+        store_image(cpu);
 }
 
 void fpu_load(struct cpu *cpu)

@@ -77,6 +77,9 @@ enum {
 
 /* Save the host's registers to cpu->fpu, load the host's defaults (x87 FNINIT, MXCSR 0x1f80). */
 void fpu_save(struct cpu *cpu);
+/* Make cpu->fpu true without taking the state out of the host's registers: to look at it, or to
+ * change parts of it before fpu_load(). */
+void fpu_peek(struct cpu *cpu);
 /* Load cpu->fpu into the host's registers and set fpu_live. */
 void fpu_load(struct cpu *cpu);
 /* Power-on values in cpu->fpu. [SDM 3A table 9-1] */

@@ -514,6 +514,11 @@ bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_vi
 
 /* ---- flushes ---- */
 
+static unsigned ctz64(uint64_t bits)
+{
+    return (unsigned)__builtin_ctzll(bits);
+}
+
 static void tlb_drop(struct cpu *cpu, bool keep_global)
 {
     struct tlb *tlb = &cpu->tlb;
@@ -523,7 +528,7 @@ static void tlb_drop(struct cpu *cpu, bool keep_global)
             uint64_t left = tlb->used[view][word];
 
             for (; left != 0; left &= left - 1) {
-                const unsigned bit = (unsigned)__builtin_ctzll(left);
+                const unsigned bit = ctz64(left);
                 struct tlb_entry *entry = &tlb->entries[view][word * 64 + bit];
 
                 if (keep_global && tlb->global[view][word * 64 + bit])
@@ -587,17 +592,30 @@ void mmu_drop_user_view(struct cpu *cpu)
 {
     struct tlb *tlb = &cpu->tlb;
 
-    for (unsigned i = 0; i < TLB_SIZE; i++)
-        tlb->entries[VIEW_USER][i].tag_read = tlb->entries[VIEW_USER][i].tag_write = TLB_INVALID;
+    for (unsigned word = 0; word < TLB_SIZE / 64; word++) {
+        for (uint64_t left = tlb->used[VIEW_USER][word]; left != 0; left &= left - 1) {
+            struct tlb_entry *entry = &tlb->entries[VIEW_USER][word * 64 + ctz64(left)];
+
+            entry->tag_read = entry->tag_write = TLB_INVALID;
+        }
+    }
     tlb_tell(tlb, 0, TLB_FLUSH_ALL);
 }
 
 void mmu_drop_write_tags(struct cpu *cpu, physaddr_t page)
 {
-    for (unsigned view = 0; view < TLB_VIEWS; view++)
-        for (unsigned i = 0; i < TLB_SIZE; i++)
-            if (cpu->tlb.phys[view][i] == page)
-                cpu->tlb.entries[view][i].tag_write = TLB_INVALID;
+    struct tlb *tlb = &cpu->tlb;
+
+    for (unsigned view = 0; view < TLB_VIEWS; view++) {
+        for (unsigned word = 0; word < TLB_SIZE / 64; word++) {
+            for (uint64_t left = tlb->used[view][word]; left != 0; left &= left - 1) {
+                const unsigned index = word * 64 + ctz64(left);
+
+                if (tlb->phys[view][index] == page)
+                    tlb->entries[view][index].tag_write = TLB_INVALID;
+            }
+        }
+    }
 }
 
 /* ---- PDPTEs ---- */

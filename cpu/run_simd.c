@@ -26,14 +26,29 @@ static bool probe_words(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned
     return true;
 }
 
+/* Are both pages that the bytes may lie on in the TLB, for stores?  Then no check can fail. */
+static bool probe_hits(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size_bytes)
+{
+    const enum tlb_view view = mmu_view(cpu);
+    linaddr_t first, last;
+
+    if (!access_segment_quick(cpu, seg, offset, size_bytes, cpu->seg[seg].write_end, &first))
+        return false;
+    last = first + size_bytes - 1;
+    return size_bytes <= PAGE_SIZE &&
+           access_tlb_entry(cpu, view, first)->tag_write == (first & PAGE_MASK) &&
+           access_tlb_entry(cpu, view, last)->tag_write == (last & PAGE_MASK);
+}
+
 bool native_probe_write(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned size_bytes)
 {
     /* Wherever the segment begins, it may cross a page. */
     const uint64_t first = cpu->seg[seg].base + offset, last = first + size_bytes - 1;
     const bool crosses = ((first ^ last) | (offset ^ (offset + size_bytes - 1))) & PAGE_MASK;
 
-    return (!crosses || probe_words(cpu, seg, offset, size_bytes, true)) &&
-           probe_words(cpu, seg, offset, size_bytes, false);
+    return probe_hits(cpu, seg, offset, size_bytes) ||
+           ((!crosses || probe_words(cpu, seg, offset, size_bytes, true)) &&
+            probe_words(cpu, seg, offset, size_bytes, false));
 }
 
 /* Index of the memory operand that has contents, or -1. */

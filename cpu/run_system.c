@@ -12,6 +12,7 @@
 #include "cpu/mmu.h"
 #include "cpu/msr.h"
 #include "cpu/run.h"
+#include "cpu/segment.h"
 
 #define CR0_DEFINED                                                                            \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
@@ -324,6 +325,7 @@ static bool store_table(struct cpu *cpu, const struct insn *in, const struct dta
 
 bool run_lgdt(struct cpu *cpu, const struct insn *in)
 {
+    segment_forget(cpu);
     return load_table(cpu, in, &cpu->gdtr);
 }
 

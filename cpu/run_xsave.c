@@ -105,7 +105,7 @@ bool run_fxsave(struct cpu *cpu, const struct insn *in)
     if (!image_address(cpu, in, LEGACY_ALIGN, &offset) ||
         !native_probe_write(cpu, in->seg, offset, FPU_FXSAVE_SIZE))
         return false;
-    fpu_leave(cpu);
+    fpu_peek(cpu);
     put32(cpu->fpu, FPU_MXCSR_MASK, MXCSR_WRITABLE);
     return access_write_block(cpu, in->seg, offset, legacy_bytes(cpu), cpu->fpu);
 }
@@ -123,7 +123,7 @@ bool run_fxrstor(struct cpu *cpu, const struct insn *in)
         return false;
     if (cpu->cr4 & CR4_OSFXSR && get32(image, FPU_MXCSR) & ~(uint32_t)MXCSR_WRITABLE)
         return fault_gp(cpu, 0);
-    fpu_leave(cpu);
+    fpu_peek(cpu);
     load_x87(cpu, image);
     if (cpu->cr4 & CR4_OSFXSR) {
         put32(cpu->fpu, FPU_MXCSR, get32(image, FPU_MXCSR));
@@ -229,7 +229,7 @@ static bool save(struct cpu *cpu, const struct insn *in, bool compacted, bool op
     if (!check_enabled(cpu) || !image_address(cpu, in, XSAVE_ALIGN, &offset) ||
         !native_probe_write(cpu, in->seg, offset, EXTENDED_AT))
         return false;
-    fpu_leave(cpu);
+    fpu_peek(cpu);
     used = XCR0_UP_TO_AVX | fpu_high_used(cpu);
     written = optimised ? rfbm & used : rfbm;
     for (unsigned i = 0; i < PARTS; i++)
@@ -277,7 +277,7 @@ static bool restore(struct cpu *cpu, const struct insn *in, bool must_be_compact
     const uint64_t rfbm = requested(cpu);
     const bool live = cpu->fpu_live;
     uint8_t image[IMAGE_MAX], *from[PARTS], *next = image + EXTENDED_AT;
-    uint64_t offset, bv, format, with_mxcsr;
+    uint64_t offset, bv, format, with_mxcsr, high; /* AVX-512's that are not zeros for sure */
     bool compacted;
 
     if (!check_enabled(cpu) || !image_address(cpu, in, XSAVE_ALIGN, &offset) ||
@@ -301,7 +301,8 @@ static bool restore(struct cpu *cpu, const struct insn *in, bool must_be_compact
     if (with_mxcsr && get32(image, FPU_MXCSR) & ~(uint32_t)MXCSR_WRITABLE)
         return fault_gp(cpu, 0);
 
-    fpu_leave(cpu);
+    fpu_peek(cpu);
+    high = (bv | fpu_high_used(cpu)) & rfbm & XCR0_AVX512;
     if (rfbm & bv & XCR0_X87)
         load_x87(cpu, image);
     else if (rfbm & XCR0_X87)
@@ -313,9 +314,9 @@ static bool restore(struct cpu *cpu, const struct insn *in, bool must_be_compact
     if (rfbm & XCR0_SSE)
         load_vectors(cpu, FPU_XMM, image + FPU_XMM, vector_bytes(cpu), bv & XCR0_SSE);
     for (unsigned i = 0; i < PARTS; i++)
-        if (rfbm & parts[i].bit)
+        if (rfbm & parts[i].bit & (high | XCR0_AVX))
             load_vectors(cpu, parts[i].at, from[i], part_bytes(cpu, i), bv & parts[i].bit);
-    if (rfbm & XCR0_AVX512)
+    if (high)
         fpu_settle_high(cpu);
     settle(cpu, live);
     return true;

@@ -207,6 +207,26 @@ static bool segment_load_stack(struct cpu *cpu, uint16_t selector)
     return true;
 }
 
+void segment_forget(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        cpu->memo[i].minus_selector = 1;
+}
+
+static void segment_remember(struct cpu *cpu, enum seg seg, const struct descriptor *d)
+{
+    struct segment_memo *memo = &cpu->memo[seg];
+
+    memo->minus_selector = 1;
+    if (cpu->cpl != 0 || cpu_is_long(cpu) || (d->selector & 4) ||
+        (seg < FS && !segment_is_flat_data(&cpu->seg[seg])))
+        return;
+    memo->minus_selector = -(uint64_t)d->selector;
+    memo->minus_raw = -d->raw;
+    memo->at = d->at;
+    memo->loaded = cpu->seg[seg];
+}
+
 static bool segment_load_data(struct cpu *cpu, enum seg seg, uint16_t selector)
 {
     struct descriptor d;
@@ -228,6 +248,7 @@ static bool segment_load_data(struct cpu *cpu, enum seg seg, uint16_t selector)
     if (!descriptor_set_accessed(cpu, &d))
         return false;
     segment_set(cpu, seg, &d, selector);
+    segment_remember(cpu, seg, &d);
     return true;
 }
 

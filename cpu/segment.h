@@ -14,6 +14,13 @@ void segment_update_cache(struct segment *seg);
 void segment_load_real(struct cpu *cpu, enum seg seg, uint16_t selector);
 /* MOV/POP/LxS to a data segment register or SS in any mode, all checks made. */
 FAULT_CHECK bool segment_load(struct cpu *cpu, enum seg seg, uint16_t selector);
+/* Whatever cpu->memo has is void: GDTR has changed. */
+void segment_forget(struct cpu *cpu);
+/* Base 0, no limit, and both loads and stores are allowed? */
+static inline bool segment_is_flat_data(const struct segment *seg)
+{
+    return seg->base == 0 && seg->write_end == 1ull << 32 && seg->read_end == 1ull << 32;
+}
 /* Unpack an 8-byte descriptor. */
 void segment_unpack(uint64_t descriptor, uint16_t selector, struct segment *out);
 

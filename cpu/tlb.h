@@ -15,7 +15,7 @@
 enum {
     PAGE_SHIFT = 12,
     PAGE_SIZE = 1 << PAGE_SHIFT,
-    TLB_BITS = 9,
+    TLB_BITS = 11, /* an exception touches some twenty pages: rarely do two share an entry */
     TLB_SIZE = 1 << TLB_BITS,
     TLB_ENTRY_SHIFT = 5,
     TLB_LARGE_BITS = 4096,

@@ -54,6 +54,7 @@ static void enter(const struct boot_image *image, struct cpu *cpu)
     cpu->ldtr = (struct segment){0};
     cpu->gdtr = (struct dtable){.base = image->gdt, .limit = GDT_LIMIT};
     cpu->idtr = (struct dtable){0};
+    segment_forget(cpu);
     cpu->mtrr_def_type = MTRR_DEF_ENABLED_WB;
     memset(cpu->gpr, 0, sizeof(cpu->gpr));
     cpu->gpr[RAX] = image->eax;
