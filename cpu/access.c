@@ -101,12 +101,37 @@ static bool page_allows_store(struct cpu *cpu, linaddr_t linear, enum tlb_view v
     return mmu_translate(cpu, linear, access, view, &phys);
 }
 
+/* Is it known to be an access to one page that is not straight to host memory?  Code that a page
+ * had may be gone by now. */
+static bool span_indirect(struct cpu *cpu, linaddr_t linear, unsigned size, enum access access,
+                          enum tlb_view view, struct span *span)
+{
+    const struct tlb_entry *entry = access_tlb_entry(cpu, view, linear);
+    const uint64_t tag = access == ACCESS_WRITE ? entry->tag_write : entry->tag_read;
+    const struct phys_page *page;
+    physaddr_t phys;
+
+    if (tag != (access_tlb_tag(linear, size) | TLB_INDIRECT))
+        return false;
+    phys = cpu->tlb.phys[view][linear >> PAGE_SHIFT & (TLB_SIZE - 1)] | (linear & ~PAGE_MASK);
+    page = physmem_page(cpu->mem, phys);
+    if (access == ACCESS_WRITE ? mmu_stores_directly(page) : page->host != NULL)
+        return false;
+    span->count = 1;
+    span->piece[0].phys = phys;
+    span->piece[0].host = NULL;
+    span->piece[0].size = size;
+    return true;
+}
+
 static bool span_fill(struct cpu *cpu, linaddr_t linear, unsigned size, enum access access,
                       enum tlb_view view, struct span *span)
 {
     const unsigned room = PAGE_SIZE - (unsigned)(linear & ~PAGE_MASK);
     const linaddr_t next = next_page(cpu, linear, view);
 
+    if (span_indirect(cpu, linear, size, access, view, span))
+        return true;
     span->count = 1;
     span->piece[0].size = size < room ? size : room;
     if (size <= room)

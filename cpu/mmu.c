@@ -228,6 +228,17 @@ static void tlb_tell(struct tlb *tlb, uint64_t argument, enum tlb_flush what)
         tlb->on_flush(tlb->on_flush_ctx, argument, what);
 }
 
+static bool tag_names(uint64_t tag, linaddr_t page)
+{
+    return (tag & ~TLB_INDIRECT) == page;
+}
+
+static bool entry_names(const struct tlb_entry *entry, linaddr_t page)
+{
+    return tag_names(entry->tag_read, page) || tag_names(entry->tag_write, page) ||
+           tag_names(entry->tag_exec, page);
+}
+
 /* Drop what is cached of one 4 KiB page, in all views. */
 static void tlb_forget_page(struct cpu *cpu, linaddr_t linear)
 {
@@ -237,7 +248,7 @@ static void tlb_forget_page(struct cpu *cpu, linaddr_t linear)
     for (unsigned view = 0; view < TLB_VIEWS; view++) {
         struct tlb_entry *entry = access_tlb_entry(cpu, view, linear);
 
-        if (entry->tag_read == tag || entry->tag_write == tag || entry->tag_exec == tag)
+        if (entry_names(entry, tag))
             entry->tag_read = entry->tag_write = entry->tag_exec = TLB_INVALID;
     }
     tlb_tell(tlb, linear, TLB_FLUSH_PAGE);
@@ -406,8 +417,7 @@ static struct tlb_entry *tlb_claim(struct cpu *cpu, enum tlb_view view, linaddr_
     const unsigned index = page >> PAGE_SHIFT & (TLB_SIZE - 1);
     struct tlb_entry *entry = &cpu->tlb.entries[view][index];
 
-    if ((entry->tag_read != page && entry->tag_write != page && entry->tag_exec != page) ||
-        cpu->tlb.phys[view][index] != phys)
+    if (!entry_names(entry, page) || cpu->tlb.phys[view][index] != phys)
         entry->tag_read = entry->tag_write = entry->tag_exec = TLB_INVALID;
     cpu->tlb.used[view][index / 64] |= 1ull << index % 64;
     cpu->tlb.phys[view][index] = phys;
@@ -430,16 +440,16 @@ static void tlb_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum
 
     entry->addend = (uint64_t)page->host - tag;
     cpu->tlb.global[view][index] = rights.global;
-    if (access == ACCESS_EXEC)
+    if (access == ACCESS_EXEC && page->host != NULL)
         entry->tag_exec = tag;
     if (!rights.data || breakpoint_on_page(cpu, linear)) {
         entry->tag_read = entry->tag_write = TLB_INVALID;
         return;
     }
     if (access != ACCESS_EXEC)
-        entry->tag_read = tag;
-    if (rights.store && (page->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE)
-        entry->tag_write = tag;
+        entry->tag_read = page->host != NULL ? tag : tag | TLB_INDIRECT;
+    if (rights.store)
+        entry->tag_write = mmu_stores_directly(page) ? tag : tag | TLB_INDIRECT;
     cpu->tlb.fill_count++;
 }
 
@@ -502,12 +512,11 @@ bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_vi
 
     page = physmem_page(cpu->mem, *phys);
     *host = NULL;
+    tlb_fill(cpu, linear, access, view, *phys, page, rights);
     if (page->host == NULL)
         return true;
-    tlb_fill(cpu, linear, access, view, *phys, page, rights);
     if (access == ACCESS_EXEC ||
-        (!breakpoint_on_page(cpu, linear) &&
-         (access == ACCESS_READ || (page->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE)))
+        (!breakpoint_on_page(cpu, linear) && (access == ACCESS_READ || mmu_stores_directly(page))))
         *host = page->host + (*phys & ~PAGE_MASK);
     return true;
 }

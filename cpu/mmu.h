@@ -7,6 +7,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/fault.h"
+#include "cpu/physmem.h"
 
 enum access {
     ACCESS_READ = 0,
@@ -65,6 +66,11 @@ struct mmu_trace {
 /* False: not mapped, or by entries that are not in RAM. */
 bool mmu_trace(const struct cpu *cpu, linaddr_t linear, enum tlb_view view,
                struct mmu_trace *trace);
+/* May a store that is permitted go straight to the page's host memory? */
+static inline bool mmu_stores_directly(const struct phys_page *page)
+{
+    return page->host != NULL && (page->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE;
+}
 /* Translate and fill the TLB entry; *host is the host address of `linear`, or NULL for MMIO, holes
  * and stores that must be reported. */
 FAULT_CHECK bool mmu_fill(struct cpu *cpu, linaddr_t linear, enum access access,

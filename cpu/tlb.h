@@ -22,6 +22,9 @@ enum {
 };
 #define PAGE_MASK   (~(uint64_t)(PAGE_SIZE - 1))
 #define TLB_INVALID ((uint64_t)1) /* any low bit set never equals a page address */
+/* With a page's address: that kind of access is permitted, and the page's physical address is known,
+ * but it is no access to host memory (MMIO, a store to code).  Saves access.c the walk. */
+#define TLB_INDIRECT ((uint64_t)2)
 
 /*
  * What is being dropped, for caches that follow and that may keep more than this TLB does: it holds

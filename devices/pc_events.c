@@ -147,6 +147,11 @@ void pc_events_arm_timer(struct pc *pc)
     /* An absurdly late deadline must not overflow the host's time. */
     if (deadline_ns > (uint64_t)INT64_MAX - pc->start_ns)
         deadline_ns = UINT64_MAX;
+    /* One that fires too early does no harm: then the loop looks, and comes here again.  Guests
+     * move their next deadline more often than they let one pass. */
+    if (pc->timer_armed_ns <= deadline_ns && pc->timer_armed_ns != UINT64_MAX &&
+        pc->timer_armed_ns > pc_now_ns(pc))
+        return;
     timer_set(pc, deadline_ns);
 }
 

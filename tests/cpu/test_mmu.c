@@ -453,6 +453,37 @@ static void rom_and_mmio_have_no_short_way(void **state)
     assert_int_equal(value, 0);
 }
 
+static void the_walk_to_a_device_is_remembered_until_a_flush(void **state)
+{
+    struct machine *m = *state;
+    uint64_t value;
+
+    put32(m, ROOT, TABLE1 | P | RW);
+    put32(m, TABLE1 + 4, 0xfee00000 | P | RW);
+    put32(m, PAGE + 8, 0x5555);
+    paging(m, 0, 0);
+    assert_true(access_read(m->cpu, DS, 0x1008, 4, &value));
+    assert_int_equal(value, 0x1008);
+    assert_int_equal(get32(m, TABLE1 + 4) & (A | D), A);
+    put32(m, TABLE1 + 4, get32(m, TABLE1 + 4) & ~(uint64_t)A);
+    assert_true(access_read(m->cpu, DS, 0x1008, 4, &value));
+    assert_int_equal(get32(m, TABLE1 + 4) & (A | D), 0); /* not walked */
+    assert_true(access_write(m->cpu, DS, 0x1008, 4, 1)); /* but the first store is */
+    assert_int_equal(get32(m, TABLE1 + 4) & (A | D), A | D);
+    assert_int_equal(m->mmio_reads, 2);
+    /* Neither CPL 3 nor the page behind it gets anything of it. */
+    assert_false(access_linear_read(m->cpu, 0x1008, 4, VIEW_USER, &value));
+    assert_false(access_read(m->cpu, DS, 0x1ffe, 4, &value));
+    put32(m, TABLE1 + 4, PAGE | P);
+    mmu_flush_page(m->cpu, 0x1000);
+    assert_true(access_read(m->cpu, DS, 0x1008, 4, &value));
+    assert_int_equal(value, 0x5555);
+    m->cpu->cr0 |= CR0_WP;
+    mmu_flush_all(m->cpu);
+    assert_false(access_write(m->cpu, DS, 0x1008, 4, 1));
+    assert_int_equal(m->mmio_reads, 2);
+}
+
 static void a_page_crossing_store_is_all_or_nothing(void **state)
 {
     struct machine *m = *state;
@@ -641,6 +672,7 @@ int main(void)
         TEST(flushes_spare_what_they_may),
         TEST(stores_to_code_are_seen),
         TEST(rom_and_mmio_have_no_short_way),
+        TEST(the_walk_to_a_device_is_remembered_until_a_flush),
         TEST(a_page_crossing_store_is_all_or_nothing),
         TEST(segment_limits_and_types),
         TEST(addresses_in_64bit_mode),
