@@ -78,15 +78,17 @@ struct block {
     uint64_t no_resume;             /* bit i: instruction i cannot be entered from outside; bit
                                        insn_count % 64: neither can the end (0 always can) */
     physaddr_t next_phys;           /* where the next page is, when next_bytes is not 0 */
-    uint32_t host_bytes;            /* from checked_host */
+    uint32_t host_bytes;            /* from checked_host: the hot part */
+    uint32_t cold, cold_bytes; /* offset in the cache, and size, of the code of the cold part */
     uint32_t page_id;
-    uint32_t room;        /* bytes of cache memory, from checked_host: code, sites, calls, fixups */
+    uint32_t room;        /* bytes of cache memory, from checked_host */
+    uint32_t cold_room;   /* the same elsewhere, from cold; 0: the cold part follows the hot one */
     uint16_t guest_bytes; /* in the page of key.phys */
     uint16_t next_bytes;  /* of its one instruction, in the next page */
     uint16_t fixup_count; /* of cache policies that move blocks */
     uint16_t settled;     /* end of what follows the last instruction's code in 64-bit windows */
     uint8_t insn_count;
-    uint8_t misses; /* of the inline TLB, in a grouped block */
+    uint8_t misses;   /* of the inline TLB, in a grouped block */
     bool grouped : 1; /* some of its accesses share a probe */
     bool dead : 1;    /* invalidated: unreachable, but may still be running */
     bool used : 1;    /* cache_find() has found it since cache_watch() */
@@ -100,41 +102,54 @@ struct cache_counters {
     uint64_t invalidated, id_resets;
     uint64_t evictions;      /* times that room was made */
     uint64_t evicted_blocks; /* live ones that went then */
-    uint64_t retranslations; /* translations of what had been evicted, as far as that is remembered */
-    uint64_t promotions;     /* blocks that were moved instead */
-    uint64_t live_bytes;     /* memory of blocks that can be reached */
-    uint64_t dead_bytes;     /* of those that cannot, but still have theirs */
-    uint64_t hole_bytes;     /* passed over: too small, or the end of a region */
+    uint64_t
+        retranslations;  /* translations of what had been evicted, as far as that is remembered */
+    uint64_t promotions; /* blocks that were moved instead */
+    uint64_t live_bytes; /* memory of blocks that can be reached */
+    uint64_t dead_bytes; /* of those that cannot, but still have theirs */
+    uint64_t hole_bytes; /* passed over: too small, or the end of a region */
 };
 
 struct cache;
 struct cache_policy;
 
-/* bytes: capacity; policy: NULL for the default.  NULL when the host refuses the mappings (two views
- * of one memfd: W^X). */
+/* bytes: capacity; policy: NULL for the default.  NULL when the host refuses the mappings (two
+ * views of one memfd: W^X). */
 struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cache_policy *policy);
 void cache_destroy(struct cache *cache);
 struct cache_counters *cache_counters(struct cache *cache);
 
-/* Permanent code before any block (glue); only before the first cache_begin().  False: no memory. */
+/* Permanent code before any block (glue); only before the first cache_begin().  False: no memory.
+ */
 void cache_reserve(struct cache *cache, struct emit *e);
 bool cache_reserve_end(struct cache *cache, const struct emit *e);
 
 /*
- * Room for one block: an emitter, and the struct block to fill.  Evicts what the policy says; only
- * while no block runs, but those that C was called from may go (see cache_epoch()).  May call the
- * C library.  NULL: no memory.  A block that is not committed has never been.
+ * A block has two parts.  Hot: what runs when all is well.  Cold: side exits, stubs, and what C
+ * wants to know: sites, calls, fixups.  Policies may keep them apart, so that hot code shares cache
+ * lines and pages with hot code.
+ *
+ * Room for one block: an emitter for each part, and the struct block to fill.  cold->at is NULL:
+ * the cold part goes where the hot one ends.  Evicts what the policy says; only while no block
+ * runs, but those that C was called from may go (see cache_epoch()).  May call the C library. NULL:
+ * no memory.  A block that is not committed has never been.
  */
-struct block *cache_begin(struct cache *cache, struct emit *e);
+struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *cold);
 /* Keep what was emitted: key, sites, exits, host... are set; marks the guest bytes as code.  The
  * block may then be elsewhere.  False: it cannot be kept. */
-bool cache_commit(struct cache *cache, struct block *block, const struct emit *e);
+bool cache_commit(struct cache *cache, struct block *block, const struct emit *hot,
+                  const struct emit *cold);
+/* The cold part begins where the emitter is. */
+void cache_set_cold(const struct cache *cache, struct block *block, const struct emit *e);
+/* Where the code of the block's cold part executes. */
+uint64_t cache_cold_host(const struct cache *cache, const struct block *block);
 struct block *cache_find(struct cache *cache, const struct block_key *key);
 
 /* Short name of a block for generated code, and back.  Good as long as the block is. */
 uint32_t cache_number(const struct cache *cache, const struct block *block);
 struct block *cache_block(const struct cache *cache, uint32_t number);
-/* Changes when the memory of blocks, dead or alive, is taken back: pointers may have become stale. */
+/* Changes when the memory of blocks, dead or alive, is taken back: pointers may have become stale.
+ */
 uint64_t cache_epoch(const struct cache *cache);
 
 /* The block that owns a host address, or NULL. Async-signal-safe. */

@@ -210,6 +210,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     const uint8_t *bytes;
     uint8_t *start;
     uint32_t page_id, next_id;
+    bool split;
 
     if (page->host == NULL)
         return NULL;
@@ -227,7 +228,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
 
     b.tr = tr;
     b.cpu = cpu;
-    b.block = cache_begin(tr->cache, &b.e);
+    b.block = cache_begin(tr->cache, &b.e, &b.cold);
     if (b.block == NULL)
         return NULL;
     b.block->key = *key;
@@ -285,7 +286,7 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
         b.block->no_resume |= 1ull << d.count % 64;
     }
     build_finish(&b);
-    b.block->host_bytes = (uint32_t)(emit_here(&b.e) - b.block->checked_host);
+    b.block->cold_bytes = (uint32_t)(emit_here(&b.e) - cache_cold_host(tr->cache, b.block));
     while ((uintptr_t)b.e.at & 7)
         emit_u8(&b.e, 0xcc);
     b.block->sites = (const struct block_site *)b.e.at;
@@ -293,9 +294,10 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     while ((uintptr_t)b.e.at & 7)
         emit_u8(&b.e, 0xcc);
     emit_kept(&b, &d);
-    if (b.e.overflow || b.e.at - start > UINT16_MAX)
+    split = b.cold.at != NULL;
+    if (b.hot.overflow || b.e.overflow || b.hot.at - start > UINT16_MAX)
         return NULL;
-    if (!cache_commit(tr->cache, b.block, &b.e))
+    if (!cache_commit(tr->cache, b.block, split ? &b.hot : &b.e, split ? &b.e : &b.cold))
         return NULL;
     if (tr->options.log_in_asm || tr->options.log_out_asm)
         dump_block(tr, b.block, bytes);

@@ -40,7 +40,10 @@ struct group {
 struct build {
     struct translator *tr;
     struct cpu *cpu;
-    struct emit e;
+    struct emit e;    /* where code goes: into the hot part, in build_finish() into the cold one */
+    struct emit hot;  /* where the hot part has ended */
+    struct emit cold; /* where the cold part goes; at is NULL: behind the hot one */
+    struct label recheck;
     struct block *block;
     enum tlb_view view;
     uint32_t mode;

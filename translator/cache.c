@@ -147,7 +147,8 @@ struct cache_counters *cache_counters(struct cache *cache)
 
 void cache_reserve(struct cache *cache, struct emit *e)
 {
-    *e = (struct emit){.at = cache->rw, .end = cache->rw + CACHE_GLUE, .rx_delta = cache->rx - cache->rw};
+    *e = (struct emit){
+        .at = cache->rw, .end = cache->rw + CACHE_GLUE, .rx_delta = cache->rx - cache->rw};
 }
 
 bool cache_reserve_end(struct cache *cache, const struct emit *e)
@@ -288,6 +289,7 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
     __builtin_memmove(cache->rw + to, cache->rw + from, block->room);
     block->checked_host += (uint64_t)distance;
     block->host += (uint64_t)distance;
+    block->cold += (uint32_t)distance;
     block->sites = moved(block->sites, distance);
     block->calls = moved(block->calls, distance);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
@@ -314,8 +316,8 @@ void cache_invalidate(struct cache *cache, struct block *block)
         return;
     block->dead = true;
     cache->counters.invalidated++;
-    cache->counters.live_bytes -= block->room;
-    cache->counters.dead_bytes += block->room;
+    cache->counters.live_bytes -= block->room + block->cold_room;
+    cache->counters.dead_bytes += block->room + block->cold_room;
     index_remove(&cache->by_key, key_hash(&block->key), number);
     node_remove(&block->by_page);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
@@ -421,7 +423,7 @@ void cache_evict(struct cache *cache, struct block *block)
         cache->counters.invalidated--;
         cache->counters.evicted_blocks++;
     }
-    cache->counters.dead_bytes -= block->room;
+    cache->counters.dead_bytes -= block->room + block->cold_room;
     cache->starts[cache_offset(cache, block) >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
     block->by_page.next = (struct block_node *)cache->free_blocks;
     cache->free_blocks = block;
@@ -440,43 +442,72 @@ static struct block *take_block(struct cache *cache)
     return block;
 }
 
-struct block *cache_begin(struct cache *cache, struct emit *e)
+static struct emit emit_into(const struct cache *cache, const struct extent *extent)
+{
+    return (struct emit){.at = cache->rw + extent->start,
+                         .end = cache->rw + extent->end,
+                         .rx_delta = cache->rx - cache->rw};
+}
+
+struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *cold)
 {
     struct block *block;
-    uint32_t start, end;
+    struct extent hot_room, cold_room;
 
     cache->retry = cache->pending != NULL;
     page_ids_grow(&cache->ids);
     if (!index_grow(&cache->by_key) || !index_grow(&cache->by_next_page) ||
-        !cache->policy->begin(cache, &start, &end))
+        !cache->policy->begin(cache, &hot_room, &cold_room))
         return NULL;
     if (cache->pending == NULL)
         cache->pending = take_block(cache);
     block = cache->pending;
     *block = (struct block){.dead = true}; /* until it is committed */
-    *e = (struct emit){
-        .at = cache->rw + start,
-        .end = cache->rw + end,
-        .rx_delta = cache->rx - cache->rw,
-        .fixups = cache->policy->moves ? cache->fixups : NULL,
-        .fixup_limit = CACHE_FIXUPS,
-    };
-    block->checked_host = block->host = emit_here(e);
+    *hot = emit_into(cache, &hot_room);
+    if (cold_room.end != 0)
+        *cold = emit_into(cache, &cold_room);
+    else
+        *cold = (struct emit){0};
+    if (cache->policy->moves) {
+        hot->fixups = cache->fixups;
+        hot->fixup_limit = CACHE_FIXUPS;
+    }
+    block->checked_host = block->host = emit_here(hot);
     return block;
 }
 
-bool cache_commit(struct cache *cache, struct block *block, const struct emit *e)
+static uint32_t rounded(uint32_t bytes)
+{
+    return (bytes + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
+}
+
+void cache_set_cold(const struct cache *cache, struct block *block, const struct emit *e)
+{
+    block->cold = (uint32_t)(e->at - cache->rw);
+}
+
+uint64_t cache_cold_host(const struct cache *cache, const struct block *block)
+{
+    return (uint64_t)(cache->rx + block->cold);
+}
+
+bool cache_commit(struct cache *cache, struct block *block, const struct emit *hot,
+                  const struct emit *cold)
 {
     const uint32_t number = cache_number(cache, block);
-    const uint32_t end = (uint32_t)(e->at - cache->rw);
     struct cache_counters *counters = &cache->counters;
 
-    block->room = (end - cache_offset(cache, block) + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
+    block->room = rounded((uint32_t)(hot->at - cache->rw) - cache_offset(cache, block));
     if (block->room < CACHE_GRAIN)
         block->room = CACHE_GRAIN;
+    if (cold->at != NULL) {
+        block->cold_room = rounded((uint32_t)(cold->at - cache->rw) - block->cold);
+        if (cache->rw + block->cold + block->cold_room > cold->end)
+            return false;
+    }
     if (cache->policy->moves)
-        keep_fixups(cache, block, e);
-    if (cache->rw + cache_offset(cache, block) + block->room > e->end)
+        keep_fixups(cache, block, hot);
+    if (cache->rw + cache_offset(cache, block) + block->room > hot->end)
         return false;
     cache->policy->commit(cache, block);
     cache->starts[cache_offset(cache, block) >> CACHE_GRAIN_SHIFT] = number + 1;
@@ -500,8 +531,8 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *e
     counters->translations++;
     counters->guest_insns += block->insn_count;
     counters->guest_bytes += block->guest_bytes;
-    counters->host_bytes += block->host_bytes;
-    counters->live_bytes += block->room;
+    counters->host_bytes += block->host_bytes + block->cold_bytes;
+    counters->live_bytes += block->room + block->cold_room;
     return true;
 }
 

@@ -71,7 +71,7 @@ static void watch_next(struct cache *cache, const struct regions *young)
     }
 }
 
-static bool generations_begin(struct cache *cache, uint32_t *start, uint32_t *end)
+static bool generations_begin(struct cache *cache, struct extent *hot, struct extent *cold)
 {
     struct generations *g = cache->state;
 
@@ -82,8 +82,8 @@ static bool generations_begin(struct cache *cache, uint32_t *start, uint32_t *en
         const struct region *r = regions_current(&g->young);
 
         if (region_room(r) >= cache_room(cache) && cache_has_block(cache)) {
-            *start = r->used;
-            *end = r->end;
+            *hot = (struct extent){r->used, r->end};
+            *cold = (struct extent){0};
             return true;
         }
         regions_advance(cache, &g->young, promote);

@@ -16,7 +16,7 @@
 #include "translator/cache_policy.h"
 
 enum {
-    CACHE_GRAIN_SHIFT = 6,
+    CACHE_GRAIN_SHIFT = 5,
     CACHE_GRAIN = 1 << CACHE_GRAIN_SHIFT,
     CACHE_ALIGN = 16,            /* of extents */
     CACHE_BLOCK_LEAST = 128,     /* bytes of cache for each struct block */

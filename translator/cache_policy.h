@@ -3,8 +3,8 @@
  * and which ones go when there is no room.
  *
  * Everything else is the cache's: look-up, links, invalidation, counting.  A policy is called while
- * no block runs, so it may evict any; a block that died (a store hit its code) keeps its memory until
- * the policy takes it, which it does here and nowhere else.
+ * no block runs, so it may evict any; a block that died (a store hit its code) keeps its memory
+ * until the policy takes it, which it does here and nowhere else.
  */
 #ifndef RINGER_TRANSLATOR_CACHE_POLICY_H
 #define RINGER_TRANSLATOR_CACHE_POLICY_H
@@ -15,6 +15,11 @@
 struct block;
 struct cache;
 
+/* Part of the cache's memory; offsets. */
+struct extent {
+    uint32_t start, end;
+};
+
 struct cache_policy {
     const char *name;
     const char *summary; /* for people who choose one */
@@ -22,10 +27,11 @@ struct cache_policy {
     /* Lay out [cache->reserved, cache->bytes) and set cache->state, for which one free() is enough.
      * False: no memory. */
     bool (*open)(struct cache *cache);
-    /* Make room for a block of unknown size, and for its struct: [*start, *end) is free.  False: there
-     * is none. */
-    bool (*begin)(struct cache *cache, uint32_t *start, uint32_t *end);
-    /* block->room bytes at its offset are the block; it may be moved.  Afterwards it is alive. */
+    /* Make room for a block of unknown size, and for its struct: *hot is free, and so is *cold,
+     * which is empty if both parts are to be together.  False: there is none. */
+    bool (*begin)(struct cache *cache, struct extent *hot, struct extent *cold);
+    /* block->room bytes at its offset are the block, and block->cold_room bytes at block->cold; it
+     * may be moved.  Afterwards it is alive. */
     void (*commit)(struct cache *cache, struct block *block);
 };
 

@@ -3,6 +3,9 @@
  *
  * fifo: regions are filled one after the other, each from its start; when all are full the oldest
  * is emptied.  flush: one region is all of the cache, so everything goes at once.
+ *
+ * Both keep the cold parts of blocks apart.  Where a region is cut for that follows from what the
+ * blocks made so far have needed.
  */
 #include <stdlib.h>
 
@@ -10,6 +13,12 @@
 #include "translator/cache_regions.h"
 
 enum { REGION_LEAST = 256 << 10 };
+
+/* Regions, and what of them has been used by parts of either kind. */
+struct halves {
+    struct regions regions;
+    uint64_t hot, cold;
+};
 
 void regions_cut(struct regions *regions, uint32_t start, uint64_t bytes, unsigned most,
                  uint32_t least)
@@ -24,7 +33,7 @@ void regions_cut(struct regions *regions, uint32_t start, uint64_t bytes, unsign
         struct region *r = &regions->region[i];
 
         r->start = r->used = start + size * i;
-        r->end = r->start + size;
+        r->cut = r->end = r->cold_used = r->start + size;
     }
 }
 
@@ -34,7 +43,7 @@ void regions_advance(struct cache *cache, struct regions *regions,
     struct region *r = regions_current(regions);
 
     if (r->used != r->start)
-        cache->counters.hole_bytes += region_room(r);
+        cache->counters.hole_bytes += region_room(r) + region_cold_room(r);
     regions->current = (regions->current + 1) % regions->count;
     r = regions_current(regions);
     if (r->used == r->start)
@@ -46,31 +55,53 @@ void regions_advance(struct cache *cache, struct regions *regions,
         if (block->dead || keep == NULL || !keep(cache, block))
             cache_evict(cache, block);
     }
-    cache->counters.hole_bytes -= region_room(r);
+    cache->counters.hole_bytes -= region_room(r) + region_cold_room(r);
     cache->counters.evictions++;
     r->used = r->start;
+    r->cold_used = r->cut;
 }
 
 static bool open_regions(struct cache *cache, unsigned most)
 {
-    struct regions *regions = calloc(1, sizeof(*regions));
+    struct halves *halves = calloc(1, sizeof(*halves));
 
-    cache->state = regions;
-    if (regions != NULL)
-        regions_cut(regions, cache->reserved, cache->bytes - cache->reserved, most, REGION_LEAST);
-    return regions != NULL;
+    cache->state = halves;
+    if (halves == NULL)
+        return false;
+    regions_cut(&halves->regions, cache->reserved, cache->bytes - cache->reserved, most,
+                REGION_LEAST);
+    halves->hot = 2; /* until more is known */
+    halves->cold = 3;
+    return true;
 }
 
-static bool regions_begin(struct cache *cache, uint32_t *start, uint32_t *end)
+/* Cut an empty region: between a quarter and three quarters of it are for hot parts. */
+static void cut(const struct halves *halves, struct region *r)
 {
-    struct regions *regions = cache->state;
+    const uint64_t size = r->end - r->start;
+    uint64_t hot = size * halves->hot / (halves->hot + halves->cold);
+
+    if (hot < size / 4)
+        hot = size / 4;
+    if (hot > size / 4 * 3)
+        hot = size / 4 * 3;
+    r->cut = r->cold_used = r->start + ((uint32_t)hot & ~(CACHE_GRAIN - 1u));
+}
+
+static bool regions_begin(struct cache *cache, struct extent *hot, struct extent *cold)
+{
+    struct halves *halves = cache->state;
+    struct regions *regions = &halves->regions;
 
     for (unsigned i = 0; i <= regions->count; i++) {
-        const struct region *r = regions_current(regions);
+        struct region *r = regions_current(regions);
 
-        if (region_room(r) >= cache_room(cache) && cache_has_block(cache)) {
-            *start = r->used;
-            *end = r->end;
+        if (r->used == r->start)
+            cut(halves, r);
+        if (region_room(r) >= cache_room(cache) && region_cold_room(r) >= cache_room(cache) &&
+            cache_has_block(cache)) {
+            *hot = (struct extent){r->used, r->cut};
+            *cold = (struct extent){r->cold_used, r->end};
             return true;
         }
         regions_advance(cache, regions, NULL);
@@ -80,7 +111,13 @@ static bool regions_begin(struct cache *cache, uint32_t *start, uint32_t *end)
 
 static void regions_commit(struct cache *cache, struct block *block)
 {
-    regions_current(cache->state)->used += block->room;
+    struct halves *halves = cache->state;
+    struct region *r = regions_current(&halves->regions);
+
+    r->used += block->room;
+    r->cold_used += block->cold_room;
+    halves->hot += block->room;
+    halves->cold += block->cold_room;
 }
 
 static bool fifo_open(struct cache *cache)

@@ -7,9 +7,15 @@
 
 #include "translator/cache_policy.h"
 
+/*
+ *     start        used          cut           cold_used     end
+ *     | hot, hot   |             | cold, cold  |             |
+ *
+ * Where hot and cold parts are together (cut == end) there is only the left half.
+ */
 struct region {
-    uint32_t start, end; /* offsets */
-    uint32_t used;       /* next free offset */
+    uint32_t start, cut, end; /* offsets */
+    uint32_t used, cold_used; /* next free ones */
 };
 
 /* Regions that are used in turn. */
@@ -33,7 +39,12 @@ static inline struct region *regions_current(struct regions *regions)
 
 static inline uint32_t region_room(const struct region *region)
 {
-    return region->end - region->used;
+    return region->cut - region->used;
+}
+
+static inline uint32_t region_cold_room(const struct region *region)
+{
+    return region->end - region->cold_used;
 }
 
 extern const struct cache_policy cache_fifo, cache_flush_all, cache_generational;

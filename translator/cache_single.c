@@ -141,14 +141,14 @@ static void put_back(struct cache *cache, struct single *s, uint32_t got)
 
 /* ---- the policy ---- */
 
-static bool single_begin(struct cache *cache, uint32_t *start, uint32_t *end)
+static bool single_begin(struct cache *cache, struct extent *hot, struct extent *cold)
 {
     struct single *s = cache->state;
 
     if (!cache_has_block(cache))
         put_back(cache, s, collect(cache, s, 0));
-    *start = s->start - CACHE_BLOCK_ROOM;
-    *end = s->start;
+    *hot = (struct extent){s->start - CACHE_BLOCK_ROOM, s->start};
+    *cold = (struct extent){0};
     return true;
 }
 

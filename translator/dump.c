@@ -50,9 +50,10 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
     /* What capstone does not know (much of EVEX) is shown as bytes and does not end the listing. */
     cs_option(guest_handle, CS_OPT_SKIPDATA, CS_OPT_ON);
     cs_option(host_handle, CS_OPT_SKIPDATA, CS_OPT_ON);
-    fprintf(out, "---- block %08llx phys %08llx mode %x: %u instructions, %u -> %u bytes\n",
+    fprintf(out, "---- block %08llx phys %08llx mode %x: %u instructions, %u -> %u + %u bytes\n",
             (unsigned long long)block->key.linear, (unsigned long long)block->key.phys,
-            block->key.mode, block->insn_count, block->guest_bytes, block->host_bytes);
+            block->key.mode, block->insn_count, block->guest_bytes, block->host_bytes,
+            block->cold_bytes);
     for (unsigned i = 0; i < block->insn_count; i++) {
         const struct block_site *site = &block->sites[i];
         const unsigned length = site[1].guest - site[0].guest;
@@ -68,9 +69,13 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
     }
     if (tr->options.log_out_asm) {
         const unsigned end = block->sites[block->insn_count].host;
+        const unsigned bytes = block->host_bytes - (unsigned)(block->host - block->checked_host);
+        const uint64_t cold = cache_cold_host(tr->cache, block);
 
+        if (end < bytes)
+            list(out, host_handle, host + end, bytes - end, block->host + end, "        ");
         fprintf(out, "          ; exits\n");
-        list(out, host_handle, host + end, block->host_bytes - end, block->host + end, "        ");
+        list(out, host_handle, (const uint8_t *)cold, block->cold_bytes, cold, "        ");
     }
     cs_close(&host_handle);
     cs_close(&guest_handle);

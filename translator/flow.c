@@ -90,7 +90,7 @@ static bool same_page(const struct build *b, uint64_t target)
  *     mov   ecx, [code id of the page at this linear address]
  *     lea   ecx, [rcx - id]           ; the same physical page, in the same mode?
  *     jrcxz host
- *     call  glue.recheck
+ *     jmp   recheck                   ; in the cold part
  *   host:
  */
 void build_checked_entry(struct build *b)
@@ -102,8 +102,7 @@ void build_checked_entry(struct build *b)
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, b->block->key.linear)));
     emit_lea(e, W32, TC, BASE(TC, -(int32_t)b->block->page_id));
     ok = emit_jrcxz(e);
-    emit_call_to(e, b->glue->recheck);
-    record(b, 0);
+    b->recheck = emit_jmp(e);
     emit_bind(e, ok);
     b->block->host = emit_here(e);
 }
@@ -273,13 +272,33 @@ static void patch_rel32(uint8_t *field, int32_t value)
     __builtin_memcpy(field, &value, sizeof(value));
 }
 
+/* From here on the cold part is emitted, wherever that is. */
+static void go_cold(struct build *b)
+{
+    b->block->host_bytes = (uint32_t)(emit_here(&b->e) - b->block->checked_host);
+    b->hot = b->e;
+    if (b->cold.at != NULL)
+        b->e = b->cold;
+    cache_set_cold(b->tr->cache, b->block, &b->e);
+}
+
 void build_finish(struct build *b)
 {
     struct emit *e = &b->e;
 
+    struct label stop = {0};
+
     if (b->poll_count != 0) {
         for (unsigned i = 0; i < b->poll_count; i++)
             emit_bind(e, b->polls[i]);
+        stop = emit_jmp(e);
+    }
+    go_cold(b);
+    emit_bind(e, b->recheck);
+    emit_call_to(e, b->glue->recheck);
+    record(b, 0);
+    if (b->poll_count != 0) {
+        emit_bind(e, stop);
         emit_call_to(e, b->glue->stop);
         record(b, b->index);
     }

@@ -91,9 +91,10 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
 {
     const physaddr_t at = (physaddr_t)name * KEY_BYTES;
     const unsigned in_page = PAGE_SIZE - (at & (PAGE_SIZE - 1));
-    struct emit e;
-    struct block *b = cache_begin(w->cache, &e);
+    struct emit e, cold;
+    struct block *b = cache_begin(w->cache, &e, &cold);
     uint8_t *start = e.at;
+    struct emit *stub;
     struct label skip;
 
     assert_non_null(b);
@@ -112,15 +113,18 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
     b->exits[0].target = name;
     while ((unsigned)(e.at - start) < bytes && !e.overflow)
         emit_u8(&e, 0xcc);
+    b->host_bytes = (uint32_t)(emit_here(&e) - b->checked_host);
+    stub = cold.at != NULL ? &cold : &e;
+    cache_set_cold(w->cache, b, stub);
     if (!e.overflow) {
-        b->exits[0].stub = (int32_t)(e.at - (b->exits[0].jump + 4));
+        b->exits[0].stub = (int32_t)(stub->at - (b->exits[0].jump + 4));
         memcpy(b->exits[0].jump, &b->exits[0].stub, 4);
     }
-    emit_mov_ri(&e, RAX, name);
-    emit_call_to(&e, w->ret);
-    emit_ret(&e);
-    b->host_bytes = (uint32_t)(emit_here(&e) - b->checked_host);
-    return e.overflow || !cache_commit(w->cache, b, &e) ? NULL : b;
+    emit_mov_ri(stub, RAX, name);
+    emit_call_to(stub, w->ret);
+    emit_ret(stub);
+    b->cold_bytes = (uint32_t)(emit_here(stub) - cache_cold_host(w->cache, b));
+    return e.overflow || cold.overflow || !cache_commit(w->cache, b, &e, &cold) ? NULL : b;
 }
 
 /* As the translator does: once more where it did not fit. */
@@ -182,7 +186,7 @@ static void check(struct world *w)
             marked[p / 64] = true;
         at[count] = b->checked_host;
         until[count++] = b->checked_host + b->room;
-        bytes += b->room;
+        bytes += b->room + b->cold_room;
     }
     assert_int_equal(cache_counters(w->cache)->live_bytes, bytes);
     for (unsigned i = 0; i < MEMORY / 64; i++)
