@@ -78,10 +78,11 @@ struct block {
     uint64_t no_resume;             /* bit i: instruction i cannot be entered from outside; bit
                                        insn_count % 64: neither can the end (0 always can) */
     physaddr_t next_phys;           /* where the next page is, when next_bytes is not 0 */
-    uint32_t host_bytes;            /* from checked_host: the hot part */
+    uint32_t host_bytes;            /* of the hot part */
+    uint32_t hot;                   /* offset in the cache of the hot part */
     uint32_t cold, cold_bytes; /* offset in the cache, and size, of the code of the cold part */
     uint32_t page_id;
-    uint32_t room;        /* bytes of cache memory, from checked_host */
+    uint32_t room;        /* bytes of cache memory, from hot */
     uint32_t cold_room;   /* the same elsewhere, from cold; 0: the cold part follows the hot one */
     uint16_t guest_bytes; /* in the page of key.phys */
     uint16_t next_bytes;  /* of its one instruction, in the next page */
@@ -98,6 +99,7 @@ struct block {
 
 struct cache_counters {
     uint64_t translations, guest_insns, guest_bytes, host_bytes;
+    uint64_t hot_bytes; /* of host_bytes, those in hot parts */
     uint64_t lookups, lookup_hits, chains, unchains;
     uint64_t invalidated, id_resets;
     uint64_t evictions;      /* times that room was made */
@@ -141,7 +143,8 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
                   const struct emit *cold);
 /* The cold part begins where the emitter is. */
 void cache_set_cold(const struct cache *cache, struct block *block, const struct emit *e);
-/* Where the code of the block's cold part executes. */
+/* Where the code of the block's parts executes. */
+uint64_t cache_hot_host(const struct cache *cache, const struct block *block);
 uint64_t cache_cold_host(const struct cache *cache, const struct block *block);
 struct block *cache_find(struct cache *cache, const struct block_key *key);
 

@@ -200,7 +200,8 @@ static void find_page_ids(struct translator *tr, const struct block_key *key,
     } while (cache_counters(tr->cache)->id_resets != resets);
 }
 
-struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key)
+struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                          bool entry_is_hot)
 {
     const struct phys_page *page = physmem_page(tr->mem, key->phys);
     const unsigned in_page = key->phys & (PAGE_SIZE - 1);
@@ -249,7 +250,8 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.stack_lost = false;
     b.stack_drift = 0;
     group_begin(&b);
-    build_checked_entry(&b);
+    b.entry_is_hot = entry_is_hot;
+    build_entry(&b);
     start = b.e.at;
 
     if (d.next_bytes != 0)

@@ -44,6 +44,7 @@ struct build {
     struct emit hot;  /* where the hot part has ended */
     struct emit cold; /* where the cold part goes; at is NULL: behind the hot one */
     struct label recheck;
+    bool entry_is_hot;
     struct block *block;
     enum tlb_view view;
     uint32_t mode;
@@ -199,8 +200,9 @@ void build_indirect(struct build *b);
 /* On a miss interpret the instruction; on a hit T1 names the entry for build_go(). */
 void build_lookup(struct build *b);
 void build_go(struct build *b);
-/* The block's entry from other pages: still mapped here, in this mode? */
-void build_checked_entry(struct build *b);
+/* The block's entries: the one from other pages asks whether its page is still mapped here, in this
+ * mode. */
+void build_entry(struct build *b);
 /* Step the instruction unless the next page is still the one that holds its other bytes. */
 void build_check_next_page(struct build *b, uint32_t id);
 /* Emit side exits and stubs; after the last instruction. */
@@ -214,8 +216,10 @@ static inline int build_gpr(const struct operand *op)
 
 /*
  * Translate the block at `key`.  A first instruction that crosses the page or does not decode makes
- * a block that steps it.  NULL when the code is not in RAM or the cache cannot take the block.
+ * a block that steps it.  entry_is_hot: expect jumps to it from other pages.
+ * NULL when the code is not in RAM or the cache cannot take the block.
  */
-struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key);
+struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                          bool entry_is_hot);
 
 #endif

@@ -234,15 +234,14 @@ void cache_watch(struct cache *cache, struct block *block)
 /* The fixups of a block are the last thing in its memory, as offsets in it. */
 static uint8_t *fixups_of(const struct cache *cache, const struct block *block)
 {
-    return cache->rw + cache_offset(cache, block) + block->room -
-           block->fixup_count * sizeof(uint16_t);
+    return cache->rw + block->hot + block->room - block->fixup_count * sizeof(uint16_t);
 }
 
 /* Keep those of the emitter's fixups whose jumps leave the block: the others move with it.  The
  * block ends at e->at. */
 static void keep_fixups(struct cache *cache, struct block *block, const struct emit *e)
 {
-    uint8_t *const start = cache->rw + cache_offset(cache, block);
+    uint8_t *const start = cache->rw + block->hot;
     unsigned count = 0;
     uint8_t *to;
 
@@ -273,7 +272,7 @@ static const void *moved(const void *at, int64_t distance)
 
 void cache_move(struct cache *cache, struct block *block, uint32_t to)
 {
-    const uint32_t from = cache_offset(cache, block);
+    const uint32_t from = block->hot;
     const int64_t distance = (int64_t)to - from;
     const uint8_t *fixups;
 
@@ -289,6 +288,7 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
     __builtin_memmove(cache->rw + to, cache->rw + from, block->room);
     block->checked_host += (uint64_t)distance;
     block->host += (uint64_t)distance;
+    block->hot += (uint32_t)distance;
     block->cold += (uint32_t)distance;
     block->sites = moved(block->sites, distance);
     block->calls = moved(block->calls, distance);
@@ -410,7 +410,7 @@ struct block *cache_start(const struct cache *cache, uint32_t offset)
     if (start == CACHE_NO_START || start >= CACHE_FREE)
         return NULL;
     block = &cache->blocks[start - 1];
-    return cache_offset(cache, block) == offset ? block : NULL;
+    return block->hot == offset ? block : NULL;
 }
 
 void cache_evict(struct cache *cache, struct block *block)
@@ -424,7 +424,7 @@ void cache_evict(struct cache *cache, struct block *block)
         cache->counters.evicted_blocks++;
     }
     cache->counters.dead_bytes -= block->room + block->cold_room;
-    cache->starts[cache_offset(cache, block) >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
+    cache->starts[block->hot >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
     block->by_page.next = (struct block_node *)cache->free_blocks;
     cache->free_blocks = block;
     cache->epoch++;
@@ -472,6 +472,7 @@ struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *co
         hot->fixups = cache->fixups;
         hot->fixup_limit = CACHE_FIXUPS;
     }
+    block->hot = hot_room.start;
     block->checked_host = block->host = emit_here(hot);
     return block;
 }
@@ -486,6 +487,11 @@ void cache_set_cold(const struct cache *cache, struct block *block, const struct
     block->cold = (uint32_t)(e->at - cache->rw);
 }
 
+uint64_t cache_hot_host(const struct cache *cache, const struct block *block)
+{
+    return (uint64_t)(cache->rx + block->hot);
+}
+
 uint64_t cache_cold_host(const struct cache *cache, const struct block *block)
 {
     return (uint64_t)(cache->rx + block->cold);
@@ -497,7 +503,7 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     const uint32_t number = cache_number(cache, block);
     struct cache_counters *counters = &cache->counters;
 
-    block->room = rounded((uint32_t)(hot->at - cache->rw) - cache_offset(cache, block));
+    block->room = rounded((uint32_t)(hot->at - cache->rw) - block->hot);
     if (block->room < CACHE_GRAIN)
         block->room = CACHE_GRAIN;
     if (cold->at != NULL) {
@@ -507,10 +513,10 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     }
     if (cache->policy->moves)
         keep_fixups(cache, block, hot);
-    if (cache->rw + cache_offset(cache, block) + block->room > hot->end)
+    if (cache->rw + block->hot + block->room > hot->end)
         return false;
     cache->policy->commit(cache, block);
-    cache->starts[cache_offset(cache, block) >> CACHE_GRAIN_SHIFT] = number + 1;
+    cache->starts[block->hot >> CACHE_GRAIN_SHIFT] = number + 1;
     cache->pending = NULL;
     block->dead = false;
     index_insert(&cache->by_key, key_hash(&block->key), number);
@@ -531,6 +537,7 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     counters->translations++;
     counters->guest_insns += block->insn_count;
     counters->guest_bytes += block->guest_bytes;
+    counters->hot_bytes += block->host_bytes;
     counters->host_bytes += block->host_bytes + block->cold_bytes;
     counters->live_bytes += block->room + block->cold_room;
     return true;
@@ -578,8 +585,8 @@ struct block *cache_block_at(const struct cache *cache, uint64_t host)
         if (start == CACHE_NO_START || start >= CACHE_FREE)
             continue;
         block = &cache->blocks[start - 1];
-        if (host >= block->checked_host)
-            return host - block->checked_host < block->host_bytes ? block : NULL;
+        if (host >= (uint64_t)(cache->rx + block->hot))
+            return host - (uint64_t)(cache->rx + block->hot) < block->host_bytes ? block : NULL;
     }
     return NULL;
 }

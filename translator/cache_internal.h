@@ -109,12 +109,6 @@ static inline uint32_t cache_mix(uint64_t value)
     return (uint32_t)(((value ^ value >> 32) * 0xd6e8feb86659fd93ull) >> 32);
 }
 
-/* Offset of the block's memory, of `room` bytes. */
-static inline uint32_t cache_offset(const struct cache *cache, const struct block *block)
-{
-    return (uint32_t)(block->checked_host - (uint64_t)cache->rx);
-}
-
 /* ---- for policies ---- */
 
 /* Is there a struct block to be had? */

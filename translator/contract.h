@@ -123,8 +123,6 @@ static inline uint64_t rt_no_tag(uint32_t index)
  */
 struct rt {
     struct cpu *base;            /* that mapping */
-    uint64_t run;                /* 1 while generated code may go on; 0 after cpu_kick() */
-    uint64_t stop;               /* the other way: 0, and 1 after cpu_kick() */
     uint64_t host_sp;            /* RSP of C while generated code runs */
     uint64_t return_sp;          /* RSP of generated code while C runs: translator/returns.h */
     uint64_t returns[TLB_VIEWS]; /* the same of the views that are not current */

@@ -69,7 +69,8 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
     }
     if (tr->options.log_out_asm) {
         const unsigned end = block->sites[block->insn_count].host;
-        const unsigned bytes = block->host_bytes - (unsigned)(block->host - block->checked_host);
+        const unsigned bytes =
+            block->host_bytes - (unsigned)(block->host - cache_hot_host(tr->cache, block));
         const uint64_t cold = cache_cold_host(tr->cache, block);
 
         if (end < bytes)

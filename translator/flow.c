@@ -33,7 +33,7 @@ void build_side_exit(struct build *b, struct label label)
 }
 
 /*
- *     mov   ecx, [rt.run]
+ *     mov   ecx, [cpu.poll_go]
  *     jrcxz stop              ; near: bound by build_finish() right behind the block
  */
 void build_poll(struct build *b)
@@ -42,12 +42,12 @@ void build_poll(struct build *b)
         b->e.overflow = true;
         return;
     }
-    emit_mov_rm(&b->e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
+    emit_mov_rm(&b->e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_go)));
     b->polls[b->poll_count++] = emit_jrcxz(&b->e);
 }
 
 /*
- *     mov   ecx, [rt.run]
+ *     mov   ecx, [cpu.poll_go]
  *     jrcxz stop
  *     jmp   on
  *   stop:
@@ -59,7 +59,7 @@ void build_poll_far(struct build *b)
     struct emit *e = &b->e;
     struct label stop, on;
 
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_go)));
     stop = emit_jrcxz(e);
     on = emit_jmp_short(e);
     emit_bind(e, stop);
@@ -90,21 +90,46 @@ static bool same_page(const struct build *b, uint64_t target)
  *     mov   ecx, [code id of the page at this linear address]
  *     lea   ecx, [rcx - id]           ; the same physical page, in the same mode?
  *     jrcxz host
- *     jmp   recheck                   ; in the cold part
- *   host:
  */
-void build_checked_entry(struct build *b)
+static struct label checked_entry(struct build *b)
 {
     struct emit *e = &b->e;
-    struct label ok;
 
     b->block->checked_host = emit_here(e);
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, b->block->key.linear)));
     emit_lea(e, W32, TC, BASE(TC, -(int32_t)b->block->page_id));
-    ok = emit_jrcxz(e);
-    b->recheck = emit_jmp(e);
-    emit_bind(e, ok);
-    b->block->host = emit_here(e);
+    return emit_jrcxz(e);
+}
+
+void build_entry(struct build *b)
+{
+    if (b->entry_is_hot) {
+        const struct label ok = checked_entry(b);
+
+        b->recheck = emit_jmp(&b->e);
+        emit_bind(&b->e, ok);
+    }
+    b->block->host = emit_here(&b->e);
+}
+
+/* In the cold part: how the checked entry goes on when it fails; the entry itself if it is seldom
+ * used. */
+static void finish_entry(struct build *b)
+{
+    struct emit *e = &b->e;
+
+    if (b->entry_is_hot) {
+        emit_bind(e, b->recheck);
+        emit_call_to(e, b->glue->recheck);
+        record(b, 0);
+    } else {
+        const struct label ok = checked_entry(b);
+
+        emit_call_to(e, b->glue->recheck);
+        record(b, 0);
+        emit_bind(e, ok);
+        emit_jmp_to(e, b->block->host);
+    }
 }
 
 void build_check_next_page(struct build *b, uint32_t id)
@@ -148,7 +173,7 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
 }
 
 /*
- *     mov   ecx, [rt.run]
+ *     mov   ecx, [cpu.poll_go]
  *     jrcxz miss
  *     movzx index, r13w
  *     lea   index, [index + index]               ; 16-byte entries
@@ -161,7 +186,7 @@ struct label flow_lookup(struct emit *e, enum tlb_view view, bool code64, uint8_
 {
     struct label stop, hit;
 
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(run)));
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_go)));
     stop = emit_jrcxz(e);
     emit_movzx_rr(e, index, W16, T0);
     emit_lea(e, W32, index, INDEX(index, index, 1, 0));
@@ -208,7 +233,7 @@ void build_indirect(struct build *b)
 }
 
 /*
- *     mov   ecx, [rt.stop]
+ *     mov   ecx, [cpu.poll_stop]
  *     lea   ecx, [rcx + r13 - next]
  *     jrcxz back
  *     jmp   glue.return_miss
@@ -221,7 +246,7 @@ void build_landing(struct build *b, unsigned exit, uint64_t next)
     const bool near = !b->code64 || (int64_t)-next == (int32_t)-next;
     struct label back;
 
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_RT(stop)));
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
     if (!near) {
         emit_mov_ri(e, HOST_GROUP, -next);
         emit_lea(e, W64, TC, INDEX(TC, HOST_GROUP, 1, 0));
@@ -275,7 +300,7 @@ static void patch_rel32(uint8_t *field, int32_t value)
 /* From here on the cold part is emitted, wherever that is. */
 static void go_cold(struct build *b)
 {
-    b->block->host_bytes = (uint32_t)(emit_here(&b->e) - b->block->checked_host);
+    b->block->host_bytes = (uint32_t)(emit_here(&b->e) - cache_hot_host(b->tr->cache, b->block));
     b->hot = b->e;
     if (b->cold.at != NULL)
         b->e = b->cold;
@@ -294,9 +319,7 @@ void build_finish(struct build *b)
         stop = emit_jmp(e);
     }
     go_cold(b);
-    emit_bind(e, b->recheck);
-    emit_call_to(e, b->glue->recheck);
-    record(b, 0);
+    finish_entry(b);
     if (b->poll_count != 0) {
         emit_bind(e, stop);
         emit_call_to(e, b->glue->stop);

@@ -6,7 +6,7 @@
  * CALL is a *landing*:
  *
  *     call  target                    guest   call target
- *     mov   ecx, [rt.stop]
+ *     mov   ecx, [cpu.poll_stop]
  *     lea   ecx, [rcx + r13 - next]   did the guest return to where it was called from?
  *     jrcxz back
  *     jmp   glue.return_miss          look R13 up as any other indirect jump

@@ -133,7 +133,7 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
  * so long that the host must have run something else counts as BUILDING_MOST.
  */
 static struct block *build_timed(struct translator *tr, struct cpu *cpu,
-                                 const struct block_key *key)
+                                 const struct block_key *key, bool checked)
 {
     const uint64_t evictions = cache_counters(tr->cache)->evictions;
     struct block *block;
@@ -141,7 +141,7 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
 
     fpu_leave(cpu);
     began = __builtin_ia32_rdtsc();
-    block = build_block(tr, cpu, key);
+    block = build_block(tr, cpu, key, checked);
     ticks = __builtin_ia32_rdtsc() - began;
     if (ticks > BUILDING_MOST && cache_counters(tr->cache)->evictions == evictions)
         ticks = BUILDING_MOST;
@@ -149,8 +149,9 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
     return block;
 }
 
-/* The block at CS:rip, translated if it is hot; NULL: interpret. */
-static struct block *find_block(struct translator *tr, struct cpu *cpu)
+/* The block at CS:rip, translated if it is hot; NULL: interpret.  checked: whoever asks will come
+ * by the checked entry. */
+static struct block *find_block(struct translator *tr, struct cpu *cpu, bool checked)
 {
     struct block_key key = {.mode = cpu->mode};
     struct block *block;
@@ -175,7 +176,7 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu)
             tr->counters.cold++;
             return NULL;
         }
-        block = build_timed(tr, cpu, &key);
+        block = build_timed(tr, cpu, &key, checked);
         if (block == NULL) {
             tr->counters.untranslatable++;
             return NULL;
@@ -209,7 +210,7 @@ static uint64_t go_on(struct translator *tr, struct cpu *cpu)
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    block = find_block(tr, cpu);
+    block = find_block(tr, cpu, false);
     return block != NULL ? resume(tr, cpu, block->host) : leave(tr);
 }
 
@@ -234,7 +235,7 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    block = find_block(tr, cpu);
+    block = find_block(tr, cpu, true);
     if (block == NULL)
         return leave(tr);
     if (entry != NULL)
@@ -464,7 +465,7 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     cpu->rip = exit->target;
     if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    to = find_block(tr, cpu);
+    to = find_block(tr, cpu, exit->checked);
     if (to == NULL)
         return leave(tr);
     /* Making room for `to` may have reused the memory of `from`. */
@@ -517,7 +518,7 @@ uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused)
     }
     flags_collect(cpu);
     cpu->rip = rt->t0;
-    return rt->run == 0 ? leave(tr) : go_on_indirect(tr, cpu);
+    return cpu->poll_go == 0 ? leave(tr) : go_on_indirect(tr, cpu);
 }
 
 /* ---- the run loop ---- */
@@ -541,7 +542,6 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
 {
     const uint64_t end =
         max_insns > UINT64_MAX - cpu->icount ? UINT64_MAX : cpu->icount + max_insns;
-    struct rt *rt = rt_of(cpu);
     enum run_exit result;
 
     hostsignal_attach(tr);
@@ -550,8 +550,8 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
     for (;;) {
         struct block *block;
 
-        rt->run = 1;
-        rt->stop = 0;
+        cpu->poll_go = 1;
+        cpu->poll_stop = 0;
         if (tr->windows != NULL && (tr->busy || tr->options.eager_window))
             (void)windows_tick(tr->windows);
         tr->busy = false;
@@ -581,7 +581,7 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             cpu->code_written = false;
             continue;
         }
-        block = find_block(tr, cpu);
+        block = find_block(tr, cpu, false);
         if (block == NULL) {
             run_cold(cpu, end - cpu->icount);
             continue;
@@ -661,8 +661,8 @@ static void on_drop(void *ctx, const struct block *block)
 
 static void on_kick(struct cpu *cpu)
 {
-    __atomic_store_n(&rt_of(cpu)->run, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&rt_of(cpu)->stop, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu->poll_go, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu->poll_stop, 1, __ATOMIC_SEQ_CST);
 }
 
 struct translator *translator_create(struct physmem *mem, const struct translator_options *options)

@@ -68,6 +68,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"guest instructions translated", c->guest_insns},
         {"guest bytes translated", c->guest_bytes},
         {"host bytes emitted", c->host_bytes},
+        {"host bytes in hot parts", c->hot_bytes},
         {"block lookups", c->lookups},
         {"block lookup hits", c->lookup_hits},
         {"chains made", c->chains},
