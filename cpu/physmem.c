@@ -9,7 +9,8 @@
  * Invariants:
  *   - leaves are made when something is first mapped or marked there and stay until the end
  *   - a page has PHYS_MMIO if and only if some region overlaps it, and then it has no host pointer
- *   - a page has PHYS_CODE if and only if it has marks, whatever is mapped there
+ *   - a page has PHYS_CODE if and only if it has marks, whatever is mapped there; marks that are all
+ *     clear stay for a while where a store has taken the last
  *   - code is marked by guest-physical address: writable backing that code may run from is mapped
  *     at one address only
  */
@@ -31,13 +32,23 @@ enum {
     GRAINS = PAGE_SIZE >> GRAIN_SHIFT,
     PHYS_BITS_MIN = 32,
     PHYS_BITS_MAX = 48,
+    IDLE_MAX = 16,         /* stores after which a page that lost its code is as any other */
+    BYTE_MAPS_MOST = 2048, /* 4 KiB each */
+    BYTE_MANY = UINT8_MAX,
 };
 _Static_assert(GRAINS == 64, "a page's marks are one 64-bit mask");
 
-/* How many blocks of how many caches use each grain of a page; mask has the nonzero ones. */
+/*
+ * How many blocks of how many caches use each grain of a page; mask has the nonzero ones.
+ *
+ * bytes, once asked for: the same for each byte, so that stores beside code can be told from stores
+ * to it.  A count that has reached 255 stays there until its grain has no code.
+ */
 struct code_marks {
     uint64_t mask;
     uint32_t count[GRAINS];
+    uint8_t *bytes;
+    uint8_t idle; /* stores since a store took the page's last code */
 };
 
 struct leaf {
@@ -55,7 +66,7 @@ struct region {
 
 struct code_listener {
     physmem_store_fn on_store;
-    physmem_page_fn on_mark;
+    physmem_page_fn on_mark, on_forget;
     void *ctx;
 };
 
@@ -74,6 +85,10 @@ struct physmem {
     size_t region_count, region_room;
     struct code_listener *code_listeners;
     size_t code_listener_count;
+    bool storing; /* listeners are being told of a store */
+    uint64_t code_page_stores;
+    physaddr_t code_page_stored; /* where the last of them was */
+    unsigned byte_maps;
     struct map_listener *map_listeners;
     size_t map_listener_count;
 };
@@ -126,8 +141,10 @@ void physmem_destroy(struct physmem *pm)
             if (pm->top[i] == NULL)
                 continue;
             for (size_t j = 0; j < LEAF_PAGES; j++)
-                if (pm->top[i]->marks[j] != &marks_everywhere)
+                if (pm->top[i]->marks[j] != NULL && pm->top[i]->marks[j] != &marks_everywhere) {
+                    free(pm->top[i]->marks[j]->bytes);
                     free(pm->top[i]->marks[j]);
+                }
             free(pm->top[i]);
         }
     }
@@ -411,14 +428,22 @@ static uint64_t read_in_page(struct physmem *pm, physaddr_t gpa, unsigned size)
     return value;
 }
 
-/* Does the store leave everything as it is?  Then code made from it is still right. */
-static bool is_same(const uint8_t *host, unsigned size, uint64_t value)
+/* The bytes that a store would change, from the first to the last of them: code made from the others
+ * is still right.  Returns their number. */
+static size_t changed_bytes(const uint8_t *host, const uint8_t *from, size_t size, size_t *first)
 {
-    for (unsigned i = 0; i < size; i++)
-        if (host[i] != (uint8_t)(value >> i * 8))
-            return false;
-    return true;
+    size_t begin = 0;
+
+    while (begin < size && host[begin] == from[begin])
+        begin++;
+    while (size > begin && host[size - 1] == from[size - 1])
+        size--;
+    *first = begin;
+    return size - begin;
 }
+
+static void note_code_page_store(struct physmem *pm, physaddr_t gpa);
+static void forget_if_idle(struct physmem *pm, physaddr_t gpa);
 
 static void write_in_page(struct physmem *pm, physaddr_t gpa, unsigned size, uint64_t value)
 {
@@ -428,9 +453,15 @@ static void write_in_page(struct physmem *pm, physaddr_t gpa, unsigned size, uin
         mmio_write(pm, gpa, size, value);
     } else if (page->flags & PHYS_WRITE) {
         uint8_t *host = page->host + (gpa & ~PAGE_MASK);
+        const bool code = page->flags & PHYS_CODE;
+        size_t first = 0, changed = 0;
 
-        if ((page->flags & PHYS_CODE) && is_same(host, size, value))
-            return;
+        if (code) {
+            changed = changed_bytes(host, (const uint8_t *)&value, size, &first);
+            note_code_page_store(pm, gpa);
+            if (changed == 0)
+                return;
+        }
         /* One store where the size allows: other CPUs must not see halves. */
         switch (size) {
         case 8:
@@ -447,8 +478,8 @@ static void write_in_page(struct physmem *pm, physaddr_t gpa, unsigned size, uin
                 host[i] = (uint8_t)(value >> i * 8);
             break;
         }
-        if (page->flags & PHYS_CODE)
-            physmem_code_stored(pm, gpa, size);
+        if (code)
+            physmem_code_stored(pm, gpa + first, changed);
     }
 }
 
@@ -499,11 +530,16 @@ void physmem_write_bytes(struct physmem *pm, physaddr_t gpa, const void *buffer,
 
         if (page->flags & PHYS_WRITE) {
             uint8_t *to = page->host + (gpa & ~PAGE_MASK);
-            const bool report = (page->flags & PHYS_CODE) && memcmp(to, from, room) != 0;
+            const bool code = page->flags & PHYS_CODE;
+            size_t first = 0, changed = 0;
 
+            if (code)
+                changed = changed_bytes(to, from, room, &first);
             memcpy(to, from, room);
-            if (report)
-                physmem_code_stored(pm, gpa, room);
+            if (changed != 0)
+                physmem_code_stored(pm, gpa + first, changed);
+            if (code && room == PAGE_SIZE)
+                forget_if_idle(pm, gpa);
         }
         gpa += room;
         from += room;
@@ -520,6 +556,24 @@ static uint64_t grain_mask(physaddr_t gpa, size_t size)
     const unsigned last = (unsigned)(((gpa & ~PAGE_MASK) + size - 1) >> GRAIN_SHIFT);
 
     return (~0ull >> (63 - last)) & (~0ull << first);
+}
+
+static void count_bytes(uint8_t *bytes, size_t size, int step)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != BYTE_MANY && (step > 0 || bytes[i] != 0))
+            bytes[i] = (uint8_t)(bytes[i] + step);
+}
+
+static void report_store(struct physmem *pm, physaddr_t gpa, size_t size)
+{
+    const bool storing = pm->storing;
+
+    pm->storing = true;
+    for (size_t i = 0; i < pm->code_listener_count; i++)
+        if (pm->code_listeners[i].on_store != NULL)
+            pm->code_listeners[i].on_store(pm->code_listeners[i].ctx, gpa, size);
+    pm->storing = storing;
 }
 
 static void mark_in_page(struct physmem *pm, physaddr_t gpa, size_t size)
@@ -544,8 +598,29 @@ static void mark_in_page(struct physmem *pm, physaddr_t gpa, size_t size)
     for (uint64_t left = grain_mask(gpa, size); left != 0; left &= left - 1)
         (*slot)->count[__builtin_ctzll(left)]++;
     (*slot)->mask |= grain_mask(gpa, size);
+    (*slot)->idle = 0;
+    if ((*slot)->bytes != NULL)
+        count_bytes((*slot)->bytes + (gpa & ~PAGE_MASK), size, 1);
 }
 
+/* The page has no marks any more: stores there are as any others. */
+static void forget_page(struct physmem *pm, struct leaf *leaf, physaddr_t gpa)
+{
+    struct code_marks *marks = leaf->marks[leaf_index(gpa)];
+
+    leaf->marks[leaf_index(gpa)] = NULL;
+    leaf->pages[leaf_index(gpa)].flags &= (uint8_t)~PHYS_CODE;
+    for (size_t i = 0; i < pm->code_listener_count; i++)
+        if (marks->bytes != NULL && pm->code_listeners[i].on_forget != NULL)
+            pm->code_listeners[i].on_forget(pm->code_listeners[i].ctx, gpa & PAGE_MASK);
+    if (marks->bytes != NULL)
+        pm->byte_maps--;
+    free(marks->bytes);
+    free(marks);
+}
+
+/* Code that a store drops is likely to be made again: its page keeps its marks, all of them clear,
+ * until stores go on without. */
 static void release_in_page(struct physmem *pm, physaddr_t gpa, size_t size)
 {
     struct leaf *leaf = leaf_find(pm, gpa);
@@ -556,17 +631,69 @@ static void release_in_page(struct physmem *pm, physaddr_t gpa, size_t size)
     marks = leaf->marks[leaf_index(gpa)];
     if (marks == NULL || marks == &marks_everywhere)
         return;
+    if (marks->bytes != NULL)
+        count_bytes(marks->bytes + (gpa & ~PAGE_MASK), size, -1);
     for (uint64_t left = grain_mask(gpa, size) & marks->mask; left != 0; left &= left - 1) {
         const unsigned grain = (unsigned)__builtin_ctzll(left);
 
-        if (--marks->count[grain] == 0)
-            marks->mask &= ~(1ull << grain);
+        if (--marks->count[grain] != 0)
+            continue;
+        marks->mask &= ~(1ull << grain);
+        if (marks->bytes != NULL)
+            __builtin_memset(marks->bytes + (grain << GRAIN_SHIFT), 0, 1 << GRAIN_SHIFT);
     }
-    if (marks->mask == 0) {
-        leaf->marks[leaf_index(gpa)] = NULL;
-        leaf->pages[leaf_index(gpa)].flags &= (uint8_t)~PHYS_CODE;
-        free(marks);
-    }
+    if (marks->mask == 0 && !pm->storing)
+        forget_page(pm, leaf, gpa);
+}
+
+static struct code_marks *marks_of(const struct physmem *pm, physaddr_t gpa)
+{
+    const struct leaf *leaf = leaf_find(pm, gpa);
+    struct code_marks *marks = leaf != NULL ? leaf->marks[leaf_index(gpa)] : NULL;
+
+    return marks != &marks_everywhere ? marks : NULL;
+}
+
+static void forget_if_idle(struct physmem *pm, physaddr_t gpa)
+{
+    const struct code_marks *marks = marks_of(pm, gpa);
+
+    if (marks != NULL && marks->mask == 0)
+        forget_page(pm, leaf_find(pm, gpa), gpa);
+}
+
+static void note_code_page_store(struct physmem *pm, physaddr_t gpa)
+{
+    struct code_marks *marks = marks_of(pm, gpa);
+
+    pm->code_page_stores++;
+    pm->code_page_stored = gpa;
+    if (marks != NULL && marks->mask == 0 && ++marks->idle == IDLE_MAX)
+        forget_page(pm, leaf_find(pm, gpa), gpa);
+}
+
+uint64_t physmem_code_page_stores(const struct physmem *pm, physaddr_t *last)
+{
+    *last = pm->code_page_stored;
+    return pm->code_page_stores;
+}
+
+const uint8_t *physmem_code_bytes(struct physmem *pm, physaddr_t gpa, bool make)
+{
+    struct code_marks *marks = marks_of(pm, gpa);
+
+    if (marks == NULL || marks->bytes != NULL || !make)
+        return marks != NULL ? marks->bytes : NULL;
+    if (pm->byte_maps == BYTE_MAPS_MOST)
+        return NULL;
+    /* What has marks already goes, and comes back counted. */
+    report_store(pm, gpa & PAGE_MASK, PAGE_SIZE);
+    marks = marks_of(pm, gpa);
+    if (marks == NULL || marks->mask != 0)
+        return NULL;
+    marks->bytes = calloc(1, PAGE_SIZE);
+    pm->byte_maps += marks->bytes != NULL;
+    return marks->bytes;
 }
 
 void physmem_code_mark(struct physmem *pm, physaddr_t gpa, size_t size)
@@ -596,7 +723,12 @@ static bool overlaps_in_page(const struct physmem *pm, physaddr_t gpa, size_t si
     const struct leaf *leaf = leaf_find(pm, gpa);
     const struct code_marks *marks = leaf != NULL ? leaf->marks[leaf_index(gpa)] : NULL;
 
-    return marks != NULL && (marks->mask & grain_mask(gpa, size)) != 0;
+    if (marks == NULL || (marks->mask & grain_mask(gpa, size)) == 0)
+        return false;
+    for (size_t i = 0; i < size && marks->bytes != NULL; i++)
+        if (marks->bytes[(gpa & ~PAGE_MASK) + i] != 0)
+            return true;
+    return marks->bytes == NULL;
 }
 
 bool physmem_code_overlaps(const struct physmem *pm, physaddr_t gpa, size_t size)
@@ -618,9 +750,7 @@ void physmem_code_stored(struct physmem *pm, physaddr_t gpa, size_t size)
         const size_t room = page_room(gpa, size);
 
         if (overlaps_in_page(pm, gpa, room))
-            for (size_t i = 0; i < pm->code_listener_count; i++)
-                if (pm->code_listeners[i].on_store != NULL)
-                    pm->code_listeners[i].on_store(pm->code_listeners[i].ctx, gpa, room);
+            report_store(pm, gpa, room);
         gpa += room;
         size -= room;
     }
@@ -640,6 +770,13 @@ int physmem_add_code_listener(struct physmem *pm, physmem_store_fn on_store,
     grown[pm->code_listener_count++] =
         (struct code_listener){.on_store = on_store, .on_mark = on_mark, .ctx = ctx};
     return 0;
+}
+
+void physmem_on_code_forgotten(struct physmem *pm, physmem_page_fn on_forget, void *ctx)
+{
+    for (size_t i = 0; i < pm->code_listener_count; i++)
+        if (pm->code_listeners[i].ctx == ctx)
+            pm->code_listeners[i].on_forget = on_forget;
 }
 
 void physmem_remove_code_listener(struct physmem *pm, void *ctx)

@@ -71,6 +71,7 @@ void physmem_write_bytes(struct physmem *pm, physaddr_t gpa, const void *buffer,
  * range; the listener drops its code and physmem_code_clear()s what no cache needs any more.
  * While a page has marked grains, physmem_page()->flags has PHYS_CODE, and no TLB write tag may
  * be valid for it: on_mark is called the moment a page gets its first mark, so that CPUs drop them.
+ * A store counts from the first to the last byte that it changes.
  */
 typedef void (*physmem_store_fn)(void *ctx, physaddr_t gpa, size_t size);
 typedef void (*physmem_page_fn)(void *ctx, physaddr_t page);
@@ -84,6 +85,17 @@ void physmem_code_mark(struct physmem *pm, physaddr_t gpa, size_t size);
  * and release once when the block is dropped. */
 void physmem_code_release(struct physmem *pm, physaddr_t gpa, size_t size);
 bool physmem_code_overlaps(const struct physmem *pm, physaddr_t gpa, size_t size);
+/* How many stores by physmem_write() went to pages with PHYS_CODE, and where the last was. */
+uint64_t physmem_code_page_stores(const struct physmem *pm, physaddr_t *last);
+/*
+ * For each byte of the page at gpa: 0 if no cache has code of it.  Stores to such bytes may be made
+ * unseen, PHYS_CODE notwithstanding.  The page gets such a map when it is first asked for with make,
+ * which has all caches drop their code of it.  Good until on_forget is called for the page.
+ * NULL: there is none.
+ */
+const uint8_t *physmem_code_bytes(struct physmem *pm, physaddr_t gpa, bool make);
+/* For the listener that was added with ctx. */
+void physmem_on_code_forgotten(struct physmem *pm, physmem_page_fn on_forget, void *ctx);
 /* Report a store that the caller has already made through a host pointer to a PHYS_CODE page. */
 void physmem_code_stored(struct physmem *pm, physaddr_t gpa, size_t size);
 

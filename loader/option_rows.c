@@ -601,6 +601,7 @@ static const struct {
     {"no-group", offsetof(struct options, no_group), "every access is probed by itself"},
     {"no-retcache", offsetof(struct options, no_retcache), "returns go by the jump cache"},
     {"no-window", offsetof(struct options, no_window), "every access is probed, none goes through a window"},
+    {"no-smc", offsetof(struct options, no_smc), "nothing special for code that is rewritten"},
     {"eager-window", offsetof(struct options, eager_window), "every address space gets a window at once"},
 };
 

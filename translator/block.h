@@ -65,6 +65,11 @@ struct block_call {
 };
 enum { BLOCK_NO_CALL = 0xffff };
 
+/* Guest bytes that the block reads when it runs, so that they are no code (translator/live.c). */
+struct block_hole {
+    uint16_t at, bytes; /* from the block's first byte */
+};
+
 /* There are as many as there are blocks, and each is fresh memory when a guest starts: small. */
 struct block {
     struct block_key key;
@@ -73,6 +78,7 @@ struct block {
     struct block_exit exits[BLOCK_EXITS];
     const struct block_site *sites; /* insn_count + 1; the last is the end */
     const struct block_call *calls; /* by the number in a record of glue.slow */
+    const struct block_hole *holes; /* ascending; may lead anywhere if there are none */
     uint64_t host;                  /* where it executes */
     uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
     uint64_t no_resume;             /* bit i: instruction i cannot be entered from outside; bit
@@ -89,6 +95,7 @@ struct block {
     uint16_t fixup_count; /* of cache policies that move blocks */
     uint16_t settled;     /* end of what follows the last instruction's code in 64-bit windows */
     uint8_t insn_count;
+    uint8_t hole_count;
     uint8_t misses;   /* of the inline TLB, in a grouped block */
     bool grouped : 1; /* some of its accesses share a probe */
     bool dead : 1;    /* invalidated: unreachable, but may still be running */
@@ -163,6 +170,8 @@ bool cache_contains(const struct cache *cache, uint64_t host);
 void cache_link(struct cache *cache, struct block *from, struct block_exit *exit, struct block *to);
 void cache_invalidate(struct cache *cache, struct block *block);
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size);
+/* The same after a store that has changed these bytes, except for blocks that cache_on_store() spares. */
+void cache_stored(struct cache *cache, physaddr_t gpa, uint64_t size);
 void cache_flush(struct cache *cache);
 /* Drop every block that has code at the linear address, wherever that is mapped. */
 void cache_invalidate_linear(struct cache *cache, linaddr_t linear);
@@ -171,6 +180,11 @@ void cache_invalidate_linear(struct cache *cache, linaddr_t linear);
 uint32_t cache_page_id(struct cache *cache, linaddr_t linear, physaddr_t phys, uint32_t mode);
 /* Called when ids are renumbered or a block dies: drop references in the per-CPU tables. block
  * NULL: all of them. */
+/* Is the block, which has bytes in [from, to), right nevertheless? */
+void cache_on_store(struct cache *cache,
+                    bool (*spares)(void *ctx, const struct block *block, physaddr_t from,
+                                   physaddr_t to),
+                    void *ctx);
 void cache_on_drop(struct cache *cache, void (*drop)(void *ctx, const struct block *block),
                    void *ctx);
 

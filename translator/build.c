@@ -150,6 +150,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const unsigned jumps = b->jump_count;
     const bool lost = b->stack_lost;
     const int32_t drift = b->stack_drift;
+    const uint8_t holes = b->hole_count;
 
     settle_before(b, in);
     b->keeps_stack = false;
@@ -162,6 +163,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->jump_count = jumps;
     b->stack_lost = lost;
     b->stack_drift = drift;
+    b->hole_count = holes;
     b->poll_count = 0;
     b->ended = b->returns = false;
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
@@ -249,6 +251,9 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     b.returns = false;
     b.stack_lost = false;
     b.stack_drift = 0;
+    b.crossing = d.next_bytes != 0;
+    b.live = NULL;
+    b.hole_count = 0;
     group_begin(&b);
     b.entry_is_hot = entry_is_hot;
     build_entry(&b);
@@ -296,6 +301,9 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     while ((uintptr_t)b.e.at & 7)
         emit_u8(&b.e, 0xcc);
     emit_kept(&b, &d);
+    b.block->holes = (const struct block_hole *)b.e.at;
+    b.block->hole_count = b.hole_count;
+    emit_bytes(&b.e, b.holes, b.hole_count * sizeof(b.holes[0]));
     split = b.cold.at != NULL;
     if (b.hot.overflow || b.e.overflow || b.hot.at - start > UINT16_MAX)
         return NULL;

@@ -70,6 +70,11 @@ struct build {
     uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
     uint8_t kept[BLOCK_MAX_INSNS];     /* the other way */
     uint16_t kept_count;
+    bool crossing;            /* the one instruction goes on in the next page; bytes is a copy */
+    const struct insn *live;  /* whose immediate is to be loaded to the host register ... */
+    uint8_t live_reg;         /* that plays this guest register */
+    struct block_hole holes[BLOCK_MAX_INSNS];
+    uint8_t hole_count;
     struct side_jump jumps[BUILD_MAX_JUMPS];
     unsigned jump_count;
     struct label return_record; /* names the record of the block's RET */

@@ -292,6 +292,7 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
     block->cold += (uint32_t)distance;
     block->sites = moved(block->sites, distance);
     block->calls = moved(block->calls, distance);
+    block->holes = moved(block->holes, distance);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         if (block->exits[i].jump != NULL)
             block->exits[i].jump += distance;
@@ -308,6 +309,21 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
 
 /* ---- invalidation ---- */
 
+/* Mark the block's bytes in physmem, or release them; not its holes. */
+static void track_bytes(struct cache *cache, const struct block *block,
+                        void (*track)(struct physmem *mem, physaddr_t gpa, size_t size))
+{
+    unsigned at = 0;
+
+    for (unsigned i = 0; i < block->hole_count; i++) {
+        track(cache->mem, block->key.phys + at, block->holes[i].at - at);
+        at = block->holes[i].at + block->holes[i].bytes;
+    }
+    track(cache->mem, block->key.phys + at, block->guest_bytes - at);
+    if (block->next_bytes != 0)
+        track(cache->mem, block->next_phys, block->next_bytes);
+}
+
 void cache_invalidate(struct cache *cache, struct block *block)
 {
     const uint32_t number = cache_number(cache, block);
@@ -322,11 +338,9 @@ void cache_invalidate(struct cache *cache, struct block *block)
     node_remove(&block->by_page);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         unlink_exit(cache, &block->exits[i]);
-    physmem_code_release(cache->mem, block->key.phys, block->guest_bytes);
-    if (block->next_bytes != 0) {
+    track_bytes(cache, block, physmem_code_release);
+    if (block->next_bytes != 0)
         index_remove(&cache->by_next_page, page_hash(block->next_phys), number);
-        physmem_code_release(cache->mem, block->next_phys, block->next_bytes);
-    }
     isolate(cache, block);
 }
 
@@ -348,7 +362,8 @@ static struct block *find_crossing(const struct cache *cache, physaddr_t gpa, ph
     return NULL;
 }
 
-void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
+/* stored: it was by a store, which blocks may be spared. */
+static void invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size, bool stored)
 {
     const physaddr_t end = gpa + size;
 
@@ -361,12 +376,23 @@ void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
         for (struct block_node *n = *page_list(cache, page); n != NULL; n = next) {
             b = block_of(n);
             next = n->next;
-            if (b->key.phys < to && b->key.phys + b->guest_bytes > from)
+            if (b->key.phys < to && b->key.phys + b->guest_bytes > from &&
+                !(stored && cache->spares != NULL && cache->spares(cache->spares_ctx, b, from, to)))
                 cache_invalidate(cache, b);
         }
         while ((b = find_crossing(cache, from, to)) != NULL)
             cache_invalidate(cache, b);
     }
+}
+
+void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size)
+{
+    invalidate_range(cache, gpa, size, false);
+}
+
+void cache_stored(struct cache *cache, physaddr_t gpa, uint64_t size)
+{
+    invalidate_range(cache, gpa, size, true);
 }
 
 void cache_flush(struct cache *cache)
@@ -383,6 +409,15 @@ void cache_invalidate_linear(struct cache *cache, linaddr_t linear)
         if (linear - b->key.linear < b->guest_bytes)
             cache_invalidate(cache, b);
     }
+}
+
+void cache_on_store(struct cache *cache,
+                    bool (*spares)(void *ctx, const struct block *block, physaddr_t from,
+                                   physaddr_t to),
+                    void *ctx)
+{
+    cache->spares = spares;
+    cache->spares_ctx = ctx;
 }
 
 void cache_on_drop(struct cache *cache, void (*drop)(void *ctx, const struct block *block),
@@ -521,11 +556,9 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     block->dead = false;
     index_insert(&cache->by_key, key_hash(&block->key), number);
     node_insert(page_list(cache, block->key.phys), &block->by_page);
-    physmem_code_mark(cache->mem, block->key.phys, block->guest_bytes);
-    if (block->next_bytes != 0) {
+    track_bytes(cache, block, physmem_code_mark);
+    if (block->next_bytes != 0)
         index_insert(&cache->by_next_page, page_hash(block->next_phys), number);
-        physmem_code_mark(cache->mem, block->next_phys, block->next_bytes);
-    }
     if (counters->evicted_blocks != 0) {
         uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);
 

@@ -101,6 +101,8 @@ struct cache {
     struct cache_counters counters;
     void (*drop)(void *ctx, const struct block *block);
     void *drop_ctx;
+    bool (*spares)(void *ctx, const struct block *block, physaddr_t from, physaddr_t to);
+    void *spares_ctx;
 };
 
 static inline uint32_t cache_mix(uint64_t value)

@@ -112,6 +112,15 @@ static inline uint64_t rt_no_tag(uint32_t index)
     return (uint16_t)(index + AROUND) <= AROUND ? UINT64_C(1) << 62 : 0;
 }
 
+/* Pages with code that stores beside the code go to, in one view, by the low bits of the page number:
+ * translator/beside.c. */
+enum { RT_BESIDE = 256 }; /* MOVZX r8 */
+struct rt_beside {
+    uint64_t negated[RT_BESIDE]; /* tag, as in struct rt_view */
+    uint64_t bytes[RT_BESIDE];   /* to the byte map: physmem_code_bytes() */
+    uint64_t addend[RT_BESIDE];
+};
+
 /* A code_id that matches nothing but is not empty: the index is in a log. */
 #define RT_NO_CODE 1u
 
@@ -140,6 +149,7 @@ struct rt {
     struct block *fault_block;   /* set by the host-fault handler */
     uint32_t fault_insn;
     struct jump_entry jumps[RT_JUMPS];
+    struct rt_beside beside[TLB_VIEWS];
     _Alignas(PAGE_SIZE) struct rt_view views[TLB_VIEWS];
 };
 _Static_assert(sizeof(struct rt) <= CPU_TRANSLATOR_AREA, "struct rt fits the area");

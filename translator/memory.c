@@ -370,13 +370,24 @@ void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum 
 }
 
 /* Probe with the tag and the addend of one entry; T1 may be part of their addresses. */
-static void probe(struct build *b, unsigned size, struct mem tag, struct mem addend)
+static void probe(struct build *b, unsigned size, enum access access, struct mem tag,
+                  struct mem addend)
 {
     struct emit *e = &b->e;
+    const bool beside = access == ACCESS_WRITE && beside_wanted(b, size);
+    struct label hit, done;
 
     emit_mov_rm(e, W64, T2, tag);
     emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)size - 1));
     shift_right(b, W64, TC, TC, PAGE_SHIFT);
+    if (beside) {
+        hit = emit_jrcxz(e);
+        done = beside_probe(b, size);
+        emit_bind(e, hit);
+        emit_mov_rm(e, W64, T1, addend);
+        emit_bind(e, done);
+        return;
+    }
     side_exit_unless_zero(b);
     flags_restore(b);
     emit_mov_rm(e, W64, T1, addend);
@@ -391,7 +402,7 @@ void build_probe(struct build *b, unsigned size, enum access access)
 {
     load_index(b);
     b->operand = INDEX(T0, T1, 1, 0);
-    probe(b, size, INDEX(HOST_CPU, T1, 8, tags_at(b, access)),
+    probe(b, size, access, INDEX(HOST_CPU, T1, 8, tags_at(b, access)),
           INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
 }
 
@@ -400,7 +411,7 @@ static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum
 {
     const int32_t index = (int32_t)(linear >> PAGE_SHIFT & (RT_ENTRIES - 1));
 
-    probe(b, size, BASE(HOST_CPU, tags_at(b, access) + 8 * index),
+    probe(b, size, access, BASE(HOST_CPU, tags_at(b, access) + 8 * index),
           BASE(HOST_CPU, AT_VIEW(b->view, addend) + 8 * index));
 }
 

@@ -157,6 +157,8 @@ static bool plan_copy(const struct build *b, const struct insn *in, const struct
             plan->map.gpr[i] = b->contract->host[i];
         if (plan->lend_rcx)
             plan->map.gpr[RCX] = RCX;
+        if (b->live != NULL)
+            plan->map.gpr[b->live_reg] = NO_REG;
         plan->map.mem =
             (struct recode_mem){.base = operand->base,
                                 .index = operand->index,
@@ -247,7 +249,7 @@ static bool reads_gpr(const struct insn *in, unsigned reg)
     return false;
 }
 
-static bool copy(struct build *b, const struct insn *in)
+bool rules_copy(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
     struct copy_plan plan;
@@ -284,7 +286,9 @@ static bool copy(struct build *b, const struct insn *in)
     if (plan.lend_rcx)
         emit_mov_rr(e, W64, RCX, HOST_RCX);
     for (unsigned i = 0; i < plan.borrowed_count; i++)
-        if (reads_gpr(in, plan.borrowed[i]))
+        if (b->live != NULL && plan.borrowed[i] == b->live_reg)
+            live_load(b, b->live, b->live->width, plan.scratch[i]);
+        else if (reads_gpr(in, plan.borrowed[i]))
             (void)build_gpr_read(b, plan.borrowed[i], plan.scratch[i]);
     emit_bytes(e, plan.code, plan.length);
     for (unsigned i = 0; i < plan.borrowed_count; i++) {
@@ -300,7 +304,7 @@ bool rule_native(struct build *b, const struct insn *in)
 {
     if (in->has_mem && (rules_memory_size(in) == 0 || rules_memory_size(in) > 64))
         return false;
-    return copy(b, in);
+    return (live_wanted(b, in) && live_native(b, in)) || rules_copy(b, in);
 }
 
 bool rule_simd(struct build *b, const struct insn *in)

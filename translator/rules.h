@@ -16,12 +16,16 @@ bool rules_writes_gpr(const struct insn *in, unsigned reg);
 /* By how much the instruction moves the 64-bit register, when that is all it does to it; else 0. */
 int64_t rules_step(const struct insn *in, unsigned reg);
 
+/* What the native rule does once it is known which instruction to copy. */
+bool rules_copy(struct build *b, const struct insn *in);
+
 bool rule_native(struct build *b, const struct insn *in);
 bool rule_simd(struct build *b, const struct insn *in);
 bool rule_x87(struct build *b, const struct insn *in);
 bool rule_lea(struct build *b, const struct insn *in);
 bool rule_nop(struct build *b, const struct insn *in);
 bool rule_div(struct build *b, const struct insn *in);
+bool rule_push(struct build *b, const struct insn *in);
 bool rule_call_near(struct build *b, const struct insn *in);
 bool rule_ret(struct build *b, const struct insn *in);
 

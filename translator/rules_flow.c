@@ -68,6 +68,13 @@ bool rule_push(struct build *b, const struct insn *in)
         build_move_sp(b, -(int32_t)width);
         return true;
     case OPERAND_IMM:
+        if (live_wanted(b, in)) {
+            live_take(b, in);
+            live_load(b, in, width, T0);
+            emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(value)), T0);
+            build_push_saved(b, width);
+            return true;
+        }
         build_push_number(b, width, in->imm);
         return true;
     case OPERAND_MEM:

@@ -341,6 +341,24 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     return resume(tr, cpu, block->host + block->sites[index + 1].host);
 }
 
+/* The same when an access was refused: stores to pages with code are counted. */
+static uint64_t interpret_access(struct translator *tr, struct cpu *cpu, struct block *block,
+                                 unsigned index)
+{
+    const physaddr_t phys = block->key.phys + block->sites[index].guest;
+    const linaddr_t missed = rt_of(cpu)->t0;
+    physaddr_t stored;
+    const uint64_t stores = physmem_code_page_stores(tr->mem, &stored);
+    const uint64_t host = interpret_one(tr, cpu, block, index, NULL);
+
+    if (physmem_code_page_stores(tr->mem, &stored) != stores) {
+        beside_note(tr, cpu, phys, missed, stored);
+        if (host != leave(tr) && !cpu->fpu_live)
+            fpu_load(cpu);
+    }
+    return host;
+}
+
 /* A group that misses again and again (its range crosses a page, or holds one that may not be
  * stored to) is worse than none. */
 static void ungroup(struct translator *tr, struct cpu *cpu, struct block *block)
@@ -369,9 +387,10 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
     if (tr->windows != NULL && tr->counters.slow % SLOW_TICK == 0 &&
         !(cpu->mode & (MODE_WINDOW | MODE_USER)))
         (void)windows_tick(tr->windows);
-    if (kept == BLOCK_NO_CALL)
-        ungroup(tr, cpu, block);
-    return interpret_one(tr, cpu, block, index, kept == BLOCK_NO_CALL ? NULL : &block->calls[kept]);
+    if (kept != BLOCK_NO_CALL)
+        return interpret_one(tr, cpu, block, index, &block->calls[kept]);
+    ungroup(tr, cpu, block);
+    return interpret_access(tr, cpu, block, index);
 }
 
 uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
@@ -423,7 +442,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         return go_on(tr, cpu);
     }
     phys = block->key.phys + block->sites[index].guest;
-    host = interpret_one(tr, cpu, block, index, NULL);
+    host = interpret_access(tr, cpu, block, index);
     if (address == 0)
         return host;
     filled = windows_fill(tr->windows, view == VIEW_USER, address);
@@ -606,7 +625,7 @@ static void on_store(void *ctx, physaddr_t gpa, size_t size)
     struct translator *tr = ctx;
     const uint64_t before = cache_counters(tr->cache)->invalidated;
 
-    cache_invalidate_range(tr->cache, gpa, size);
+    cache_stored(tr->cache, gpa, size);
     if (cache_counters(tr->cache)->invalidated != before)
         tr->counters.code_stores++;
 }
@@ -635,6 +654,7 @@ static void on_map_changed(void *ctx, physaddr_t gpa, uint64_t size)
         tables_flush(tr->cpu, 0, TLB_FLUSH_ALL);
         returns_forget(tr->returns);
     }
+    beside_flush(tr);
     if (tr->windows != NULL)
         windows_drop_all(tr->windows);
 }
@@ -645,6 +665,7 @@ static void on_flush(void *ctx, uint64_t argument, enum tlb_flush what)
 
     tables_flush(tr->cpu, argument, what);
     returns_forget(tr->returns);
+    beside_flush(tr);
     if (tr->windows != NULL)
         windows_flush(tr->windows, argument, what);
 }
@@ -657,6 +678,17 @@ static void on_drop(void *ctx, const struct block *block)
         return;
     tables_drop_block(tr->cpu, block, tr->glue[0].indirect);
     returns_forget(tr->returns);
+}
+
+static bool on_spares(void *ctx, const struct block *block, physaddr_t from, physaddr_t to)
+{
+    return live_spares(ctx, block, from, to);
+}
+
+static void on_forget(void *ctx, physaddr_t page)
+{
+    (void)page;
+    beside_flush(ctx);
 }
 
 static void on_kick(struct cpu *cpu)
@@ -693,9 +725,11 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     if (!cache_reserve_end(tr->cache, &e))
         goto fail;
     cache_on_drop(tr->cache, on_drop, tr);
+    cache_on_store(tr->cache, on_spares, tr);
     if (physmem_add_code_listener(mem, on_store, on_mark, tr) != 0 ||
         physmem_add_map_listener(mem, on_map_changed, tr) != 0)
         goto fail;
+    physmem_on_code_forgotten(mem, on_forget, tr);
     return tr;
 fail:
     translator_destroy(tr);
@@ -753,6 +787,7 @@ int translator_attach(struct translator *tr, struct cpu *cpu)
     if (tr->bmi2 && !tr->options.no_window)
         tr->windows = windows_create(cpu, tr->options.eager_window);
     cpu->translator_state = tr;
+    beside_init(cpu);
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
     cpu->kick = on_kick;
     cpu->tlb.on_flush = on_flush;
@@ -765,6 +800,7 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     if (tr->cpu != cpu)
         return;
     tables_drop_block(cpu, NULL, tr->glue[0].indirect);
+    beside_flush(tr);
     windows_destroy(tr->windows);
     tr->windows = NULL;
     returns_destroy(tr->returns);

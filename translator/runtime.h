@@ -9,6 +9,7 @@
 
 #include "translator/block.h"
 #include "translator/contract.h"
+#include "translator/smc.h"
 #include "translator/translator.h"
 
 /* Permanent pieces of generated code (translator/glue.c); host addresses. */
@@ -76,6 +77,7 @@ struct translator {
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
     bool busy; /* generated code was found running */
+    struct smc smc;
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
 };
 
