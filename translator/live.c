@@ -138,22 +138,20 @@ void live_load(struct build *b, const struct insn *in, unsigned width, uint8_t d
         emit_movsx_rm(&b->e, width == 2 ? W32 : width, dst, bytes, at);
 }
 
-static bool load_register(struct build *b, const struct insn *in)
+/* MOV to all of a register. */
+static void load_register(struct build *b, const struct insn *in)
 {
     const unsigned width = in->ops[0].size;
     const uint8_t host = b->contract->host[in->ops[0].reg];
 
-    if (in->ops[0].kind != OPERAND_GPR)
-        return false;
     b->keeps_stack = true;
-    if (host != NO_REG && width == live_bytes(in) && width >= 4) {
+    if (host != NO_REG && width == live_bytes(in)) {
         emit_mov_ri(&b->e, T0, (uint64_t)(b->bytes + in->imm_at));
         emit_mov_rm(&b->e, width, host, BASE(T0, 0));
-        return true;
+    } else {
+        live_load(b, in, width, T0);
+        build_gpr_write(b, in->ops[0].reg, width, T0);
     }
-    live_load(b, in, width, T0);
-    build_gpr_write(b, in->ops[0].reg, width, T0);
-    return true;
 }
 
 /*
@@ -162,14 +160,17 @@ static bool load_register(struct build *b, const struct insn *in)
  */
 static bool use_register(const struct build *b, const struct insn *in, struct insn *alt)
 {
-    const bool accumulator = !in->has_modrm;
+    const bool move = (in->opcode & 0xf0) == 0xb0, accumulator = !in->has_modrm;
     const uint8_t wide = in->opcode & 1, op = in->opcode;
+    const uint8_t rm = move ? op & 7 : accumulator ? RAX : in->modrm & 0xc7;
     const uint8_t named = in->ops[0].kind == OPERAND_MEM ? NO_REG : in->ops[0].reg;
     const uint8_t part = named == RAX ? RDX : RAX;
     uint8_t bytes[INSN_MAX_LENGTH + 1], opcode;
     unsigned count = 0;
 
-    if (op == 0xc6 || op == 0xc7)
+    if (move)
+        opcode = op & 8 ? 0x89 : 0x88;
+    else if (op == 0xc6 || op == 0xc7)
         opcode = 0x88 | wide;
     else if ((op & 0xfe) == 0xa8 || (op & 0xfe) == 0xf6)
         opcode = 0x84 | wide;
@@ -182,8 +183,7 @@ static bool use_register(const struct build *b, const struct insn *in, struct in
     if ((in->prefixes & PREFIX_REX) && count != 0)
         bytes[count - 1] &= (uint8_t)~4; /* REX.R */
     bytes[count++] = opcode;
-    bytes[count++] = accumulator ? (uint8_t)(0xc0 | part << 3)
-                                 : (uint8_t)((in->modrm & 0xc7) | part << 3);
+    bytes[count++] = (uint8_t)((accumulator ? 0xc0 : 0) | rm | part << 3);
     for (unsigned i = in->modrm_at + 1u; !accumulator && i < in->imm_at; i++)
         bytes[count++] = b->bytes[i];
     return decode(bytes, count, (enum code_size)in->code_size, alt) == DECODE_OK &&
@@ -198,9 +198,8 @@ bool live_native(struct build *b, const struct insn *in)
     struct insn alt;
     bool done;
 
-    if ((in->opcode & 0xf0) == 0xb0 || ((in->opcode & 0xfe) == 0xc6 && !in->has_mem)) {
-        if (!load_register(b, in))
-            return false;
+    if (((in->opcode & 0xf0) == 0xb0 || (in->opcode == 0xc7 && !in->has_mem)) && to->size >= 4) {
+        load_register(b, in);
     } else {
         if (to->kind == OPERAND_GPR && rules_step(in, to->reg) != 0)
             return false;

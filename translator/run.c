@@ -341,6 +341,24 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     return resume(tr, cpu, block->host + block->sites[index + 1].host);
 }
 
+/*
+ * Generated code was to go on at rt.resume, but blocks have been dropped since.  A dead block must
+ * not be entered again: its bytes are no code any more, so it would not be told of a store to them.
+ */
+static uint64_t avoid_dead(struct translator *tr, struct cpu *cpu, uint64_t host)
+{
+    const uint64_t at = rt_of(cpu)->resume;
+    const struct block *block = host != leave(tr) ? cache_block_at(tr->cache, at) : NULL;
+
+    if (block == NULL || !block->dead)
+        return host;
+    flags_collect(cpu);
+    for (unsigned i = 1; i <= block->insn_count && tr->options.counted; i++)
+        if (block->host + block->sites[i].host == at && block_rip(block, i) == cpu->rip)
+            cpu->icount -= block->insn_count - i;
+    return go_on(tr, cpu);
+}
+
 /* The same when an access was refused: stores to pages with code are counted. */
 static uint64_t interpret_access(struct translator *tr, struct cpu *cpu, struct block *block,
                                  unsigned index)
@@ -349,10 +367,11 @@ static uint64_t interpret_access(struct translator *tr, struct cpu *cpu, struct 
     const linaddr_t missed = rt_of(cpu)->t0;
     physaddr_t stored;
     const uint64_t stores = physmem_code_page_stores(tr->mem, &stored);
-    const uint64_t host = interpret_one(tr, cpu, block, index, NULL);
+    uint64_t host = interpret_one(tr, cpu, block, index, NULL);
 
     if (physmem_code_page_stores(tr->mem, &stored) != stores) {
         beside_note(tr, cpu, phys, missed, stored);
+        host = avoid_dead(tr, cpu, host);
         if (host != leave(tr) && !cpu->fpu_live)
             fpu_load(cpu);
     }
@@ -447,6 +466,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         return host;
     filled = windows_fill(tr->windows, view == VIEW_USER, address);
     note_window_miss(tr, cpu, phys, filled);
+    host = avoid_dead(tr, cpu, host);
     if (host == leave(tr))
         return host;
     if (!cpu->fpu_live)

@@ -221,10 +221,12 @@ static void code_marks_count_and_report(void **state)
 
     physmem_write(pm, 0x1000, 4, 1); /* same page, other grain */
     assert_int_equal(l.stores, 0);
-    physmem_write(pm, 0x1fbd, 4, 1); /* touches the first marked grain with its last byte */
+    physmem_write(pm, 0x1fbd, 4, 1); /* the first marked grain keeps its byte */
+    assert_int_equal(l.stores, 0);
+    physmem_write(pm, 0x1fbd, 4, 0x1000002); /* touches it with its last byte */
     assert_int_equal(l.stores, 1);
     assert_int_equal(l.gpa, 0x1fbd);
-    bytes[0] = 0x90;
+    bytes[0] = bytes[63] = 0x90;
     physmem_write_bytes(pm, 0x2000, bytes, sizeof bytes);
     assert_int_equal(l.stores, 2);
     assert_int_equal(l.size, sizeof bytes);

@@ -242,6 +242,7 @@ static const struct engine engines[] = {
     {"translate, no chains", true, {.no_chain = true}},
     {"translate, no BMI2", true, {.no_bmi2 = true}},
     {"translate, no groups", true, {.no_group = true}},
+    {"translate, nothing for rewritten code", true, {.no_smc = true}},
     {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},
     {"translate, cache of 1 MiB, flushed", true, {.cache_bytes = 1 << 20, .cache_policy = 1}},
     {"translate, cache of 1 MiB, generations", true, {.cache_bytes = 1 << 20, .cache_policy = 2}},
