@@ -125,11 +125,10 @@ static bool is_single(const struct build *b)
 
 bool beside_wanted(const struct build *b, unsigned size)
 {
-    return is_single(b) && b->tr->bmi2 && !b->tr->options.no_smc && size <= 8 && (size & (size - 1)) == 0 &&
-           b->jump_count < BUILD_MAX_JUMPS / 2 &&
-           *heat_of(b->tr, b->block->key.phys +
-                               (b->rip + b->block->key.cs_base - b->block->key.linear)) ==
-               STORES_HOT;
+    return is_single(b) && b->tr->bmi2 && !b->tr->options.no_smc && size <= 8 &&
+           (size & (size - 1)) == 0 && b->jump_count < BUILD_MAX_JUMPS / 2 &&
+           *heat_of(b->tr, b->block->key.phys + (b->rip + b->block->key.cs_base -
+                                                 b->block->key.linear)) == STORES_HOT;
 }
 
 /* dst = entry of the page of linear address T0. */
@@ -185,8 +184,10 @@ struct label beside_probe(struct build *b, unsigned size)
     struct label known, done, same, out;
 
     load_index(b, TC);
-    emit_mov_rm(e, W64, T2, INDEX(HOST_CPU, TC, 8, at + (int32_t)offsetof(struct rt_beside, negated)));
-    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, TC, 8, at + (int32_t)offsetof(struct rt_beside, bytes)));
+    emit_mov_rm(e, W64, T2,
+                INDEX(HOST_CPU, TC, 8, at + (int32_t)offsetof(struct rt_beside, negated)));
+    emit_mov_rm(e, W64, T1,
+                INDEX(HOST_CPU, TC, 8, at + (int32_t)offsetof(struct rt_beside, bytes)));
     emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)size - 1));
     if (!b->contract->shift)
         emit_mov_ri(e, T2, PAGE_SHIFT);
@@ -196,7 +197,8 @@ struct label beside_probe(struct build *b, unsigned size)
     emit_bind(e, known);
     emit_movzx_rm(e, TC, size, INDEX(T0, T1, 1, 0));
     load_index(b, T2);
-    emit_mov_rm(e, W64, T1, INDEX(HOST_CPU, T2, 8, at + (int32_t)offsetof(struct rt_beside, addend)));
+    emit_mov_rm(e, W64, T1,
+                INDEX(HOST_CPU, T2, 8, at + (int32_t)offsetof(struct rt_beside, addend)));
     done = emit_jrcxz(e);
     if (compare_value(b, size)) {
         same = emit_jrcxz(e);

@@ -1,9 +1,9 @@
 /*
  * translator/live.c -- immediates as data.
  *
- * Programs that generate code often rewrite nothing but a constant in it.  Where stores have changed
- * an immediate operand a few times, the block is made again with the immediate fetched from the
- * guest's code at each execution:
+ * Programs that generate code often rewrite nothing but a constant in it.  Where stores have
+ * changed an immediate operand a few times, the block is made again with the immediate fetched from
+ * the guest's code at each execution:
  *
  *     mov eax, 0x1234        mov r13, [host address of the four bytes]
  *                            mov eax, [r13]
@@ -29,12 +29,12 @@ static unsigned live_bytes(const struct insn *in)
 
     if (insn_row(in)->map != M0 || (in->prefixes & PREFIX_VEX) || in->imm_at >= in->length)
         return 0;
-    if ((op & 0xf0) == 0xb0 ||                                           /* MOV r, imm */
-        ((op & 0xc6) == 0x04 && op < 0x40) ||                            /* ALU eAX, imm */
-        op == 0x80 || op == 0x81 || op == 0x83 ||                        /* ALU r/m, imm */
-        op == 0xc6 || op == 0xc7 || op == 0xa8 || op == 0xa9 ||          /* MOV; TEST eAX */
-        ((op & 0xfe) == 0xf6 && in->ops[1].kind == OPERAND_IMM) ||       /* TEST r/m, imm */
-        op == 0x68 || op == 0x6a)                                        /* PUSH imm */
+    if ((op & 0xf0) == 0xb0 ||                                     /* MOV r, imm */
+        ((op & 0xc6) == 0x04 && op < 0x40) ||                      /* ALU eAX, imm */
+        op == 0x80 || op == 0x81 || op == 0x83 ||                  /* ALU r/m, imm */
+        op == 0xc6 || op == 0xc7 || op == 0xa8 || op == 0xa9 ||    /* MOV; TEST eAX */
+        ((op & 0xfe) == 0xf6 && in->ops[1].kind == OPERAND_IMM) || /* TEST r/m, imm */
+        op == 0x68 || op == 0x6a)                                  /* PUSH imm */
         return in->length - in->imm_at;
     return 0;
 }

@@ -131,6 +131,74 @@ main:
         movzx   ebx, bl
         EQ      ebx, (90 * 91 / 2 - 2 * 8 * 66) & 0xff
 
+        ; one store that changes the immediate, and every eighth time the next opcode
+        mov     ecx, 90
+        xor     ebx, ebx
+        xor     edx, edx
+.tail:  mov     ah, 0x42                ; INC EDX
+        test    cl, 7
+        jnz     .inc
+        mov     ah, 0x4a                ; DEC EDX
+.inc:   mov     al, cl
+        mov     [.after - 1], ax
+        jmp     .three
+        align   64
+.three: add     bl, strict byte 0
+.after: inc     edx
+        loop    .tail
+        movzx   ebx, bl
+        EQ      ebx, (90 * 91 / 2) & 0xff
+        EQ      edx, 90 - 2 * 11
+
+        ; what is no immediate: a displacement that changes in front of its instruction, behind a
+        ; store beside the code
+        mov     edi, CODE_AT + 0x100
+        mov     esi, .displaced
+        mov     ecx, .displaced_end - .displaced
+        cld
+        rep     movsb
+        mov     ebp, CODE_AT + 0x100
+        lea     edi, [ebp + .lea - .displaced + 2]
+        mov     esi, NEXT_AT
+        mov     ecx, 60
+        xor     ebx, ebx
+        call    ebp
+        EQ      ebx, 60 * 61 / 2
+        lea     esi, [ebp + 0x80]
+        mov     ecx, 60
+        xor     ebx, ebx
+        call    ebp
+        EQ      ebx, 60 * 61 / 2
+        jmp     .displaced_end
+.displaced:
+        mov     [esi], ecx
+        mov     [edi], cl
+.lea:   lea     ebx, [ebx + 0x7f]
+        loop    .displaced
+        ret
+.displaced_end:
+        ; the same, and the value is the old one, its complement, another
+        mov     word [CODE_AT + 0x40], 0x9b8d           ; LEA EBX, [EBX + disp32]; RET
+        mov     byte [CODE_AT + 0x46], 0xc3
+        mov     edi, CODE_AT + 0x42
+        mov     ebp, 60
+.values:
+        mov     esi, .list
+.value: lodsd
+        xor     ebx, ebx
+        call    store4
+        push    esi
+        call    at_40
+        pop     esi
+        EQ      ebx, eax
+        cmp     esi, .list_end
+        jne     .value
+        dec     ebp
+        jnz     .values
+        jmp     .list_end
+.list:  dd      5, 5, -6, -6, 5, -6, 6, -7, -7, 0, -1, 0
+.list_end:
+
         ; ---- data beside code, written by one instruction all over the page ----
         mov     edi, CODE_AT
         mov     eax, 0x90
