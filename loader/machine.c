@@ -265,6 +265,7 @@ static bool prepare(struct machine *m, struct error *error)
         .no_group = o->no_group,
         .no_window = o->no_window,
         .no_smc = o->no_smc,
+        .eager_smc = o->eager_smc,
         .eager_window = o->eager_window,
         .counted = o->counted || o->max_insns != UINT64_MAX,
         .log = m->log,

@@ -602,6 +602,7 @@ static const struct {
     {"no-retcache", offsetof(struct options, no_retcache), "returns go by the jump cache"},
     {"no-window", offsetof(struct options, no_window), "every access is probed, none goes through a window"},
     {"no-smc", offsetof(struct options, no_smc), "nothing special for code that is rewritten"},
+    {"eager-smc", offsetof(struct options, eager_smc), "immediates are data, stores look beside code, from the start"},
     {"eager-window", offsetof(struct options, eager_window), "every address space gets a window at once"},
 };
 

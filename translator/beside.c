@@ -46,6 +46,11 @@ static uint8_t *heat_of(struct translator *tr, physaddr_t phys)
     return &tr->smc.stores[(phys ^ phys >> SMC_STORE_BITS) & ((1 << SMC_STORE_BITS) - 1)];
 }
 
+static bool is_hot(struct translator *tr, physaddr_t phys)
+{
+    return *heat_of(tr, phys) == STORES_HOT || tr->options.eager_smc;
+}
+
 /* ---- the table ---- */
 
 void beside_init(struct cpu *cpu)
@@ -108,7 +113,7 @@ void beside_note(struct translator *tr, struct cpu *cpu, physaddr_t phys, linadd
     fpu_leave(cpu); /* the C library comes */
     if (*heat < STORES_HOT && ++*heat == STORES_HOT)
         cache_invalidate_range(tr->cache, phys, 1);
-    if (*heat == STORES_HOT)
+    if (is_hot(tr, phys))
         fill(tr, cpu, linear, gpa);
 }
 
@@ -125,10 +130,11 @@ static bool is_single(const struct build *b)
 
 bool beside_wanted(const struct build *b, unsigned size)
 {
-    return is_single(b) && b->tr->bmi2 && !b->tr->options.no_smc && size <= 8 &&
-           (size & (size - 1)) == 0 && b->jump_count < BUILD_MAX_JUMPS / 2 &&
-           *heat_of(b->tr, b->block->key.phys + (b->rip + b->block->key.cs_base -
-                                                 b->block->key.linear)) == STORES_HOT;
+    const struct block_key *key = &b->block->key;
+
+    return b->tr->bmi2 && !b->tr->options.no_smc && size <= 8 && (size & (size - 1)) == 0 &&
+           b->jump_count < BUILD_MAX_JUMPS / 2 && is_single(b) &&
+           is_hot(b->tr, key->phys + (b->rip + key->cs_base - key->linear));
 }
 
 /* dst = entry of the page of linear address T0. */

@@ -18,7 +18,7 @@
 #include "cpu/physmem.h"
 #include "translator/rules.h"
 
-enum { LIVE_CHANGES = 3 };
+enum { LIVE_CHANGES = 3, REX_R = 4, REX_B = 1 };
 
 /* ---- which ---- */
 
@@ -75,8 +75,9 @@ static physaddr_t imm_phys(const struct build *b, const struct insn *in)
 bool live_wanted(const struct build *b, const struct insn *in)
 {
     /* Where the instruction crosses a page, b->bytes is a copy. */
-    return b->tr->smc.imms_live && !b->crossing && live_bytes(in) != 0 &&
-           is_live(&b->tr->smc, imm_phys(b, in));
+    return (b->tr->smc.imms_live || b->tr->options.eager_smc) && !b->crossing &&
+           live_bytes(in) != 0 &&
+           (b->tr->options.eager_smc || is_live(&b->tr->smc, imm_phys(b, in)));
 }
 
 void live_take(struct build *b, const struct insn *in)
@@ -181,7 +182,7 @@ static bool use_register(const struct build *b, const struct insn *in, struct in
     for (; count < in->opcode_at; count++)
         bytes[count] = b->bytes[count];
     if ((in->prefixes & PREFIX_REX) && count != 0)
-        bytes[count - 1] &= (uint8_t)~4; /* REX.R */
+        bytes[count - 1] &= (uint8_t) ~(accumulator && !move ? REX_R | REX_B : REX_R);
     bytes[count++] = opcode;
     bytes[count++] = (uint8_t)((accumulator ? 0xc0 : 0) | rm | part << 3);
     for (unsigned i = in->modrm_at + 1u; !accumulator && i < in->imm_at; i++)

@@ -154,6 +154,7 @@ static void machine_open(struct machine *m, enum engine engine)
         .no_chain = engine == NO_CHAIN,
         .counted = engine == COUNTED,
         .eager_window = engine == WINDOWED,
+        .eager_smc = engine == NO_CHAIN || engine == WINDOWED,
         .log_in_asm = getenv("FUZZ_LOG") != NULL,
         .log_out_asm = getenv("FUZZ_LOG") != NULL,
         .cache_bytes = engine == SMALL ? 1 : 16 << 20,

@@ -957,7 +957,7 @@ static struct engine engines[] = {
     {"translate", true, {0}},
     {"translate, no chains", true, {.no_chain = true}},
     {"translate, no groups", true, {.no_group = true}},
-    {"translate, nothing for rewritten code", true, {.no_smc = true}},
+    {"translate, all for rewritten code", true, {.eager_smc = true}},
     {"translate, windows", true, {.eager_window = true}},
     {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},
     {"translate, cache of 1 MiB, by blocks", true, {.cache_bytes = 1 << 20, .cache_policy = 3}},

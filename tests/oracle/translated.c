@@ -13,7 +13,8 @@ static struct translator *translator;
 int translated_init(bool window)
 {
     const struct translator_options options = {
-        .cache_bytes = 16 << 20, .eager_window = window, .no_window = !window};
+        .cache_bytes = 16 << 20, .eager_window = window, .no_window = !window,
+        .eager_smc = window};
 
     translator = translator_create(guest_memory(), &options);
     return translator && translator_attach(translator, guest_cpu()) == 0 ? 0 : -1;
