@@ -40,8 +40,18 @@ struct space {
     struct view views[SPACE_VIEWS];
 };
 
+/*
+ * For each page of guest RAM, where the inline TLBs may have a write tag for it, so that dropping
+ * that need not look through the logs: the number of a view and an index, or MANY.  A hint may be
+ * stale, but never forgets an entry.
+ */
+enum { HINT_NONE = 0, HINT_MANY = 1, HINT_FIRST = 2 };
+
 struct tables {
-    struct cpu *cpu; /* primary mapping; spaces[0].base as well */
+    struct cpu *cpu;  /* primary mapping; spaces[0].base as well */
+    uint8_t *backing; /* guest RAM */
+    uint64_t pages;   /* of it */
+    uint32_t *hints;  /* HINT_FIRST + view << RT_INDEX_BITS | index */
     struct view supervisor;
     struct space *spaces[SPACES_MAX];
     unsigned count;
@@ -85,9 +95,14 @@ struct tables *tables_create(struct cpu *cpu)
     if (tables == NULL)
         return NULL;
     tables->cpu = cpu;
+    tables->backing = physmem_backing(cpu->mem, 0);
+    tables->pages = physmem_backing_size(cpu->mem) / PAGE_SIZE;
+    tables->hints = calloc(tables->pages, sizeof(tables->hints[0]));
     view_init(&tables->supervisor, cpu, VIEW_SUPERVISOR);
     tables->current = tables->spaces[0] = space_create(cpu, mmu_pcid(cpu));
-    if (tables->current == NULL) {
+    if (tables->current == NULL || tables->hints == NULL) {
+        free(tables->current);
+        free(tables->hints);
         free(tables);
         return NULL;
     }
@@ -105,6 +120,7 @@ void tables_destroy(struct tables *tables)
             spaces_unmap(tables->spaces[i]->base);
         free(tables->spaces[i]);
     }
+    free(tables->hints);
     free(tables);
 }
 
@@ -174,18 +190,27 @@ static void view_set_global(struct view *view, uint32_t index, bool global)
         view_log(view, index, LOG_CODE);
 }
 
-static void view_drop_writes(struct view *view, const struct log *log, const uint8_t *host)
+/* Does the entry let stores go to that page of host memory? */
+static bool writes_to(const struct rt_view *table, uint32_t index, const uint8_t *host)
 {
-    struct rt_view *table = view->table;
+    return table->neg_write[index] != rt_no_tag(index) &&
+           table->addend[index] - table->neg_write[index] == (uint64_t)host;
+}
 
-    for (uint32_t i = 0; i < log->count; i++) {
-        const uint32_t index = log->entry[i] & (RT_ENTRIES - 1);
+static void drop_write(struct rt_view *table, uint32_t index, const uint8_t *host)
+{
+    if (writes_to(table, index, host))
+        table->neg_write[index] = rt_no_tag(index);
+}
 
-        if ((log->entry[i] & LOG_CODE) || table->neg_write[index] == rt_no_tag(index))
-            continue;
-        if (table->addend[index] - table->neg_write[index] == (uint64_t)host)
-            table->neg_write[index] = rt_no_tag(index);
-    }
+static void view_drop_writes(struct view *view, const uint8_t *host)
+{
+    const struct log *logs[] = {&view->local, &view->global};
+
+    for (unsigned l = 0; l < sizeof(logs) / sizeof(logs[0]); l++)
+        for (uint32_t i = 0; i < logs[l]->count; i++)
+            if (!(logs[l]->entry[i] & LOG_CODE))
+                drop_write(view->table, logs[l]->entry[i], host);
 }
 
 /* ---- what is dropped ---- */
@@ -312,21 +337,71 @@ void tables_flush(struct cpu *cpu, uint64_t argument, enum tlb_flush what)
     }
 }
 
+/* ---- write tags by host page ---- */
+
+/* Views by number: the supervisor's, then those of each space. */
+static struct view *view_by_number(struct tables *tables, unsigned number)
+{
+    return number == 0
+               ? &tables->supervisor
+               : &tables->spaces[(number - 1) / SPACE_VIEWS]->views[(number - 1) % SPACE_VIEWS];
+}
+
+static unsigned number_of_view(const struct tables *tables, const struct view *view)
+{
+    if (view == &tables->supervisor)
+        return 0;
+    for (unsigned i = 0;; i++)
+        if (tables->spaces[i] == tables->current)
+            return 1 + i * SPACE_VIEWS + (unsigned)(view - tables->current->views);
+}
+
+/* Where the page's hint is; NULL: it is no page of guest RAM. */
+static uint32_t *hint_of(const struct tables *tables, const uint8_t *host)
+{
+    const uint64_t page = (uint64_t)(host - tables->backing) / PAGE_SIZE;
+
+    return host >= tables->backing && page < tables->pages ? &tables->hints[page] : NULL;
+}
+
+/* The view, current, has a write tag at `index` for the page at `host`. */
+static void hint_note(struct tables *tables, const struct view *view, uint32_t index,
+                      const uint8_t *host)
+{
+    const uint32_t place = HINT_FIRST + (number_of_view(tables, view) << RT_INDEX_BITS | index);
+    uint32_t *hint = hint_of(tables, host);
+
+    if (hint == NULL || *hint == place || *hint == HINT_MANY)
+        return;
+    if (*hint != HINT_NONE) {
+        const uint32_t other = *hint - HINT_FIRST;
+        const struct view *at = view_by_number(tables, other >> RT_INDEX_BITS);
+
+        if (writes_to(at->table, other & (RT_ENTRIES - 1), host)) {
+            *hint = HINT_MANY;
+            return;
+        }
+    }
+    *hint = place;
+}
+
 void tables_drop_writes(struct cpu *cpu, const uint8_t *host)
 {
     struct tables *tables = tables_of(cpu);
-    struct view *supervisor = &tables->supervisor;
+    uint32_t *hint = host != NULL ? hint_of(tables, host) : NULL;
 
-    view_drop_writes(supervisor, &supervisor->local, host);
-    view_drop_writes(supervisor, &supervisor->global, host);
-    for (unsigned i = 0; i < tables->count; i++) {
-        for (unsigned v = 0; v < SPACE_VIEWS; v++) {
-            struct view *view = &tables->spaces[i]->views[v];
+    if (hint == NULL)
+        return; /* ROM and the like has no write tags */
+    if (*hint == HINT_MANY) {
+        for (unsigned i = 0; i < 1 + tables->count * SPACE_VIEWS; i++)
+            view_drop_writes(view_by_number(tables, i), host);
+    } else if (*hint != HINT_NONE) {
+        const uint32_t place = *hint - HINT_FIRST;
 
-            view_drop_writes(view, &view->local, host);
-            view_drop_writes(view, &view->global, host);
-        }
+        drop_write(view_by_number(tables, place >> RT_INDEX_BITS)->table, place & (RT_ENTRIES - 1),
+                   host);
     }
+    *hint = HINT_NONE;
 }
 
 /* ---- what is filled ---- */
@@ -364,6 +439,8 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
     table->neg_read[index] = readable ? -page : rt_no_tag(index);
     table->neg_write[index] = writable ? -page : rt_no_tag(index);
     table->addend[index] = entry->addend;
+    if (writable)
+        hint_note(tables_of(cpu), view, index, (const uint8_t *)(page + entry->addend));
 }
 
 /*
