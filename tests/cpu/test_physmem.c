@@ -230,7 +230,8 @@ static void code_marks_count_and_report(void **state)
     physmem_write_bytes(pm, 0x2000, bytes, sizeof bytes);
     assert_int_equal(l.stores, 2);
     assert_int_equal(l.size, sizeof bytes);
-    physmem_write_bytes(pm, 0x2000, bytes, sizeof bytes); /* the same again: the code is still right */
+    physmem_write_bytes(pm, 0x2000, bytes,
+                        sizeof bytes); /* the same again: the code is still right */
     physmem_write(pm, 0x2000, 1, 0x90);
     assert_int_equal(l.stores, 2);
 
@@ -249,6 +250,105 @@ static void code_marks_count_and_report(void **state)
     physmem_write(pm, 0x3000, 1, 0);
     assert_int_equal(l.marks, 2);
     assert_int_equal(l.stores, 2);
+}
+
+/* Drops its code when told, as a cache does. */
+struct code_user {
+    struct physmem *pm;
+    physaddr_t gpa;
+    size_t size;
+    unsigned drops, forgotten;
+};
+
+static void user_on_store(void *ctx, physaddr_t gpa, size_t size)
+{
+    struct code_user *user = ctx;
+
+    if (user->size == 0 || gpa >= user->gpa + user->size || gpa + size <= user->gpa)
+        return;
+    physmem_code_release(user->pm, user->gpa, user->size);
+    user->size = 0;
+    user->drops++;
+}
+
+static void user_on_forget(void *ctx, physaddr_t page)
+{
+    struct code_user *user = ctx;
+
+    assert_int_equal(page, 0x1000);
+    user->forgotten++;
+}
+
+static void user_mark(struct code_user *user, physaddr_t gpa, size_t size)
+{
+    user->gpa = gpa;
+    user->size = size;
+    physmem_code_mark(user->pm, gpa, size);
+}
+
+static void a_page_that_loses_its_code_to_a_store_is_watched_for_a_while(void **state)
+{
+    struct physmem *pm = *state;
+    struct code_user user = {.pm = pm};
+
+    assert_int_equal(physmem_map(pm, 0, 0x10000, 0, true), 0);
+    assert_int_equal(physmem_add_code_listener(pm, user_on_store, NULL, &user), 0);
+    user_mark(&user, 0x1010, 8);
+    physmem_write(pm, 0x1010, 1, 1);
+    assert_int_equal(user.drops, 1);
+    assert_true(physmem_page(pm, 0x1000)->flags & PHYS_CODE);
+    for (unsigned i = 0; i < 100; i++)
+        physmem_write(pm, 0x1800, 1, i);
+    assert_false(physmem_page(pm, 0x1000)->flags & PHYS_CODE);
+
+    user_mark(&user, 0x1010, 8);
+    physmem_code_release(pm, 0x1010, 8); /* not by a store: at once */
+    assert_false(physmem_page(pm, 0x1000)->flags & PHYS_CODE);
+    physmem_remove_code_listener(pm, &user);
+}
+
+static void the_bytes_of_a_page_are_counted_from_when_that_is_asked_for(void **state)
+{
+    struct physmem *pm = *state;
+    struct code_user user = {.pm = pm};
+    const uint8_t *bytes;
+
+    assert_int_equal(physmem_map(pm, 0, 0x10000, 0, true), 0);
+    assert_int_equal(physmem_add_code_listener(pm, user_on_store, NULL, &user), 0);
+    physmem_on_code_forgotten(pm, user_on_forget, &user);
+    assert_null(physmem_code_bytes(pm, 0x1000, true)); /* no code, no map */
+    user_mark(&user, 0x1010, 8);
+    assert_null(physmem_code_bytes(pm, 0x1123, false));
+    bytes = physmem_code_bytes(pm, 0x1123, true);
+    assert_non_null(bytes);
+    assert_int_equal(user.drops, 1);
+    assert_int_equal(bytes[0x10], 0);
+
+    user_mark(&user, 0x1010, 8);
+    physmem_code_mark(pm, 0x1017, 1);
+    assert_int_equal(bytes[0xf], 0);
+    assert_int_equal(bytes[0x10], 1);
+    assert_int_equal(bytes[0x17], 2);
+    assert_int_equal(bytes[0x18], 0);
+    assert_false(physmem_code_overlaps(pm, 0x1018, 8)); /* the same grain */
+    physmem_write(pm, 0x1018, 4, 1);
+    assert_int_equal(user.drops, 1);
+    physmem_write(pm, 0x100d, 4, 0x1000000);
+    assert_int_equal(user.drops, 2);
+    assert_int_equal(bytes[0x10], 0);
+    assert_int_equal(bytes[0x17], 1);
+
+    for (unsigned i = 0; i < 300; i++) /* more than a byte counts */
+        physmem_code_mark(pm, 0x1020, 1);
+    for (unsigned i = 0; i < 299; i++)
+        physmem_code_release(pm, 0x1020, 1);
+    assert_true(bytes[0x20] != 0);
+    physmem_code_release(pm, 0x1020, 1);
+    assert_int_equal(user.forgotten, 0);
+    physmem_code_release(pm, 0x1017, 1);
+    assert_int_equal(user.forgotten, 1);
+    assert_null(physmem_code_bytes(pm, 0x1000, false));
+    physmem_remove_code_listener(pm, &user);
 }
 
 static void on_map(void *ctx, physaddr_t gpa, uint64_t size)
@@ -282,6 +382,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(mmio_is_split_naturally, setup, teardown),
         cmocka_unit_test_setup_teardown(mmio_regions_overlap_and_end_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(code_marks_count_and_report, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_page_that_loses_its_code_to_a_store_is_watched_for_a_while, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_bytes_of_a_page_are_counted_from_when_that_is_asked_for,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(map_changes_are_told, setup, teardown),
     };
 
