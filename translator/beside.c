@@ -81,12 +81,12 @@ static void fill(struct translator *tr, struct cpu *cpu, linaddr_t linear, physa
     const struct phys_page *memory = physmem_page(tr->mem, gpa);
     struct rt_beside *table = &rt_of(cpu)->beside[view];
     struct smc *smc = &tr->smc;
-    struct mmu_trace trace;
+    const struct tlb_entry *entry = &cpu->tlb.entries[view][slot];
     const uint8_t *bytes;
 
-    /* Dirty, and nobody watches the page: else the tag would not be there. */
-    if (cpu->tlb.entries[view][slot].tag_read != page || !mmu_trace(cpu, linear, view, &trace) ||
-        !trace.write || (trace.phys ^ gpa) >> PAGE_SHIFT != 0)
+    /* Permitted, dirty, and nobody watches the page: else the tags would not be there. */
+    if (entry->tag_read != page || entry->tag_write != (page | TLB_INDIRECT) ||
+        cpu->tlb.phys[view][slot] != (gpa & PAGE_MASK))
         return;
     bytes = physmem_code_bytes(tr->mem, gpa, true);
     if (bytes == NULL || (memory->flags & (PHYS_WRITE | PHYS_CODE)) != (PHYS_WRITE | PHYS_CODE))
