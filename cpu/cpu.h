@@ -187,9 +187,10 @@ struct cpu {
     uint32_t mode;           /* enum cpu_mode_bit */
     uint32_t exit_request;   /* nonzero: leave the run loop at the next boundary.  Set with
                                 cpu_kick() from any thread, cleared by the run loop's caller. */
-    uint64_t icount;         /* guest instructions retired */
     /* What generated code polls: go is 1, and stop 0, until cpu_kick(). */
-    uint32_t poll_go, poll_stop;
+    uint64_t poll_stop;
+    uint32_t poll_go;
+    uint64_t icount;         /* guest instructions retired */
     void *translator_state;  /* translator/: per-CPU run-time state, NULL when not translating */
 
     struct segment seg[SEG_COUNT];

@@ -181,8 +181,8 @@ void build_call_exit(struct build *b, unsigned exit, uint64_t target);
 /* Where the host returns to: on to `next`, by that exit, if that is where the guest does.  Ends the
  * block.  Clobbers HOST_GROUP. */
 void build_landing(struct build *b, unsigned exit, uint64_t next);
-/* T0 = offset in CS: return there.  RSP has changed, by 8 and `pop` bytes in 64-bit code.  Ends the
- * block. */
+/* T0 = offset in CS, a 32-bit one sign-extended: return there.  RSP has changed, by 8 and `pop`
+ * bytes in 64-bit code.  Ends the block. */
 void build_return(struct build *b, unsigned pop);
 /* Poll for a kick: stop before the current instruction.  Owed before every backward jump. */
 void build_poll(struct build *b);

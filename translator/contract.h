@@ -125,6 +125,13 @@ struct rt_beside {
 #define RT_NO_CODE 1u
 
 /*
+ * What cpu->poll_stop becomes.  Added to the difference of two addresses that a program can have in
+ * RIP it is never 0, so that no landing matches.  (What does match is 2^62 below the landing's
+ * address: not canonical, and taken for it in the moment of a kick only.)
+ */
+#define POLL_STOP (UINT64_C(1) << 62)
+
+/*
  * Per-CPU run-time tables, in cpu->translator_area.
  *
  * struct cpu is mapped more than once, and the mappings differ in the views of user memory only

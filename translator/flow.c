@@ -233,25 +233,30 @@ void build_indirect(struct build *b)
 }
 
 /*
- *     mov   ecx, [cpu.poll_stop]
- *     lea   ecx, [rcx + r13 - next]
+ *     mov   rcx, [cpu.poll_stop]
+ *     lea   rcx, [rcx + r13 - next]
  *     jrcxz back
  *     jmp   glue.return_miss
  *   back:
  *     jmp   the block at next
+ *
+ * 32-bit addresses are sign-extended, and all of RCX is looked at: poll_stop is beyond any
+ * difference.
  */
 void build_landing(struct build *b, unsigned exit, uint64_t next)
 {
     struct emit *e = &b->e;
-    const bool near = !b->code64 || (int64_t)-next == (int32_t)-next;
+    const int64_t expected = b->code64 ? (int64_t)next : (int32_t)next;
+    const uint64_t negated = -(uint64_t)expected;
+    const bool near = (int64_t)negated == (int32_t)negated;
     struct label back;
 
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
+    emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
     if (!near) {
-        emit_mov_ri(e, HOST_GROUP, -next);
+        emit_mov_ri(e, HOST_GROUP, negated);
         emit_lea(e, W64, TC, INDEX(TC, HOST_GROUP, 1, 0));
     }
-    emit_lea(e, b->code64 ? W64 : W32, TC, INDEX(T0, TC, 1, near ? (int32_t)-next : 0));
+    emit_lea(e, W64, TC, INDEX(T0, TC, 1, near ? (int32_t)negated : 0));
     back = emit_jrcxz(e);
     emit_jmp_to(e, b->glue->return_miss[b->view]);
     emit_bind(e, back);

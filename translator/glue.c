@@ -114,6 +114,7 @@ static uint64_t stub_from_jump(struct emit *e, const struct contract *contract,
  *   empty:
  *     lea   rsp, [rsp - 8]            ; the bottom stays
  *   miss:
+ *     mov   r13d, r13d                ; 16- and 32-bit code
  *     (look-up of R13)
  *     mov   [rt.return_record], r14
  *     call  runtime_return()
@@ -128,6 +129,8 @@ static void emit_returns(struct emit *e, struct glue *glue, enum tlb_view view, 
     glue->return_empty[view] = emit_here(e);
     emit_lea(e, W64, RSP, BASE(RSP, -8));
     glue->return_miss[view] = emit_here(e);
+    if (!code64)
+        emit_mov_rr(e, W32, T0, T0);
     hit = flow_lookup(e, view, code64, HOST_GROUP);
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(return_record)), T1);
     emit_call_to(e, runtime);

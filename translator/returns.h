@@ -6,8 +6,8 @@
  * CALL is a *landing*:
  *
  *     call  target                    guest   call target
- *     mov   ecx, [cpu.poll_stop]
- *     lea   ecx, [rcx + r13 - next]   did the guest return to where it was called from?
+ *     mov   rcx, [cpu.poll_stop]
+ *     lea   rcx, [rcx + r13 - next]   did the guest return to where it was called from?
  *     jrcxz back
  *     jmp   glue.return_miss          look R13 up as any other indirect jump
  *   back:

@@ -210,6 +210,12 @@ static bool predicts_returns(const struct build *b)
     return !b->tr->options.no_retcache && !b->tr->options.no_chain;
 }
 
+/* Does the CALL get a landing?  Not if what it pushes is not canonical: the RET has to see that. */
+static bool has_landing(const struct build *b)
+{
+    return predicts_returns(b) && is_canonical(b->next_rip);
+}
+
 static bool call_direct(struct build *b, const struct insn *in)
 {
     const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
@@ -223,7 +229,9 @@ static bool call_direct(struct build *b, const struct insn *in)
             build_poll_far(b);
     }
     build_push_number(b, in->width, b->next_rip);
-    if (predicts_returns(b)) {
+    /* A call of the next instruction only asks where it is: nobody returns from there, and what it
+     * left on the return stack would be in the way of all returns that follow. */
+    if (has_landing(b) && target != b->next_rip) {
         build_call_exit(b, 0, target);
         build_landing(b, 1, truncate_rip(in, b->next_rip));
     } else {
@@ -266,7 +274,7 @@ bool rule_call_near(struct build *b, const struct insn *in)
         emit_mov_rm(e, W64, T0, FLOW_FOUND(b->view, T1));
         emit_mov_mr(e, W64, target, T0);
         build_push_number(b, in->width, b->next_rip);
-        if (predicts_returns(b)) {
+        if (has_landing(b)) {
             emit_call_m(e, target);
             build_landing(b, 1, b->next_rip);
         } else {
@@ -294,7 +302,10 @@ bool rule_ret(struct build *b, const struct insn *in)
         return false;
     b->keeps_stack = true;
     build_stack(b, HOST_SP, 0, width, ACCESS_READ);
-    emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
+    if (predicts_returns(b) && !b->code64 && width == 4)
+        emit_movsx_rm(&b->e, W64, T0, W32, BUILD_OPERAND); /* as landings want it */
+    else
+        emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
     if (predicts_returns(b)) {
         build_move_sp(b, (int32_t)width + pop);
         build_return(b, (unsigned)pop);

@@ -589,8 +589,9 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
     for (;;) {
         struct block *block;
 
-        cpu->poll_go = 1;
-        cpu->poll_stop = 0;
+        /* Before exit_request is read: a kick is seen there, or undoes this. */
+        __atomic_store_n(&cpu->poll_go, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&cpu->poll_stop, 0, __ATOMIC_SEQ_CST);
         if (tr->windows != NULL && (tr->busy || tr->options.eager_window))
             (void)windows_tick(tr->windows);
         tr->busy = false;
@@ -713,8 +714,10 @@ static void on_forget(void *ctx, physaddr_t page)
 
 static void on_kick(struct cpu *cpu)
 {
+    /* In this order, and the other way round where they are taken back: else both could stay set,
+     * and no landing would match until the next kick. */
+    __atomic_store_n(&cpu->poll_stop, POLL_STOP, __ATOMIC_SEQ_CST);
     __atomic_store_n(&cpu->poll_go, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&cpu->poll_stop, 1, __ATOMIC_SEQ_CST);
 }
 
 struct translator *translator_create(struct physmem *mem, const struct translator_options *options)

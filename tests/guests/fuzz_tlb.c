@@ -956,6 +956,7 @@ static struct engine engines[] = {
     {"interpret", false, {0}},
     {"translate", true, {0}},
     {"translate, no chains", true, {.no_chain = true}},
+    {"translate, no return prediction", true, {.no_retcache = true}},
     {"translate, no groups", true, {.no_group = true}},
     {"translate, all for rewritten code", true, {.eager_smc = true}},
     {"translate, windows", true, {.eager_window = true}},

@@ -221,10 +221,13 @@ static void on_alarm(int signal_number)
 
 static void watch(struct cpu *cpu)
 {
+    /* Generated code's stack is not for handlers. */
+    const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK};
+
     watched = cpu;
     if (cpu != NULL)
         barks = 0;
-    signal(SIGALRM, on_alarm);
+    sigaction(SIGALRM, &action, NULL);
     alarm(cpu != NULL ? SECONDS : 0);
 }
 
@@ -240,6 +243,7 @@ static const struct engine engines[] = {
     {"interpret", false, {0}},
     {"translate", true, {0}},
     {"translate, no chains", true, {.no_chain = true}},
+    {"translate, no return prediction", true, {.no_retcache = true}},
     {"translate, no BMI2", true, {.no_bmi2 = true}},
     {"translate, no groups", true, {.no_group = true}},
     {"translate, nothing for rewritten code", true, {.no_smc = true}},
