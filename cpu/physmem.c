@@ -9,8 +9,8 @@
  * Invariants:
  *   - leaves are made when something is first mapped or marked there and stay until the end
  *   - a page has PHYS_MMIO if and only if some region overlaps it, and then it has no host pointer
- *   - a page has PHYS_CODE if and only if it has marks, whatever is mapped there; marks that are all
- *     clear stay for a while where a store has taken the last
+ *   - a page has PHYS_CODE if and only if it has marks, whatever is mapped there; marks that are
+ * all clear stay for a while where a store has taken the last
  *   - code is marked by guest-physical address: writable backing that code may run from is mapped
  *     at one address only
  */
@@ -428,8 +428,8 @@ static uint64_t read_in_page(struct physmem *pm, physaddr_t gpa, unsigned size)
     return value;
 }
 
-/* The bytes that a store would change, from the first to the last of them: code made from the others
- * is still right.  Returns their number. */
+/* The bytes that a store would change, from the first to the last of them: code made from the
+ * others is still right.  Returns their number. */
 static size_t changed_bytes(const uint8_t *host, const uint8_t *from, size_t size, size_t *first)
 {
     size_t begin = 0;
@@ -619,9 +619,8 @@ static void forget_page(struct physmem *pm, struct leaf *leaf, physaddr_t gpa)
     free(marks);
 }
 
-/* Code that a store drops is likely to be made again: its page keeps its marks, all of them clear,
- * until stores go on without. */
-static void release_in_page(struct physmem *pm, physaddr_t gpa, size_t size)
+/* keep: marks that are all clear stay, until stores go on without. */
+static void release_in_page(struct physmem *pm, physaddr_t gpa, size_t size, bool keep)
 {
     struct leaf *leaf = leaf_find(pm, gpa);
     struct code_marks *marks;
@@ -642,7 +641,7 @@ static void release_in_page(struct physmem *pm, physaddr_t gpa, size_t size)
         if (marks->bytes != NULL)
             __builtin_memset(marks->bytes + (grain << GRAIN_SHIFT), 0, 1 << GRAIN_SHIFT);
     }
-    if (marks->mask == 0 && !pm->storing)
+    if (marks->mask == 0 && !keep)
         forget_page(pm, leaf, gpa);
 }
 
@@ -707,15 +706,25 @@ void physmem_code_mark(struct physmem *pm, physaddr_t gpa, size_t size)
     }
 }
 
-void physmem_code_release(struct physmem *pm, physaddr_t gpa, size_t size)
+static void release(struct physmem *pm, physaddr_t gpa, size_t size, bool keep)
 {
     while (size > 0) {
         const size_t room = page_room(gpa, size);
 
-        release_in_page(pm, gpa, room);
+        release_in_page(pm, gpa, room, keep);
         gpa += room;
         size -= room;
     }
+}
+
+void physmem_code_release(struct physmem *pm, physaddr_t gpa, size_t size)
+{
+    release(pm, gpa, size, false);
+}
+
+void physmem_code_drop(struct physmem *pm, physaddr_t gpa, size_t size)
+{
+    release(pm, gpa, size, pm->storing);
 }
 
 static bool overlaps_in_page(const struct physmem *pm, physaddr_t gpa, size_t size)

@@ -84,6 +84,9 @@ void physmem_code_mark(struct physmem *pm, physaddr_t gpa, size_t size);
 /* Per-cache reference counts: each cache calls mark once when a block begins to use a grain range
  * and release once when the block is dropped. */
 void physmem_code_release(struct physmem *pm, physaddr_t gpa, size_t size);
+/* The same by who is likely to make code there again if it is a store that drops it: then the page
+ * keeps PHYS_CODE until some more stores have come. */
+void physmem_code_drop(struct physmem *pm, physaddr_t gpa, size_t size);
 bool physmem_code_overlaps(const struct physmem *pm, physaddr_t gpa, size_t size);
 /* How many stores by physmem_write() went to pages with PHYS_CODE, and where the last was. */
 uint64_t physmem_code_page_stores(const struct physmem *pm, physaddr_t *last);

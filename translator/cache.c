@@ -338,7 +338,7 @@ void cache_invalidate(struct cache *cache, struct block *block)
     node_remove(&block->by_page);
     for (unsigned i = 0; i < BLOCK_EXITS; i++)
         unlink_exit(cache, &block->exits[i]);
-    track_bytes(cache, block, physmem_code_release);
+    track_bytes(cache, block, physmem_code_drop);
     if (block->next_bytes != 0)
         index_remove(&cache->by_next_page, page_hash(block->next_phys), number);
     isolate(cache, block);

@@ -266,7 +266,7 @@ static void user_on_store(void *ctx, physaddr_t gpa, size_t size)
 
     if (user->size == 0 || gpa >= user->gpa + user->size || gpa + size <= user->gpa)
         return;
-    physmem_code_release(user->pm, user->gpa, user->size);
+    physmem_code_drop(user->pm, user->gpa, user->size);
     user->size = 0;
     user->drops++;
 }
@@ -302,7 +302,7 @@ static void a_page_that_loses_its_code_to_a_store_is_watched_for_a_while(void **
     assert_false(physmem_page(pm, 0x1000)->flags & PHYS_CODE);
 
     user_mark(&user, 0x1010, 8);
-    physmem_code_release(pm, 0x1010, 8); /* not by a store: at once */
+    physmem_code_drop(pm, 0x1010, 8); /* not by a store: at once */
     assert_false(physmem_page(pm, 0x1000)->flags & PHYS_CODE);
     physmem_remove_code_listener(pm, &user);
 }
