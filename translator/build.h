@@ -61,6 +61,7 @@ struct build {
     bool keeps_stack;     /* the current rule leaves HOST_STACK alone; set by rules that do */
     bool stack_lost;      /* HOST_STACK is not the distance of the stack's region any more */
     int32_t stack_drift;  /* how far RSP has moved since memory there was touched */
+    uint16_t narrow;      /* guest registers with a 32-bit number, of either sign; see narrow.c */
     const uint8_t *bytes; /* of the instruction being translated */
     uint8_t index;        /* its number in the block */
     uint64_t next_rip;    /* offset in CS of the instruction after it */
@@ -169,6 +170,15 @@ struct place group_place(const struct build *b, const struct insn *in);
 void group_operand(struct build *b, const struct insn *in);
 /* After each instruction; called: it went to the interpreter. */
 void group_after(struct build *b, const struct insn *in, bool called);
+
+/* ---- registers that are known to hold little, translator/narrow.c ---- */
+
+void narrow_begin(struct build *b);
+/* After each instruction; called: it went to the interpreter. */
+void narrow_after(struct build *b, const struct insn *in, bool called);
+/* The register whose region is that of the memory operand, or that of nothing: what else is added is
+ * narrow.  NO_REG: none is known. */
+uint8_t narrow_anchor(const struct build *b, const struct insn *in);
 
 /* ---- leaving, translator/flow.c ---- */
 

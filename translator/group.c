@@ -49,6 +49,7 @@ static bool is_candidate(const struct build *b, const struct insn *in)
 
 void group_begin(struct build *b)
 {
+    narrow_begin(b);
     b->group = (struct group){.base = NO_REG};
 }
 
@@ -147,6 +148,7 @@ void group_operand(struct build *b, const struct insn *in)
 
 void group_after(struct build *b, const struct insn *in, bool called)
 {
+    narrow_after(b, in, called);
     if (b->group.base == NO_REG)
         return;
     if (called || !is_copied(in) || b->group.left == 0 ||

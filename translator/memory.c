@@ -318,8 +318,10 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
                     BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER,
                                            constant_address(b, in) >> WINDOW_REGION_SHIFT)));
     } else {
+        const uint8_t anchor = narrow_anchor(b, in);
+
         build_address(b, in);
-        build_distance(b, T1, T0);
+        build_distance(b, T1, anchor == NO_REG ? T0 : build_gpr_read(b, anchor, T1));
     }
 }
 

@@ -38,7 +38,7 @@ struct window_root {
 
 enum {
     WINDOW_REGIONS_MAX = 12,
-    WINDOW_REGIONS_MOST = 128, /* of all windows: half of the host's address space */
+    WINDOW_REGIONS_MOST = 128, /* of all windows: 80 of the 128 TiB of host address space */
     WINDOW_ROOTS_MAX = 512,
     WINDOW_HASH_BITS = 8,
 };

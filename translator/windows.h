@@ -43,7 +43,7 @@ _Static_assert(CPU_RESERVED_AREA >= 2 * WINDOW_TABLE_BYTES,
                "every index of a shifted linear address stays in the reserved area");
 
 /* Displacements up to here may be added to an address after the look-up of its region, in sum. */
-enum { WINDOW_GUARD_SHIFT = 33 };
+enum { WINDOW_GUARD_SHIFT = 36 };
 #define WINDOW_DRIFT_MAX (1 << 20)
 
 struct windows_counters {

@@ -373,6 +373,26 @@ large:  mov     dword [LARGE1], 0xa1
 
 ; ---- where a region ends ----
 LAST    equ NEXT - 0x1000
+%macro INDEXED 3                ; what makes RCX a number of 32 bits, memory operand, value
+        mov     r14d, 6
+%%next: %1
+        mov     eax, %2
+        cmp     eax, %3
+        je      %%good
+        mov     ebx, eax
+        mov     ecx, %3
+        FAIL
+%%good: dec     r14d
+        jnz     %%next
+%endmacro
+%macro MOVED 0
+        mov     ecx, 1
+        mov     rcx, rdi
+%endmacro
+%macro ADDED 0
+        mov     ecx, 1
+        add     rcx, rdi
+%endmacro
 ends:   SET_ENTRY PDPT_A + 511 * 8, PD_E | P_ALL, 0
         SET_ENTRY PD_E + 511 * 8, PT_E | P_ALL, 0
         PUT     PT_E + 511 * 8, PAGE3
@@ -433,6 +453,27 @@ ends:   SET_ENTRY PDPT_A + 511 * 8, PD_E | P_ALL, 0
         SEES    [rbx + 0x7ffffffc], 0x33003300
         mov     rbx, NEXT - 0x7fffffff
         SEES    [rbx + 0x7fffffff], 0x1111
+        ; and what is added to it is an index, as large as one of 32 bits can be
+        mov     rbx, NEXT - 8 * 0xffffffff
+        INDEXED {mov ecx, 0xffffffff}, [rbx + rcx * 8], 0x1111
+        INDEXED {mov ecx, 0xffffffff}, [rbx + rcx * 8 - 4], 0x33003300
+        INDEXED {mov ecx, 0xffffffff}, [rbx + rcx * 8 - 2], 0x11113300
+        mov     rbx, NEXT - 8 * 0xffffffff - 0x7fffffff
+        INDEXED {mov ecx, 0xffffffff}, [rbx + rcx * 8 + 0x7fffffff], 0x1111
+        mov     rbx, NEXT + 8 * 0x80000000 + 0x80000000
+        mov     edx, 0x80000000
+        INDEXED {movsxd rcx, edx}, [rbx + rcx * 8 - 0x80000000], 0x1111
+        INDEXED {movsxd rcx, edx}, [rbx + rcx * 8 - 0x7ffff000], 0x2222
+        mov     rbx, NEXT - 0xfff
+        INDEXED {mov ecx, 0xfff}, [rbx + rcx], 0x1111
+        INDEXED {mov ecx, 0xfff}, [nosplit rcx + rbx * 1 - 4], 0x33003300
+        INDEXED {mov ecx, 0xfff}, [nosplit rcx + rbx * 1 + 0x1000], 0x2222
+        ; wide again: RCX is the address
+        mov     rbx, 4
+        mov     rdi, NEXT
+        INDEXED {mov ecx, 1}, [rdi + rcx - 1], 0x1111
+        INDEXED MOVED, [rbx + rcx - 4], 0x1111
+        INDEXED ADDED, [rbx + rcx - 9], 0x33003300
         dec     r13d
         jnz     .loop
         ret
