@@ -185,7 +185,8 @@ static bool use_register(const struct build *b, const struct insn *in, struct in
         bytes[count - 1] &= (uint8_t) ~(accumulator && !move ? REX_R | REX_B : REX_R);
     bytes[count++] = opcode;
     bytes[count++] = (uint8_t)((accumulator ? 0xc0 : 0) | rm | part << 3);
-    for (unsigned i = in->modrm_at + 1u; !accumulator && i < in->imm_at; i++)
+    for (unsigned i = in->modrm_at + 1u; !accumulator && i < in->imm_at && count < sizeof(bytes);
+         i++)
         bytes[count++] = b->bytes[i];
     return decode(bytes, count, (enum code_size)in->code_size, alt) == DECODE_OK &&
            alt->length == count && rule_table[alt->row] == rule_native &&
