@@ -8,6 +8,7 @@
 
 #include "loader/display_front.h"
 #include "loader/png.h"
+#include "loader/signals.h"
 
 enum { VNC_NUMBER_MAX = 59635 }; /* port 65535 */
 
@@ -248,6 +249,7 @@ bool displays_open(const struct display_spec *spec, struct pc *pc, const struct 
         displays_close(displays);
         return false;
     }
+    signals_use_alternate_stack();
     *out = displays;
     return true;
 }

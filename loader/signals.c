@@ -138,6 +138,19 @@ void signals_install(void (*stop)(void *ctx), void *ctx)
     atexit(signals_restore_terminal);
 }
 
+void signals_use_alternate_stack(void)
+{
+    for (int i = 1; i < NSIG; i++) {
+        struct sigaction action;
+
+        if (sigaction(i, NULL, &action) != 0 || action.sa_handler == SIG_DFL ||
+            action.sa_handler == SIG_IGN || (action.sa_flags & SA_ONSTACK))
+            continue;
+        action.sa_flags |= SA_ONSTACK;
+        sigaction(i, &action, NULL);
+    }
+}
+
 int signals_pending(void)
 {
     return hook.pending;

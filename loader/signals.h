@@ -15,6 +15,11 @@
  * SIGSEGV and its like: restore the terminal and die of it.  Call before the machine is created.
  */
 void signals_install(void (*stop)(void *ctx), void *ctx);
+/*
+ * Let the handlers that libraries have installed (ncurses: the terminal's size) run on the alternate
+ * stack, as ours do: the CPU's thread may be in translated code, whose RSP has no room for them.
+ */
+void signals_use_alternate_stack(void);
 /* The signal that asked the process to end, or 0. */
 int signals_pending(void);
 /* The orderly end after signals_pending(): die of it, so that the parent sees it. */

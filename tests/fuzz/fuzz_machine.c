@@ -7,13 +7,13 @@
  * Program number i has seed s + i; each is interpreted to its end (HLT, shutdown or BUDGET
  * instructions), then run
  *   step        instruction by instruction, without the interpreter's decoded blocks
- *   translated  with the default options; no_chain; and with the smallest cache, which fills up
- *   counted     in stretches, compared with an interpreter after each
+ *   translated  with the default options; no_chain; no_retcache; with windows; and with the
+ * smallest cache, which fills up counted     in stretches, compared with an interpreter after each
  *   interrupted with INTR rising at any time: only has to survive
  * The machines are kept from program to program, as translations are in life.  A program that
  * differs is tried again in fresh ones and, if it differs there too, shrunk: instructions become
- * NOPs as long as it still fails.  -e: this engine only (2 translated ... 5 counted, 6 windows); -g: garbage
- * code and tables only, nothing but survival; -k: go on after a failure.  FUZZ_LOG=1 in the
+ * NOPs as long as it still fails.  -e: this engine only (2 translated ... 7 no_retcache); -g:
+ * garbage code and tables only, nothing but survival; -k: go on after a failure.  FUZZ_LOG=1 in the
  * environment lists the translated blocks.
  */
 #define _GNU_SOURCE
@@ -37,9 +37,20 @@
 
 enum { BUDGET = 3000, HANG_MS = 1000, SKIP_MS = 150, HANG_SECONDS = 20, CATCH_UP_STEPS = 4096 };
 
-enum engine { INTERPRETED, STEPPED, TRANSLATED, NO_CHAIN, SMALL, COUNTED, WINDOWED, ENGINES };
-static const char *const engine_names[ENGINES] = {
-    "interpreted", "stepped", "translated", "no_chain", "small cache", "counted", "windows"};
+enum engine {
+    INTERPRETED,
+    STEPPED,
+    TRANSLATED,
+    NO_CHAIN,
+    SMALL,
+    COUNTED,
+    WINDOWED,
+    NO_RETCACHE,
+    ENGINES
+};
+static const char *const engine_names[ENGINES] = {"interpreted", "stepped",     "translated",
+                                                  "no_chain",    "small cache", "counted",
+                                                  "windows",     "no_retcache"};
 
 struct machine {
     struct physmem *mem;
@@ -155,6 +166,7 @@ static void machine_open(struct machine *m, enum engine engine)
         .counted = engine == COUNTED,
         .eager_window = engine == WINDOWED,
         .eager_smc = engine == NO_CHAIN || engine == WINDOWED,
+        .no_retcache = engine == NO_RETCACHE,
         .log_in_asm = getenv("FUZZ_LOG") != NULL,
         .log_out_asm = getenv("FUZZ_LOG") != NULL,
         .cache_bytes = engine == SMALL ? 1 : 16 << 20,

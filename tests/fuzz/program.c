@@ -19,9 +19,11 @@ struct gen {
         uint16_t item;
         uint8_t offset, bytes; /* of the field */
         uint8_t kind;
-        int8_t distance; /* in items */
+        int16_t distance; /* in items */
     } fixes[PROGRAM_ITEMS];
     unsigned fix_count;
+    uint16_t routines[16]; /* items where subroutines begin */
+    unsigned routine_count;
 };
 enum { FIX_RELATIVE, FIX_ABSOLUTE };
 
@@ -98,7 +100,7 @@ static void fix(struct gen *g, unsigned offset, unsigned bytes, unsigned kind, i
 {
     if (g->fix_count < PROGRAM_ITEMS)
         g->fixes[g->fix_count++] = (struct fix){(uint16_t)(g->p->count - 1), (uint8_t)offset,
-                                                (uint8_t)bytes, (uint8_t)kind, (int8_t)distance};
+                                                (uint8_t)bytes, (uint8_t)kind, (int16_t)distance};
 }
 
 static void put_value(uint8_t *at, uint64_t value, unsigned bytes)
@@ -405,9 +407,140 @@ static void add_segment_load(struct gen *g)
     ADD(g, 0x8e, (uint8_t)(0xc0 | seg << 3));
 }
 
+/* CALL, JMP or Jcc (0x0f prefix) to another item. */
+static void add_jump(struct gen *g, uint8_t opcode, int distance)
+{
+    const unsigned bytes = g->size == CODE16 ? 2 : 4, prefix = (opcode & 0xf0) == 0x80;
+    const uint8_t code[6] = {prefix ? 0x0f : opcode, opcode};
+
+    add(g, code, 1 + prefix + bytes);
+    fix(g, 1 + prefix, bytes, FIX_RELATIVE, distance);
+}
+
+static void add_routine_call(struct gen *g)
+{
+    const int to = g->routine_count == 0 ? 0 : g->routines[rnd(g, g->routine_count)];
+
+    if (g->routine_count == 0)
+        return;
+    if (chance(g, 80)) {
+        add_jump(g, chance(g, 90) ? 0xe8 : 0xe9, to - (int)g->p->count);
+        return;
+    }
+    add_load(g, RBX, 0); /* by a register */
+    fix(g, g->p->items[g->p->count - 1].length - (g->size == CODE16 ? 2u : 4u),
+        g->size == CODE16 ? 2 : 4, FIX_ABSOLUTE, to - (int)g->p->count + 1);
+    ADD(g, 0xff, 0xd3);
+    add_load(g, RBX, pick_address(g));
+}
+
+/* op byte [COUNTER]: two bits of it stop a recursion now and then. */
+static void add_counter(struct gen *g, uint8_t opcode, uint8_t reg, int immediate)
+{
+    enum { COUNTER = 0x8fe0 };
+    uint8_t code[9] = {opcode, reg | (g->size == CODE16 ? 6 : g->size == CODE64 ? 4 : 5)};
+    unsigned n = 2;
+
+    if (g->size == CODE64)
+        code[n++] = 0x25;
+    put_value(code + n, COUNTER, g->size == CODE16 ? 2 : 4);
+    n += g->size == CODE16 ? 2 : 4;
+    if (immediate >= 0)
+        code[n++] = (uint8_t)immediate;
+    add(g, code, n);
+}
+
+static void add_recursion(struct gen *g, unsigned entry)
+{
+    add_counter(g, 0xfe, 1 << 3, -1);         /* dec */
+    add_counter(g, 0xf6, 0, (int)rnd(g, 32)); /* test */
+    add_jump(g, 0x84, 2);                     /* jz */
+    add_jump(g, 0xe8, (int)entry - (int)g->p->count);
+    ADD(g, 0x90);
+}
+
+/* What a callee does to its caller's expectations. */
+static void add_mischief(struct gen *g)
+{
+    const bool wide = g->size == CODE64;
+
+    switch (rnd(g, 12)) {
+    case 0: /* returns to its caller's caller */
+        ADD(g, 0x59);
+        break;
+    case 1: /* somewhere else */
+        ADD(g, 0x59);
+        add_push_target(g, pick_distance(g));
+        break;
+    case 2: /* a byte further on, or before */
+        if (wide)
+            ADD(g, 0x48, 0xff, (uint8_t)(rnd(g, 2) << 3 | 4), 0x24);
+        else if (g->size == CODE32)
+            ADD(g, 0xff, (uint8_t)(rnd(g, 2) << 3 | 4), 0x24);
+        break;
+    case 3: /* where nothing is: beyond limits, not canonical */
+        add_load(g, RCX, wide ? 1ull << (47 + rnd(g, 17)) : (uint32_t)insn_gen_random(&g->random));
+        ADD(g, 0x51);
+        break;
+    case 4:
+    case 5:
+        ADD(g, 0x0f, 0x01, (uint8_t)(0xca + rnd(g, 2))); /* clac, stac */
+        break;
+    case 6:
+        add_control(g);
+        break;
+    case 7:
+        add_self_modification(g);
+        break;
+    case 8:
+        add_flags(g);
+        break;
+    case 9:
+        ADD(g, 0x66, 0xc3);
+        break;
+    case 10:
+        ADD(g, 0xcd, (uint8_t)(0x30 + rnd(g, 8)));
+        break;
+    default:
+        add_load(g, RSP, is_user(g->p) ? 0xfe00 : 0x7e00);
+        break;
+    }
+}
+
+/* jmp over; routine: ...; ret; over: call routine, a few times */
+static void add_routine(struct gen *g)
+{
+    const unsigned jump = g->fix_count;
+    unsigned entry;
+
+    if (!room(g, 50) || g->fix_count + 24 > PROGRAM_ITEMS ||
+        g->routine_count == sizeof(g->routines) / sizeof(g->routines[0]))
+        return;
+    add_jump(g, 0xe9, 1);
+    entry = g->p->count;
+    for (unsigned i = (unsigned)rnd(g, 3); i > 0; i--)
+        add_row(g);
+    if (chance(g, 30))
+        add_recursion(g, entry);
+    if (chance(g, 40))
+        add_routine_call(g);
+    if (chance(g, 25))
+        add_mischief(g);
+    if (chance(g, 75))
+        ADD(g, 0xc3);
+    else
+        ADD(g, 0xc2, (uint8_t)(rnd(g, 5) * 4), (uint8_t)(chance(g, 5) ? rnd(g, 256) : 0));
+    g->fixes[jump].distance = (int16_t)(g->p->count - g->fixes[jump].item);
+    g->routines[g->routine_count++] = (uint16_t)entry;
+    for (unsigned i = 1 + (unsigned)rnd(g, 3); i > 0; i--)
+        add_routine_call(g);
+    if (chance(g, 30))
+        add_load(g, RSP, is_user(g->p) ? 0xfe00 : 0x7e00);
+}
+
 static void add_sequence(struct gen *g)
 {
-    switch (rnd(g, 22)) {
+    switch (rnd(g, 28)) {
     case 0:
     case 1:
         add_flags(g);
@@ -485,6 +618,16 @@ static void add_sequence(struct gen *g)
         ADD(g, 0x0f, 0x23, 0xc0);
         add_load(g, RAX, 0x400 | (chance(g, 60) ? 3 : 0) | rnd(g, 4) << 16 | rnd(g, 4) << 18);
         ADD(g, 0x0f, 0x23, 0xf8);
+        break;
+    case 21:
+    case 22:
+    case 23:
+    case 24:
+        add_routine(g);
+        break;
+    case 25:
+    case 26:
+        add_routine_call(g);
         break;
     default:
         ADD(g, 0x0f, 0xa2); /* cpuid */

@@ -31,6 +31,7 @@ PD_TOP  equ FREE_TABLES + 0x8000
 PT_TOP  equ FREE_TABLES + 0x9000
 NO_FLUSH equ 1 << 63
 saved   equ vars64
+twice   equ vars64 + 16
 bytes   equ vars64 + 8
 
 main64:
@@ -50,8 +51,7 @@ main64:
         SET_ENTRY PT_B, PAGE2 | P_ALL, 0
         SET_GATE64 VEC, CODE64, LINEAR(interrupt), A_INT32, 0
         mov     r13d, 2
-.loop:  call    deep
-        call    unpaired
+.loop:  call    unpaired
         call    forms
         call    not_canonical
         call    at_the_end_of_the_half
@@ -65,6 +65,7 @@ main64:
         call    stacks_that_fault
         dec     r13d
         jnz     .loop
+        call    deep                    ; behind the others: its many pages cost windows
         call    interrupted
         RESET_GATE64 VEC
         ret
@@ -82,7 +83,7 @@ deep:
         mov     esp, STACK
         mov     rdx, .indirect
         mov     [bytes], rdx
-        mov     r12d, 3
+        mov     r12d, 2
 .again: DEEP    .direct, 0
         DEEP    .direct, HIGH           ; where an address does not fit 32 bits
         DEEP    .indirect, 0
@@ -745,6 +746,18 @@ stacks_that_fault:
 
 ; ---- nothing but calls to further on, and returns: without end, as far as anybody can wait ----
 interrupted:
+        ; all of it is hot before
+        mov     byte [twice], 1
+        mov     r12d, 8
+.hot1:  call    level0
+        dec     r12d
+        jnz     .hot1
+        mov     byte [twice], 2
+        mov     r12d, 8
+.hot2:  call    level0
+        dec     r12d
+        jnz     .hot2
+        mov     byte [twice], 3
         mov     r12d, 4
 .next:  mov     [saved], rsp
         mov     dx, 0xf5
@@ -761,14 +774,22 @@ interrupt:
         and     dword [rsp + 16], ~F_IF
         iretq
 
-%assign n 0
-%rep 60
+%macro LEVEL 0
 level %+ n:
   %assign n n + 1
+        test    byte [twice], 1
+        jz      %%first
         call    level %+ n
-        nop
+%%first:
+        test    byte [twice], 2
+        jz      %%second
         call    level %+ n
+%%second:
         ret
+%endmacro
+%assign n 0
+%rep 60
+        LEVEL
 %endrep
 level %+ n:
         ret

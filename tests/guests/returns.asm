@@ -19,12 +19,12 @@ HALF_PAGE equ 0x224000          ; at 0x7ffff000; 0x80000000 is HALF_PAGE + 0x100
 LAST_PAGE equ 0x226000          ; at 0xfffff000; 0 is page 0
 LIMITED equ FREE                ; code segment with a limit
 saved   equ vars
+twice   equ vars + 8
 goal    equ vars + 4
 
 main:   SET_GATE VEC, CODE32, interrupt, A_INT32
         mov     dword [loops], 2
-.loop:  call    deep
-        call    unpaired
+.loop:  call    unpaired
         call    forms
         call    small_operands
         call    rewritten
@@ -38,6 +38,7 @@ main:   SET_GATE VEC, CODE32, interrupt, A_INT32
         call    paging_off
         dec     dword [loops]
         jnz     .loop
+        call    deep
         call    interrupted
         RESET_GATE VEC
         ret
@@ -476,6 +477,18 @@ levels:
 
 ; ---- nothing but calls to further on, and returns ----
 interrupted:
+        ; all of it is hot before
+        mov     byte [twice], 1
+        mov     ebp, 8
+.hot1:  call    level0
+        dec     ebp
+        jnz     .hot1
+        mov     byte [twice], 2
+        mov     ebp, 8
+.hot2:  call    level0
+        dec     ebp
+        jnz     .hot2
+        mov     byte [twice], 3
         mov     ebp, 4
 .next:  mov     [saved], esp
         mov     dx, 0xf5
@@ -492,14 +505,22 @@ interrupt:
         and     dword [esp + 8], ~F_IF
         iretd
 
-%assign n 0
-%rep 60
+%macro LEVEL 0
 level %+ n:
   %assign n n + 1
+        test    byte [twice], 1
+        jz      %%first
         call    level %+ n
-        nop
+%%first:
+        test    byte [twice], 2
+        jz      %%second
         call    level %+ n
+%%second:
         ret
+%endmacro
+%assign n 0
+%rep 60
+        LEVEL
 %endrep
 level %+ n:
         ret

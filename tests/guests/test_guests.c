@@ -251,6 +251,7 @@ static const struct engine engines[] = {
     {"translate, cache of 1 MiB, flushed", true, {.cache_bytes = 1 << 20, .cache_policy = 1}},
     {"translate, cache of 1 MiB, generations", true, {.cache_bytes = 1 << 20, .cache_policy = 2}},
     {"translate, cache of 1 MiB, by blocks", true, {.cache_bytes = 1 << 20, .cache_policy = 3}},
+    {"translate, no windows", true, {.no_window = true}},
     {"translate, windows", true, {.eager_window = true}},
     {"translate, all for rewritten code", true, {.eager_smc = true}},
     {"translate, windows, all for rewritten code", true, {.eager_window = true, .eager_smc = true}},

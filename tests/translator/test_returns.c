@@ -45,8 +45,13 @@ PROGRAM(one_before, "xor %edi, %edi\n mov $200, %edx\n"
                     "2: call 3f\n .byte 0xc0, 0xeb, 0x02, 0xff, 0xc7\n dec %ecx\n jnz 2b\n"
                     "dec %edx\n jnz 1b\n jmp 4f\n"
                     "3: decl (%esp)\n ret\n4: nop\n");
-/* Forward calls and returns only, 2^60 of them. */
-PROGRAM(endless, ".rept 60\n call . + 11\n call . + 6\n ret\n .endr\n ret\n");
+/* Forward calls and returns only, 2^60 of them; before, all of it is run often enough to be
+ * translated, and linked: nothing new is met after that. */
+PROGRAM(endless, "movb $1, 0x30000\n mov $10, %ecx\n1: call 3f\n dec %ecx\n jnz 1b\n"
+                 "movb $2, 0x30000\n mov $10, %ecx\n2: call 3f\n dec %ecx\n jnz 2b\n"
+                 "movb $3, 0x30000\n call 3f\n jmp 4f\n"
+                 "3:\n .rept 60\n testb $1, 0x30000\n jz 1f\n call 3f\n"
+                 "1: testb $2, 0x30000\n jz 2f\n call 3f\n2: ret\n3:\n .endr\n ret\n4: nop\n");
 
 static void start(struct machine *m, const uint8_t *code, const uint8_t *end)
 {
