@@ -512,6 +512,26 @@ modes:
         fstp    st0
         dec     r12d
         jnz     .next
+        ; what is behind the call is hot in the one mode when a callee leaves another
+        mov     dword [lx_count], 0
+        mov     dword [lx_resume], .caught
+        mov     r12d, 24
+.hot:   call    .on_at_6
+        fld1
+        fstp    st0
+.hot_next:
+        dec     r12d
+        jnz     .hot
+        EQ      [lx_count], 1
+        EQ      [lx_vector], NM
+        ret
+.caught:
+        EQ      r12d, 6
+        clts
+        jmp     .hot_next
+.on_at_6:
+        cmp     r12d, 6
+        je      .on
         ret
 .on_below:
         call    .on
@@ -562,6 +582,33 @@ smap:
         PAGE_FAULTS PF_P, USER_RW, mov eax, [USER_RW]
         dec     r12d
         jnz     .next
+        ; the same once, behind calls that are hot
+        stac
+        mov     dword [lx_count], 0
+        mov     dword [lx_resume], .caught
+        mov     r12d, 24
+.hot:   call    .close_at_6
+        mov     eax, [USER_RW]
+        EQ      eax, 0x1234
+.hot_next:
+        stac
+        dec     r12d
+        jnz     .hot
+        clac
+        EQ      [lx_count], 1
+        EQ      [lx_vector], PF
+        mov     dword [lx_count], 0
+        mov     r12d, 24
+.hot2:  mov     dword [lx_resume], .hot2_next
+        call    .open_at_6
+        mov     eax, [USER_RW]
+        EQ      r12d, 6
+.hot2_next:
+        clac
+        dec     r12d
+        jnz     .hot2
+        mov     dword [lx_resume], 0
+        EQ      [lx_count], 23
         ; deep, changing all the way down and up
         mov     [saved], rsp
         mov     esp, STACK
@@ -590,6 +637,17 @@ smap:
         add     eax, [USER_RW]
         sub     eax, 0x1234
 .end:   inc     rax
+        ret
+.caught:
+        EQ      r12d, 6
+        jmp     .hot_next
+.close_at_6:
+        cmp     r12d, 6
+        je      .close
+        ret
+.open_at_6:
+        cmp     r12d, 6
+        je      .open
         ret
 .open:  stac
 .leaf:  ret
