@@ -262,6 +262,8 @@ static bool prepare(struct machine *m, struct error *error)
         .no_chain = o->no_chain,
         .no_bmi2 = o->no_bmi2,
         .no_retcache = o->no_retcache,
+        .no_superblock = o->no_superblock,
+        .eager_superblock = o->eager_superblock,
         .no_group = o->no_group,
         .no_window = o->no_window,
         .no_smc = o->no_smc,

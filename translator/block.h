@@ -2,9 +2,10 @@
  * translator/block.h -- a translated block and the cache that owns it.
  *
  * A block is the translation of the guest instructions from one address to the first control
- * transfer, page end or BLOCK_MAX_INSNS.  It is keyed by where the bytes are (physical), where the
- * guest thinks they are (linear, CS base) and the mode bits.  An instruction that crosses a page is
- * a block of its own, all others stay inside one.
+ * transfer, page end or BLOCK_MAX_INSNS; a superblock goes on behind it (translator/trace.h).  It
+ * is keyed by where the bytes are (physical), where the guest thinks they are (linear, CS base) and
+ * the mode bits.  An instruction that crosses a page is a block of its own, all others stay inside
+ * one.
  */
 #ifndef RINGER_TRANSLATOR_BLOCK_H
 #define RINGER_TRANSLATOR_BLOCK_H
@@ -15,7 +16,7 @@
 #include "cpu/cpu.h"
 #include "translator/emit.h"
 
-enum { BLOCK_MAX_INSNS = 64, BLOCK_EXITS = 2 };
+enum { BLOCK_MAX_INSNS = 64, BLOCK_EXITS = 12 };
 
 static inline enum code_size code_size_of(uint32_t mode)
 {
@@ -45,6 +46,7 @@ struct block_exit {
     linaddr_t target;         /* offset in CS */
     int32_t stub;             /* what the field holds in the unlinked state */
     bool checked;             /* to another page: enters the target where it checks its page */
+    bool head;                /* backward, or by CALL: the target may be worth a superblock */
 };
 
 /* Membership in a list that can be left without a walk. */
@@ -75,7 +77,7 @@ struct block {
     struct block_key key;
     struct block_node by_page; /* blocks that start in the same page */
     struct block_exit *incoming;
-    struct block_exit exits[BLOCK_EXITS];
+    struct block_exit *exits;
     const struct block_site *sites; /* insn_count + 1; the last is the end */
     const struct block_call *calls; /* by the number in a record of glue.slow */
     const struct block_hole *holes; /* ascending; may lead anywhere if there are none */
@@ -96,10 +98,13 @@ struct block {
     uint16_t settled;     /* end of what follows the last instruction's code in 64-bit windows */
     uint8_t insn_count;
     uint8_t hole_count;
-    uint8_t misses;   /* of the inline TLB, in a grouped block */
-    bool grouped : 1; /* some of its accesses share a probe */
-    bool dead : 1;    /* invalidated: unreachable, but may still be running */
-    bool used : 1;    /* cache_find() has found it since cache_watch() */
+    uint8_t exit_count;
+    uint8_t misses;        /* of the inline TLB, in a grouped block */
+    bool super : 1;        /* a superblock */
+    bool entry_is_hot : 1; /* its checked entry is in its hot part */
+    bool grouped : 1;      /* some of its accesses share a probe */
+    bool dead : 1;         /* invalidated: unreachable, but may still be running */
+    bool used : 1;         /* cache_find() has found it since cache_watch() */
 };
 
 /* ---- the cache: memory, look-up, links, eviction (translator/cache*.c) ---- */
@@ -135,8 +140,8 @@ bool cache_reserve_end(struct cache *cache, const struct emit *e);
 
 /*
  * A block has two parts.  Hot: what runs when all is well.  Cold: side exits, stubs, and what C
- * wants to know: sites, calls, fixups.  Policies may keep them apart, so that hot code shares cache
- * lines and pages with hot code.
+ * wants to know: exits, sites, calls, fixups.  Policies may keep them apart, so that hot code
+ * shares cache lines and pages with hot code.
  *
  * Room for one block: an emitter for each part, and the struct block to fill.  cold->at is NULL:
  * the cold part goes where the hot one ends.  Evicts what the policy says; only while no block

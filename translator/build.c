@@ -8,108 +8,6 @@
 #include "cpu/physmem.h"
 #include "translator/windows.h"
 
-struct decoded {
-    struct insn insn[BLOCK_MAX_INSNS];
-    uint16_t offset[BLOCK_MAX_INSNS + 1]; /* from the block's first byte */
-    bool call[BLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
-    unsigned count;
-    bool step;                         /* the one instruction is fetched anew each time */
-    uint8_t crossing[INSN_MAX_LENGTH]; /* bytes of the one instruction when it crosses the page */
-    unsigned next_bytes;               /* how many of them are in the next page */
-    physaddr_t next_phys;
-};
-
-/* The instructions from `bytes` to the first that ends a block, at most `room` bytes. */
-static void decode_block(const struct cpu *cpu, const uint8_t *bytes, unsigned room, uint32_t mode,
-                         struct decoded *d)
-{
-    const enum code_size size = code_size_of(mode);
-    unsigned at = 0;
-
-    d->count = 0;
-    d->step = false;
-    d->next_bytes = 0;
-    while (d->count < BLOCK_MAX_INSNS && at < room) {
-        struct insn *in = &d->insn[d->count];
-
-        if (decode(bytes + at, room - at, size, in) != DECODE_OK)
-            break;
-        d->offset[d->count] = (uint16_t)at;
-        d->call[d->count] = interp_handler(cpu, in) != insn_run_table[in->row];
-        at += in->length;
-        d->count++;
-        if ((insn_row(in)->traits & ENDS) && rule_table[in->row] != rule_sti)
-            break;
-    }
-    d->offset[d->count] = (uint16_t)at;
-}
-
-/* A debugger's breakpoint is nowhere but at the start of a block (and that one is interpreted). */
-static void cut_at_breakpoint(const struct debugger *debugger, const struct block_key *key,
-                              struct decoded *d)
-{
-    for (unsigned i = 1; i < d->count; i++) {
-        linaddr_t linear = key->linear + d->offset[i];
-
-        if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
-            linear = (uint32_t)linear;
-        if (debugger_breaks_in(debugger, linear, 1))
-            d->count = i;
-    }
-}
-
-/* The first instruction begins in the last `room` bytes of its page: take it with the bytes that
- * the next linear page has now.  False when there are none to be had. */
-static bool decode_crossing(struct cpu *cpu, const struct block_key *key, const uint8_t *bytes,
-                            unsigned room, struct decoded *d)
-{
-    linaddr_t next = (key->linear | ~PAGE_MASK) + 1;
-    uint8_t *host;
-
-    if (room >= INSN_MAX_LENGTH || !(key->mode & MODE_CS_FLAT))
-        return false;
-    if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
-        next = (uint32_t)next;
-    if (!mmu_fill(cpu, next, ACCESS_EXEC, mmu_view(cpu), &host, &d->next_phys) || host == NULL)
-        return false;
-    for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
-        d->crossing[i] = i < room ? bytes[i] : host[i - room];
-    if (decode(d->crossing, INSN_MAX_LENGTH, code_size_of(key->mode), &d->insn[0]) != DECODE_OK ||
-        d->insn[0].length <= room)
-        return false;
-    d->next_bytes = d->insn[0].length - room;
-    d->offset[0] = 0;
-    d->offset[1] = d->insn[0].length;
-    d->call[0] = interp_handler(cpu, &d->insn[0]) != insn_run_table[d->insn[0].row];
-    d->count = 1;
-    return true;
-}
-
-/* One instruction that cannot be had whole, or that is none. */
-static void describe_step(struct decoded *d, unsigned room)
-{
-    const unsigned bytes = room < INSN_MAX_LENGTH ? room : INSN_MAX_LENGTH;
-
-    d->insn[0] = (struct insn){.length = (uint8_t)bytes};
-    d->offset[0] = 0;
-    d->offset[1] = (uint16_t)bytes;
-    d->call[0] = d->step = true;
-    d->count = 1;
-}
-
-/* Counted time: icount += the block's instructions.  Not by ADD, even where the next instruction
- * writes all flags: those that the manual leaves undefined the host may leave as they were. */
-static void count_insns(struct build *b, const struct decoded *d)
-{
-    const struct mem icount = BASE(HOST_CPU, AT_CPU(icount));
-
-    if (!b->tr->options.counted)
-        return;
-    emit_mov_rm(&b->e, W64, T0, icount);
-    emit_lea(&b->e, W64, T0, BASE(T0, d->count));
-    emit_mov_mr(&b->e, W64, icount, T0);
-}
-
 /* Before a control transfer, but not one that reads or writes at RSP itself. */
 static void settle_before(struct build *b, const struct insn *in)
 {
@@ -151,6 +49,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const bool lost = b->stack_lost;
     const int32_t drift = b->stack_drift;
     const uint8_t holes = b->hole_count;
+    const unsigned exits = b->exit_count, far_polls = b->far_poll_count;
 
     settle_before(b, in);
     b->keeps_stack = false;
@@ -166,8 +65,8 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->hole_count = holes;
     b->poll_count = 0;
     b->ended = b->returns = false;
-    for (unsigned i = 0; i < BLOCK_EXITS; i++)
-        b->block->exits[i] = (struct block_exit){0};
+    b->exit_count = exits;
+    b->far_poll_count = far_polls;
     build_keep(b);
     build_call_slow(b);
     b->stack_lost = false; /* the way back sets it */
@@ -176,7 +75,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
 }
 
 /* The kept instructions and their handlers, behind the block's code. */
-static void emit_kept(struct build *b, const struct decoded *d)
+static void emit_kept(struct build *b, const struct trace *d)
 {
     b->block->calls = (const struct block_call *)b->e.at;
     for (unsigned i = 0; i < b->kept_count; i++) {
@@ -188,8 +87,8 @@ static void emit_kept(struct build *b, const struct decoded *d)
 }
 
 /* Ids of the block's page and of the one behind it, both from after the last renumbering. */
-static void find_page_ids(struct translator *tr, const struct block_key *key,
-                          const struct decoded *d, uint32_t *page_id, uint32_t *next_id)
+static void find_page_ids(struct translator *tr, const struct block_key *key, const struct trace *d,
+                          uint32_t *page_id, uint32_t *next_id)
 {
     uint64_t resets;
 
@@ -202,12 +101,51 @@ static void find_page_ids(struct translator *tr, const struct block_key *key,
     } while (cache_counters(tr->cache)->id_resets != resets);
 }
 
-struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
-                          bool entry_is_hot)
+/* The block's exits, where the cold part is. */
+static void emit_exits(struct build *b)
+{
+    b->block->exits = (struct block_exit *)b->e.at;
+    b->block->exit_count = (uint8_t)b->exit_count;
+    emit_bytes(&b->e, b->exits, b->exit_count * sizeof(b->exits[0]));
+}
+
+static void align_cold(struct build *b)
+{
+    while ((uintptr_t)b->e.at & 7)
+        emit_u8(&b->e, 0xcc);
+}
+
+static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
+                  const struct block_key *key, const struct trace *d, unsigned flags)
+{
+    b->tr = tr;
+    b->cpu = cpu;
+    b->block->key = *key;
+    b->view = mmu_mode_view(key->mode);
+    b->mode = key->mode;
+    b->ended = b->returns = false;
+    b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = b->exit_count = 0;
+    b->code64 = (key->mode & MODE_CODE_MASK) == MODE_CODE64;
+    b->contract = contract_of(key->mode);
+    b->glue = glue_of(tr, key->mode);
+    b->insns = d->insn;
+    b->insn_calls = d->call;
+    b->insn_goes = d->go;
+    b->insn_count = d->count;
+    b->no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
+    b->window = key->mode & MODE_WINDOW;
+    b->stack_lost = false;
+    b->stack_drift = 0;
+    b->entry_is_hot = flags & BUILD_ENTRY;
+    b->has_heat = (flags & BUILD_HEAT) && d->next_bytes == 0 && !d->step;
+    group_begin(b);
+}
+
+static struct block *build(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                           unsigned flags, struct block *head)
 {
     const struct phys_page *page = physmem_page(tr->mem, key->phys);
-    const unsigned in_page = key->phys & (PAGE_SIZE - 1);
-    struct decoded d;
+    struct trace d;
     struct build b;
     struct block_site sites[BLOCK_MAX_INSNS + 1];
     const uint8_t *bytes;
@@ -217,55 +155,32 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
 
     if (page->host == NULL)
         return NULL;
-    bytes = page->host + in_page;
-    decode_block(cpu, bytes, PAGE_SIZE - in_page, key->mode, &d);
-    if (d.count == 0) {
-        if (decode_crossing(cpu, key, bytes, PAGE_SIZE - in_page, &d))
-            bytes = d.crossing;
-        else
-            describe_step(&d, PAGE_SIZE - in_page);
-    }
-    if (cpu->debugger != NULL)
-        cut_at_breakpoint(cpu->debugger, key, &d);
+    bytes = trace_decode(tr, cpu, key, page->host, head, &d);
+    if (head != NULL)
+        cache_invalidate(tr->cache, head);
     find_page_ids(tr, key, &d, &page_id, &next_id);
 
-    b.tr = tr;
-    b.cpu = cpu;
     b.block = cache_begin(tr->cache, &b.e, &b.cold);
     if (b.block == NULL)
         return NULL;
-    b.block->key = *key;
-    b.view = mmu_mode_view(key->mode);
-    b.mode = key->mode;
-    b.ended = false;
-    b.jump_count = b.poll_count = b.kept_count = 0;
-    b.code64 = (key->mode & MODE_CODE_MASK) == MODE_CODE64;
-    b.contract = contract_of(key->mode);
-    b.glue = glue_of(tr, key->mode);
+    begin(&b, tr, cpu, key, &d, flags);
     b.block->page_id = page_id;
-    b.insns = d.insn;
-    b.insn_calls = d.call;
-    b.insn_count = d.count;
-    b.no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
-    b.window = key->mode & MODE_WINDOW;
-    b.returns = false;
-    b.stack_lost = false;
-    b.stack_drift = 0;
+    b.block->super = head != NULL;
+    b.block->entry_is_hot = b.entry_is_hot;
     b.crossing = d.next_bytes != 0;
     b.live = NULL;
     b.hole_count = 0;
-    group_begin(&b);
-    b.entry_is_hot = entry_is_hot;
     build_entry(&b);
-    start = b.e.at;
+    start = b.e.at - (emit_here(&b.e) - b.block->host);
 
     if (d.next_bytes != 0)
         build_check_next_page(&b, next_id);
-    count_insns(&b, &d);
+    build_count_all(&b);
     for (unsigned i = 0; i < d.count; i++) {
         sites[i] = (struct block_site){d.offset[i], (uint16_t)(b.e.at - start)};
         b.index = (uint8_t)i;
         b.last = i + 1 == d.count;
+        b.go = b.last ? TRACE_ENDS : (enum trace_go)d.go[i];
         b.kept_as[i] = BLOCK_NO_CALL;
         b.bytes = bytes + d.offset[i];
         b.rip = key->linear - key->cs_base + d.offset[i];
@@ -285,21 +200,20 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     if (!b.ended) {
         build_settle_stack(&b);
         b.block->settled = (uint16_t)(b.e.at - start);
-        build_exit(&b, 0, b.code64 ? b.next_rip : (uint32_t)b.next_rip);
+        build_exit(&b, b.code64 ? b.next_rip : (uint32_t)b.next_rip);
         /* What ends a block may have changed what is mapped here. */
-        if (insn_row(&d.insn[d.count - 1])->traits & ENDS)
-            b.block->exits[0].checked = true;
+        if (!b.e.overflow && (insn_row(&d.insn[d.count - 1])->traits & ENDS))
+            b.exits[b.exit_count - 1].checked = true;
     } else { /* a RET to the next instruction finds no code behind the block's end */
         b.block->no_resume |= 1ull << d.count % 64;
     }
     build_finish(&b);
     b.block->cold_bytes = (uint32_t)(emit_here(&b.e) - cache_cold_host(tr->cache, b.block));
-    while ((uintptr_t)b.e.at & 7)
-        emit_u8(&b.e, 0xcc);
+    align_cold(&b);
+    emit_exits(&b);
     b.block->sites = (const struct block_site *)b.e.at;
     emit_bytes(&b.e, sites, (d.count + 1u) * sizeof(sites[0]));
-    while ((uintptr_t)b.e.at & 7)
-        emit_u8(&b.e, 0xcc);
+    align_cold(&b);
     emit_kept(&b, &d);
     b.block->holes = (const struct block_hole *)b.e.at;
     b.block->hole_count = b.hole_count;
@@ -312,4 +226,17 @@ struct block *build_block(struct translator *tr, struct cpu *cpu, const struct b
     if (tr->options.log_in_asm || tr->options.log_out_asm)
         dump_block(tr, b.block, bytes);
     return b.block;
+}
+
+struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                          unsigned flags)
+{
+    return build(tr, cpu, key, flags, NULL);
+}
+
+struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block)
+{
+    const struct block_key key = block->key;
+
+    return build(tr, cpu, &key, block->entry_is_hot ? BUILD_ENTRY : 0, block);
 }

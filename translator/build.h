@@ -19,6 +19,7 @@
 #include "translator/block.h"
 #include "translator/contract.h"
 #include "translator/runtime.h"
+#include "translator/trace.h"
 
 enum { BUILD_MAX_JUMPS = 4 * BLOCK_MAX_INSNS };
 
@@ -45,6 +46,10 @@ struct build {
     struct emit cold; /* where the cold part goes; at is NULL: behind the hot one */
     struct label recheck;
     bool entry_is_hot;
+    bool has_heat;
+    struct label hot_jump;
+    struct block_exit exits[BLOCK_EXITS]; /* the block's, until it is finished */
+    unsigned exit_count;
     struct block *block;
     enum tlb_view view;
     uint32_t mode;
@@ -53,6 +58,7 @@ struct build {
     const struct glue *glue;
     const struct insn *insns; /* the whole block, and which of them call the interpreter */
     const bool *insn_calls;
+    const uint8_t *insn_goes; /* enum trace_go */
     unsigned insn_count;
     struct group group;
     bool no_groups;
@@ -66,6 +72,7 @@ struct build {
     uint8_t index;        /* its number in the block */
     uint64_t next_rip;    /* offset in CS of the instruction after it */
     uint64_t rip;         /* its own */
+    enum trace_go go;     /* if it is a control transfer */
     bool last;            /* no instruction follows in the block */
     bool ended;           /* the rule emitted the block's exits */
     uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
@@ -83,6 +90,8 @@ struct build {
     bool returns;          /* there is one */
     struct label polls[2]; /* jumps to the exit that stops before the last instruction */
     unsigned poll_count;
+    struct side_jump far_polls[BLOCK_EXITS];
+    unsigned far_poll_count;
 };
 
 /* Does the operand's region have to be looked up? (translator/windows.h) */
@@ -184,13 +193,17 @@ uint8_t narrow_anchor(const struct build *b, const struct insn *in);
 
 /* On `label`: interpret the current instruction instead. */
 void build_side_exit(struct build *b, struct label label);
-/* Go to offset `target` in CS by exit number `exit` (linked to its block when there is one). */
-void build_exit(struct build *b, unsigned exit, uint64_t target);
+/* Go to offset `target` in CS by an exit (linked to its block when there is one). */
+void build_exit(struct build *b, uint64_t target);
 /* The same by the host's CALL; a landing must follow. */
-void build_call_exit(struct build *b, unsigned exit, uint64_t target);
-/* Where the host returns to: on to `next`, by that exit, if that is where the guest does.  Ends the
- * block.  Clobbers HOST_GROUP. */
-void build_landing(struct build *b, unsigned exit, uint64_t next);
+void build_call_exit(struct build *b, uint64_t target);
+/* Counted time: owed before the host's CALL, once nothing can miss any more.  Clobbers TC. */
+void build_call_begin(struct build *b);
+/* Counted time: the block's instructions, at its start.  Clobbers TC. */
+void build_count_all(struct build *b);
+/* Where the host returns to: on to `next`, behind the call, if that is where the guest does.  Ends
+ * the block, or goes on.  Clobbers HOST_GROUP. */
+void build_landing(struct build *b, uint64_t next);
 /* T0 = offset in CS, a 32-bit one sign-extended: return there.  RSP has changed, by 8 and `pop`
  * bytes in 64-bit code.  Ends the block. */
 void build_return(struct build *b, unsigned pop);
@@ -200,7 +213,7 @@ void build_poll(struct build *b);
  */
 void build_poll_far(struct build *b);
 bool build_needs_poll(const struct build *b, uint64_t target);
-/* End the block: to `taken` on the condition code, else to `not_taken`. Polls when owed. */
+/* To `taken` on the condition code, else to `not_taken`, as b->go says. Polls when owed. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);
 /* Keep the current instruction decoded: its slow way is taken often. */
 void build_keep(struct build *b);
@@ -231,10 +244,15 @@ static inline int build_gpr(const struct operand *op)
 
 /*
  * Translate the block at `key`.  A first instruction that crosses the page or does not decode makes
- * a block that steps it.  entry_is_hot: expect jumps to it from other pages.
- * NULL when the code is not in RAM or the cache cannot take the block.
+ * a block that steps it.  NULL when the code is not in RAM or the cache cannot take the block.
  */
+enum build_flag {
+    BUILD_ENTRY = 1, /* expect jumps to it from other pages */
+    BUILD_HEAT = 2,  /* make it a superblock when it has been come to RT_HEAT_VISITS times */
+};
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
-                          bool entry_is_hot);
+                          unsigned flags);
+/* In the place of `block`, which is dropped: a superblock.  NULL as above. */
+struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block);
 
 #endif

@@ -280,7 +280,7 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
         return;
     if (!block->dead) {
         isolate(cache, block);
-        for (unsigned i = 0; i < BLOCK_EXITS; i++)
+        for (unsigned i = 0; i < block->exit_count; i++)
             unlink_exit(cache, &block->exits[i]);
         cache->starts[from >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
         cache->starts[to >> CACHE_GRAIN_SHIFT] = cache_number(cache, block) + 1;
@@ -290,10 +290,12 @@ void cache_move(struct cache *cache, struct block *block, uint32_t to)
     block->host += (uint64_t)distance;
     block->hot += (uint32_t)distance;
     block->cold += (uint32_t)distance;
+    if (block->exits != NULL)
+        block->exits = (struct block_exit *)((uint8_t *)block->exits + distance);
     block->sites = moved(block->sites, distance);
     block->calls = moved(block->calls, distance);
     block->holes = moved(block->holes, distance);
-    for (unsigned i = 0; i < BLOCK_EXITS; i++)
+    for (unsigned i = 0; i < block->exit_count; i++)
         if (block->exits[i].jump != NULL)
             block->exits[i].jump += distance;
     fixups = fixups_of(cache, block);
@@ -336,7 +338,7 @@ void cache_invalidate(struct cache *cache, struct block *block)
     cache->counters.dead_bytes += block->room + block->cold_room;
     index_remove(&cache->by_key, key_hash(&block->key), number);
     node_remove(&block->by_page);
-    for (unsigned i = 0; i < BLOCK_EXITS; i++)
+    for (unsigned i = 0; i < block->exit_count; i++)
         unlink_exit(cache, &block->exits[i]);
     track_bytes(cache, block, physmem_code_drop);
     if (block->next_bytes != 0)

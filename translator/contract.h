@@ -124,6 +124,14 @@ struct rt_beside {
 /* A code_id that matches nothing but is not empty: the index is in a log. */
 #define RT_NO_CODE 1u
 
+/* Blocks share counters, which at worst makes one a superblock a little early or late. */
+enum { RT_HEATS = 4096, RT_HEAT_VISITS = 1000 };
+
+static inline unsigned rt_heat_place(uint32_t block_number)
+{
+    return block_number % RT_HEATS;
+}
+
 /*
  * What cpu->poll_stop becomes.  Added to the difference of two addresses that a program can have in
  * RIP it is never 0, so that no landing matches.  (What does match is 2^62 below the landing's
@@ -155,6 +163,7 @@ struct rt {
     uint64_t fault_address;      /* host address inside a window, or 0; set by the same */
     struct block *fault_block;   /* set by the host-fault handler */
     uint32_t fault_insn;
+    uint32_t heat[RT_HEATS]; /* visits that blocks still wait for, before they become superblocks */
     struct jump_entry jumps[RT_JUMPS];
     struct rt_beside beside[TLB_VIEWS];
     _Alignas(PAGE_SIZE) struct rt_view views[TLB_VIEWS];

@@ -56,7 +56,10 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
             block->cold_bytes);
     for (unsigned i = 0; i < block->insn_count; i++) {
         const struct block_site *site = &block->sites[i];
-        const unsigned length = site[1].guest - site[0].guest;
+        struct insn in;
+        const unsigned room = block->guest_bytes + block->next_bytes - site->guest;
+        const unsigned length =
+            decode(guest + site->guest, room, size, &in) == DECODE_OK ? in.length : room;
 
         if (tr->options.log_in_asm) {
             list(out, guest_handle, guest + site->guest, length, block->key.linear + site->guest,

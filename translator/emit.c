@@ -430,6 +430,17 @@ struct label emit_jrcxz(struct emit *e)
     return jump(e, 0xe3, 1);
 }
 
+void emit_jrcxz_to(struct emit *e, uint64_t host)
+{
+    const struct label label = emit_jrcxz(e);
+    const int64_t distance = (int64_t)(host - emit_here(e));
+
+    if (distance < -128 || distance > 127)
+        e->overflow = true;
+    if (!e->overflow)
+        *label.field = (uint8_t)distance;
+}
+
 struct label emit_jmp_short(struct emit *e)
 {
     return jump(e, 0xeb, 1);

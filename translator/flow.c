@@ -47,26 +47,22 @@ void build_poll(struct build *b)
 }
 
 /*
- *     mov   ecx, [cpu.poll_go]
- *     jrcxz stop
- *     jmp   on
- *   stop:
- *     jmp   behind the block
+ *     mov   rcx, [cpu.poll_stop]
+ *     jrcxz on
+ *     jmp   stop                      ; in the cold part
  *   on:
  */
 void build_poll_far(struct build *b)
 {
     struct emit *e = &b->e;
-    struct label stop, on;
+    struct label on;
 
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_go)));
-    stop = emit_jrcxz(e);
-    on = emit_jmp_short(e);
-    emit_bind(e, stop);
-    if (b->poll_count == sizeof(b->polls) / sizeof(b->polls[0]))
+    emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
+    on = emit_jrcxz(e);
+    if (b->far_poll_count == sizeof(b->far_polls) / sizeof(b->far_polls[0]))
         e->overflow = true;
     else
-        b->polls[b->poll_count++] = emit_jmp(e);
+        b->far_polls[b->far_poll_count++] = (struct side_jump){emit_jmp(e), b->index};
     emit_bind(e, on);
 }
 
@@ -101,15 +97,47 @@ static struct label checked_entry(struct build *b)
     return emit_jrcxz(e);
 }
 
+/*
+ *     (checked entry, which jumps to host)
+ *   hot:
+ *     jmp   glue.hot                  ; by way of the cold part
+ *   host:
+ *     mov   ecx, [rt.heat + this block's]
+ *     lea   ecx, [rcx - 1]
+ *     mov   [rt.heat + this block's], ecx
+ *     jrcxz hot
+ */
+static void count_visit(struct build *b, uint64_t hot)
+{
+    const unsigned place = rt_heat_place(cache_number(b->tr->cache, b->block));
+    const struct mem heat = BASE(HOST_CPU, AT_RT(heat) + (int32_t)(place * sizeof(uint32_t)));
+
+    rt_of(b->cpu)->heat[place] = RT_HEAT_VISITS;
+    emit_mov_rm(&b->e, W32, TC, heat);
+    emit_lea(&b->e, W32, TC, BASE(TC, -1));
+    emit_mov_mr(&b->e, W32, heat, TC);
+    emit_jrcxz_to(&b->e, hot);
+}
+
 void build_entry(struct build *b)
 {
-    if (b->entry_is_hot) {
-        const struct label ok = checked_entry(b);
+    struct emit *e = &b->e;
+    struct label ok = {0};
+    uint64_t hot = 0;
 
-        b->recheck = emit_jmp(&b->e);
-        emit_bind(&b->e, ok);
+    if (b->entry_is_hot) {
+        ok = checked_entry(b);
+        b->recheck = emit_jmp(e);
     }
-    b->block->host = emit_here(&b->e);
+    if (b->has_heat) {
+        hot = emit_here(e);
+        b->hot_jump = emit_jmp(e);
+    }
+    if (b->entry_is_hot)
+        emit_bind(e, ok);
+    b->block->host = emit_here(e);
+    if (b->has_heat)
+        count_visit(b, hot);
 }
 
 /* In the cold part: how the checked entry goes on when it fails; the entry itself if it is seldom
@@ -145,30 +173,88 @@ void build_check_next_page(struct build *b, uint32_t id)
     emit_bind(e, ok);
 }
 
-static void set_exit(struct build *b, unsigned exit, uint64_t target, struct label jump)
+static void add_exit(struct build *b, uint64_t target, struct label jump, bool call)
 {
-    b->block->exits[exit] =
-        (struct block_exit){.target = target, .checked = !same_page(b, target), .jump = jump.field};
+    if (b->exit_count == BLOCK_EXITS) {
+        b->e.overflow = true;
+        return;
+    }
+    b->exits[b->exit_count++] = (struct block_exit){.target = target,
+                                                    .checked = !same_page(b, target),
+                                                    .head = call || target <= b->rip,
+                                                    .jump = jump.field};
+}
+
+/* Counted time: `count` more instructions, or fewer. */
+static void count_insns(struct build *b, int count)
+{
+    const struct mem icount = BASE(HOST_CPU, AT_CPU(icount));
+
+    if (!b->tr->options.counted || count == 0)
+        return;
+    emit_mov_rm(&b->e, W64, TC, icount);
+    emit_lea(&b->e, W64, TC, BASE(TC, count));
+    emit_mov_mr(&b->e, W64, icount, TC);
+}
+
+void build_count_all(struct build *b)
+{
+    count_insns(b, (int)b->insn_count);
+}
+
+/* Instructions of the block behind the current one: counted, and left when an exit is taken here.
+ */
+static int rest(const struct build *b)
+{
+    return (int)b->insn_count - b->index - 1;
 }
 
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
-void build_exit(struct build *b, unsigned exit, uint64_t target)
+void build_exit(struct build *b, uint64_t target)
 {
-    set_exit(b, exit, target, emit_jmp(&b->e));
+    count_insns(b, -rest(b));
+    add_exit(b, target, emit_jmp(&b->e), false);
 }
 
-void build_call_exit(struct build *b, unsigned exit, uint64_t target)
+void build_call_exit(struct build *b, uint64_t target)
 {
-    set_exit(b, exit, target, emit_call(&b->e));
+    add_exit(b, target, emit_call(&b->e), true);
 }
 
-/* if (condition) goto taken; else goto not_taken. */
+void build_call_begin(struct build *b)
+{
+    count_insns(b, -rest(b));
+}
+
+/* if (condition) goto target; else go on. */
+static void exit_if(struct build *b, uint8_t condition, uint64_t target)
+{
+    if (b->tr->options.counted && rest(b) != 0) {
+        const struct label over = emit_jcc(&b->e, condition ^ 1);
+
+        build_exit(b, target);
+        emit_bind(&b->e, over);
+    } else {
+        add_exit(b, target, emit_jcc(&b->e, condition), false);
+    }
+}
+
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken)
 {
-    if (build_needs_poll(b, taken))
-        build_poll(b);
-    set_exit(b, 0, taken, emit_jcc(&b->e, condition));
-    build_exit(b, 1, not_taken);
+    if (build_needs_poll(b, taken)) {
+        if (b->go == TRACE_ENDS)
+            build_poll(b);
+        else
+            build_poll_far(b);
+    }
+    if (b->go == TRACE_AT_TARGET) {
+        exit_if(b, condition ^ 1, not_taken);
+        return;
+    }
+    exit_if(b, condition, taken);
+    if (b->go == TRACE_BEHIND)
+        return;
+    build_exit(b, not_taken);
     b->ended = true;
 }
 
@@ -238,12 +324,12 @@ void build_indirect(struct build *b)
  *     jrcxz back
  *     jmp   glue.return_miss
  *   back:
- *     jmp   the block at next
+ *     jmp   the block at next         ; unless that is part of this one
  *
  * 32-bit addresses are sign-extended, and all of RCX is looked at: poll_stop is beyond any
  * difference.
  */
-void build_landing(struct build *b, unsigned exit, uint64_t next)
+void build_landing(struct build *b, uint64_t next)
 {
     struct emit *e = &b->e;
     const int64_t expected = b->code64 ? (int64_t)next : (int32_t)next;
@@ -260,7 +346,13 @@ void build_landing(struct build *b, unsigned exit, uint64_t next)
     back = emit_jrcxz(e);
     emit_jmp_to(e, b->glue->return_miss[b->view]);
     emit_bind(e, back);
-    build_exit(b, exit, next);
+    if (b->go == TRACE_BEHIND) {
+        count_insns(b, rest(b));
+        b->stack_lost = false;
+        b->stack_drift = 0;
+        return;
+    }
+    build_exit(b, next);
     b->ended = true;
 }
 
@@ -315,7 +407,6 @@ static void go_cold(struct build *b)
 void build_finish(struct build *b)
 {
     struct emit *e = &b->e;
-
     struct label stop = {0};
 
     if (b->poll_count != 0) {
@@ -325,6 +416,11 @@ void build_finish(struct build *b)
     }
     go_cold(b);
     finish_entry(b);
+    if (b->has_heat) {
+        emit_bind(e, b->hot_jump);
+        emit_call_to(e, b->glue->hot);
+        record(b, 0);
+    }
     if (b->poll_count != 0) {
         emit_bind(e, stop);
         emit_call_to(e, b->glue->stop);
@@ -335,11 +431,16 @@ void build_finish(struct build *b)
         record(b, b->index);
         emit_bytes(e, &b->return_pop, sizeof(b->return_pop));
     }
-    for (unsigned i = 0; i < BLOCK_EXITS; i++) {
-        struct block_exit *out = &b->block->exits[i];
+    for (unsigned i = 0; i < b->far_poll_count; i++) {
+        emit_bind(e, b->far_polls[i].label);
+        emit_call_to(e, b->glue->stop);
+        record(b, b->far_polls[i].insn);
+    }
+    for (unsigned i = 0; i < b->exit_count; i++) {
+        struct block_exit *out = &b->exits[i];
 
-        if (out->jump == NULL || e->overflow)
-            continue;
+        if (e->overflow)
+            return;
         out->stub = (int32_t)(e->at - (out->jump + 4));
         patch_rel32(out->jump, out->stub);
         emit_call_to(e, b->glue->resolve);

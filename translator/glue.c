@@ -165,6 +165,7 @@ bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *
     glue->step = stub(e, contract, runtime_step);
     glue->stop = stub(e, contract, runtime_stop);
     glue->resolve = stub(e, contract, runtime_resolve);
+    glue->hot = stub(e, contract, runtime_hot);
     glue->recheck = stub(e, contract, runtime_recheck);
     glue->indirect = stub_from_jump(e, contract, runtime_indirect);
     glue->fault = stub_from_jump(e, contract, runtime_fault);

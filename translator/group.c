@@ -47,6 +47,15 @@ static bool is_candidate(const struct build *b, const struct insn *in)
            build_flat(b, in->seg) && (b->code64 || in->seg != CS);
 }
 
+/* A jump that a superblock goes on behind: HOST_GROUP stays. */
+static bool is_passed(const struct build *b, unsigned index)
+{
+    const rule_fn rule = rule_table[b->insns[index].row];
+
+    return (rule == rule_jcc || rule == rule_jmp) && index + 1 < b->insn_count &&
+           b->insn_goes[index] != TRACE_ENDS;
+}
+
 void group_begin(struct build *b)
 {
     narrow_begin(b);
@@ -62,7 +71,7 @@ static struct group look_ahead(const struct build *b, const struct insn *in)
     for (unsigned i = b->index; i < b->insn_count; i++) {
         const struct insn *next = &b->insns[i];
 
-        if (!is_copied(next) || b->insn_calls[i])
+        if (b->insn_calls[i] || !(is_copied(next) || is_passed(b, i)))
             break;
         if (is_candidate(b, next) && next->base == group.base) {
             const int64_t low = next->disp < group.low ? next->disp : group.low;
@@ -151,7 +160,7 @@ void group_after(struct build *b, const struct insn *in, bool called)
     narrow_after(b, in, called);
     if (b->group.base == NO_REG)
         return;
-    if (called || !is_copied(in) || b->group.left == 0 ||
+    if (called || !(is_copied(in) || is_passed(b, b->index)) || b->group.left == 0 ||
         (rules_writes_gpr(in, b->group.base) &&
          !(build_has_regions(b) && rules_step(in, b->group.base) != 0)))
         b->group.base = NO_REG;

@@ -187,9 +187,11 @@ bool rule_jmp(struct build *b, const struct insn *in)
 
         if (!is_canonical(target))
             return false;
+        if (b->go == TRACE_AT_TARGET) /* it is next */
+            return true;
         if (build_needs_poll(b, target))
             build_poll(b);
-        build_exit(b, 0, target);
+        build_exit(b, target);
         b->ended = true;
         return true;
     }
@@ -223,7 +225,7 @@ static bool call_direct(struct build *b, const struct insn *in)
     if (!is_canonical(target))
         return false;
     if (build_needs_poll(b, target)) {
-        if (b->tr->bmi2 && build_flat(b, SS))
+        if (b->tr->bmi2 && build_flat(b, SS) && b->go == TRACE_ENDS)
             build_poll(b);
         else
             build_poll_far(b);
@@ -232,10 +234,11 @@ static bool call_direct(struct build *b, const struct insn *in)
     /* A call of the next instruction only asks where it is: nobody returns from there, and what it
      * left on the return stack would be in the way of all returns that follow. */
     if (has_landing(b) && target != b->next_rip) {
-        build_call_exit(b, 0, target);
-        build_landing(b, 1, truncate_rip(in, b->next_rip));
+        build_call_begin(b);
+        build_call_exit(b, target);
+        build_landing(b, truncate_rip(in, b->next_rip));
     } else {
-        build_exit(b, 0, target);
+        build_exit(b, target);
         b->ended = true;
     }
     return true;
@@ -245,15 +248,16 @@ static bool call_direct(struct build *b, const struct insn *in)
 static void call_indirect(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
-    const struct label hit = flow_lookup(e, b->view, b->code64, T1);
-    struct label landing;
+    struct label hit, landing;
 
+    build_call_begin(b);
+    hit = flow_lookup(e, b->view, b->code64, T1);
     emit_call_to(e, b->glue->indirect);
     landing = emit_jmp_short(e);
     emit_bind(e, hit);
     emit_call_m(e, FLOW_FOUND(b->view, T1));
     emit_bind(e, landing);
-    build_landing(b, 1, truncate_rip(in, b->next_rip));
+    build_landing(b, truncate_rip(in, b->next_rip));
 }
 
 bool rule_call_near(struct build *b, const struct insn *in)
@@ -275,8 +279,9 @@ bool rule_call_near(struct build *b, const struct insn *in)
         emit_mov_mr(e, W64, target, T0);
         build_push_number(b, in->width, b->next_rip);
         if (has_landing(b)) {
+            build_call_begin(b);
             emit_call_m(e, target);
-            build_landing(b, 1, b->next_rip);
+            build_landing(b, b->next_rip);
         } else {
             emit_jmp_m(e, target);
             b->ended = true;
@@ -350,17 +355,17 @@ bool rule_loop(struct build *b, const struct insn *in)
         const struct label to_next = emit_jmp_short(e);
 
         emit_bind(e, zero);
-        build_exit(b, 0, taken);
+        build_exit(b, taken);
         emit_bind(e, to_next);
-        build_exit(b, 1, b->next_rip);
+        build_exit(b, b->next_rip);
     } else {
         if (conditional)
             z_fails = emit_jcc(e, in->opcode == LOOPE ? 5 /* NZ */ : 4 /* Z */);
-        build_exit(b, 0, taken);
+        build_exit(b, taken);
         emit_bind(e, zero);
         if (conditional)
             emit_bind(e, z_fails);
-        build_exit(b, 1, b->next_rip);
+        build_exit(b, b->next_rip);
     }
     b->ended = true;
     return true;

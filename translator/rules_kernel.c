@@ -241,13 +241,13 @@ static void switch_returns(struct build *b, enum tlb_view view)
 }
 
 /* Go on behind the instruction in `mode`: an exit always leaves in the same one. */
-static void exit_in_mode(struct build *b, unsigned exit, uint32_t mode)
+static void exit_in_mode(struct build *b, uint32_t mode)
 {
     if (mode != b->mode) {
         emit_mov_mi(&b->e, W32, BASE(HOST_CPU, AT_CPU(mode)), (int32_t)mode);
         switch_returns(b, mmu_mode_view(mode));
     }
-    build_exit(b, exit, b->next_rip);
+    build_exit(b, b->next_rip);
 }
 
 /*
@@ -269,10 +269,10 @@ bool rule_stac(struct build *b, const struct insn *in)
         _Static_assert(CR4_SMAP == 1u << 21, "the bit below");
         load_cr4_bit(e, 21);
         no_smap = emit_jrcxz(e);
-        exit_in_mode(b, 1, b->mode | MODE_SMAP_AC);
+        exit_in_mode(b, b->mode | MODE_SMAP_AC);
         emit_bind(e, no_smap);
     }
-    exit_in_mode(b, 0, b->mode);
+    exit_in_mode(b, b->mode);
     b->ended = true;
     return true;
 }
@@ -284,7 +284,7 @@ bool rule_clac(struct build *b, const struct insn *in)
         return false;
     b->keeps_stack = true;
     write_ac(&b->e, false);
-    exit_in_mode(b, 0, b->mode & ~(uint32_t)MODE_SMAP_AC);
+    exit_in_mode(b, b->mode & ~(uint32_t)MODE_SMAP_AC);
     b->ended = true;
     return true;
 }

@@ -97,7 +97,7 @@ static void go_on(struct build *b, enum seg seg)
 {
     if (seg >= FS)
         return;
-    build_exit(b, 0, b->next_rip);
+    build_exit(b, b->next_rip);
     b->ended = true;
 }
 

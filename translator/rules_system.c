@@ -78,7 +78,7 @@ bool rule_popf(struct build *b, const struct insn *in)
     emit_sahf(e);
     emit_mov_rr(e, W64, RAX, T1);
     build_move_sp(b, (int32_t)in->width);
-    build_exit(b, 0, b->next_rip);
+    build_exit(b, b->next_rip);
     b->ended = true;
     return true;
 }

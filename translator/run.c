@@ -120,7 +120,7 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
 
     if (next - 1 > limit)
         return false;
-    for (unsigned i = 0; i < BLOCK_EXITS; i++)
+    for (unsigned i = 0; i < block->exit_count; i++)
         if (block->exits[i].jump != NULL && block->exits[i].target > limit &&
             block->exits[i].target != next)
             return false;
@@ -133,7 +133,7 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
  * so long that the host must have run something else counts as BUILDING_MOST.
  */
 static struct block *build_timed(struct translator *tr, struct cpu *cpu,
-                                 const struct block_key *key, bool checked)
+                                 const struct block_key *key, unsigned flags)
 {
     const uint64_t evictions = cache_counters(tr->cache)->evictions;
     struct block *block;
@@ -141,7 +141,7 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
 
     fpu_leave(cpu);
     began = __builtin_ia32_rdtsc();
-    block = build_block(tr, cpu, key, checked);
+    block = build_block(tr, cpu, key, flags);
     ticks = __builtin_ia32_rdtsc() - began;
     if (ticks > BUILDING_MOST && cache_counters(tr->cache)->evictions == evictions)
         ticks = BUILDING_MOST;
@@ -149,9 +149,16 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
     return block;
 }
 
-/* The block at CS:rip, translated if it is hot; NULL: interpret.  checked: whoever asks will come
- * by the checked entry. */
-static struct block *find_block(struct translator *tr, struct cpu *cpu, bool checked)
+/* Superblocks begin where loops and functions do. */
+static unsigned heat_flag(const struct translator *tr)
+{
+    return tr->options.no_superblock || tr->options.eager_superblock || tr->options.no_chain
+               ? 0
+               : BUILD_HEAT;
+}
+
+/* The block at CS:rip, translated if it is hot, with these enum build_flag; NULL: interpret. */
+static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned flags)
 {
     struct block_key key = {.mode = cpu->mode};
     struct block *block;
@@ -176,7 +183,7 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, bool che
             tr->counters.cold++;
             return NULL;
         }
-        block = build_timed(tr, cpu, &key, checked);
+        block = build_timed(tr, cpu, &key, flags);
         if (block == NULL) {
             tr->counters.untranslatable++;
             return NULL;
@@ -210,7 +217,7 @@ static uint64_t go_on(struct translator *tr, struct cpu *cpu)
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    block = find_block(tr, cpu, false);
+    block = find_block(tr, cpu, 0);
     return block != NULL ? resume(tr, cpu, block->host) : leave(tr);
 }
 
@@ -235,7 +242,7 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    block = find_block(tr, cpu, true);
+    block = find_block(tr, cpu, BUILD_ENTRY | heat_flag(tr));
     if (block == NULL)
         return leave(tr);
     if (entry != NULL)
@@ -504,7 +511,7 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     cpu->rip = exit->target;
     if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    to = find_block(tr, cpu, exit->checked);
+    to = find_block(tr, cpu, (exit->checked ? BUILD_ENTRY : 0) | (exit->head ? heat_flag(tr) : 0));
     if (to == NULL)
         return leave(tr);
     /* Making room for `to` may have reused the memory of `from`. */
@@ -534,6 +541,24 @@ uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
     flags_collect(cpu);
     cpu->rip = rt_of(cpu)->t0;
     return go_on_indirect(tr, cpu);
+}
+
+/* A block has been come to often enough: a superblock takes its place. */
+uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned index;
+    struct block *block = record_block(tr, record, &index);
+
+    flags_collect(cpu);
+    cpu->rip = block_rip(block, 0);
+    rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_HEAT_VISITS;
+    if (!block->dead) {
+        fpu_leave(cpu);
+        tr->counters.superblocks++;
+        (void)build_superblock(tr, cpu, block);
+    }
+    return go_on(tr, cpu);
 }
 
 /* A RET that no landing took: T0 is where to. */
@@ -621,7 +646,7 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             cpu->code_written = false;
             continue;
         }
-        block = find_block(tr, cpu, false);
+        block = find_block(tr, cpu, 0);
         if (block == NULL) {
             run_cold(cpu, end - cpu->icount);
             continue;

@@ -22,6 +22,7 @@ struct glue {
     uint64_t step;     /* CALL; then the same: fetch it anew and interpret it */
     uint64_t stop;     /* CALL; then the same: leave before the instruction */
     uint64_t resolve;  /* CALL; then u32 block, u16 exit: find and link the exit's target */
+    uint64_t hot;      /* CALL; then u32 block, u16 0: it has been come to often */
     uint64_t recheck;  /* CALL; then u32 block, u16 0: its page may be mapped elsewhere now */
     uint64_t indirect; /* JMP, or CALL, with T0 = offset in CS: find the block */
     uint64_t return_miss[TLB_VIEWS];  /* JMP with T0 = offset in CS, T1: &record of the RET */
@@ -35,7 +36,7 @@ struct returns;
 
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
-    uint64_t return_misses;
+    uint64_t return_misses, superblocks;
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
     uint64_t building_ticks; /* of the TSC, spent in build_block() */
@@ -111,6 +112,7 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_step(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused);
 uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused);

@@ -82,6 +82,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"exits: host fault", r->host_faults},
         {"exits: kicked at a poll", r->stops},
         {"cold visits interpreted", r->cold},
+        {"superblocks made", r->superblocks},
         {"blocks made again without groups", r->ungrouped},
         {"windows made", w.created},
         {"windows evicted", w.evictions},

@@ -14,18 +14,20 @@
 struct translator;
 
 struct translator_options {
-    uint64_t cache_bytes; /* 0: default (128 MiB); 1 MiB to 2 GiB */
+    uint64_t cache_bytes;  /* 0: default (128 MiB); 1 MiB to 2 GiB */
     unsigned cache_policy; /* number of one, see translator_cache_policy() */
-    bool no_chain;        /* every block returns to the dispatcher */
-    bool no_retcache;     /* returns go by the jump cache */
-    bool no_group;        /* probe every access by itself */
-    bool no_window;       /* no windows: every access is probed */
-    bool eager_window;    /* every address space gets a window at once */
-    bool no_smc;          /* nothing special for code that is rewritten and what is stored beside it */
-    bool eager_smc;       /* all immediates that can be data are, all stores look beside code */
-    bool no_bmi2;         /* emit for a host without SHRX and RORX */
-    bool counted;         /* keep cpu->icount exact at every block boundary (counted time) */
-    FILE *log;            /* for log_in_asm / log_out_asm; NULL: stderr */
+    bool no_chain;         /* every block returns to the dispatcher */
+    bool no_superblock;    /* blocks end at the first control transfer */
+    bool eager_superblock; /* none does that needs not, from the start; for tests */
+    bool no_retcache;      /* returns go by the jump cache */
+    bool no_group;         /* probe every access by itself */
+    bool no_window;        /* no windows: every access is probed */
+    bool eager_window;     /* every address space gets a window at once */
+    bool no_smc;           /* nothing special for code that is rewritten and what is stored beside it */
+    bool eager_smc;        /* all immediates that can be data are, all stores look beside code */
+    bool no_bmi2;          /* emit for a host without SHRX and RORX */
+    bool counted;          /* keep cpu->icount exact at every block boundary (counted time) */
+    FILE *log;             /* for log_in_asm / log_out_asm; NULL: stderr */
     bool log_in_asm, log_out_asm;
 };
 
@@ -46,8 +48,8 @@ void translator_detach(struct translator *tr, struct cpu *cpu);
  */
 enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t max_insns);
 
-/* A debugger has set a breakpoint at `linear` (cpu/debugger.h): code that runs across it is dropped.
- * While the CPU does not run. */
+/* A debugger has set a breakpoint at `linear` (cpu/debugger.h): code that runs across it is
+ * dropped. While the CPU does not run. */
 void translator_add_breakpoint(struct translator *tr, linaddr_t linear);
 
 /* Log blocks that are translated from now on, to options.log. */

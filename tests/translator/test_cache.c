@@ -94,6 +94,7 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
     struct emit e, cold;
     struct block *b = cache_begin(w->cache, &e, &cold);
     uint8_t *start = e.at;
+    struct block_exit exit = {.target = name};
     struct emit *stub;
     struct label skip;
 
@@ -109,20 +110,24 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
         emit_u8(&e, 0xcc);
     emit_bind(&e, skip);
     emit_call_to(&e, w->ret);
-    b->exits[0].jump = emit_jmp(&e).field;
-    b->exits[0].target = name;
+    exit.jump = emit_jmp(&e).field;
     while ((unsigned)(e.at - start) < bytes && !e.overflow)
         emit_u8(&e, 0xcc);
     b->host_bytes = (uint32_t)(emit_here(&e) - b->checked_host);
     stub = cold.at != NULL ? &cold : &e;
     cache_set_cold(w->cache, b, stub);
     if (!e.overflow) {
-        b->exits[0].stub = (int32_t)(stub->at - (b->exits[0].jump + 4));
-        memcpy(b->exits[0].jump, &b->exits[0].stub, 4);
+        exit.stub = (int32_t)(stub->at - (exit.jump + 4));
+        memcpy(exit.jump, &exit.stub, 4);
     }
     emit_mov_ri(stub, RAX, name);
     emit_call_to(stub, w->ret);
     emit_ret(stub);
+    while ((uintptr_t)stub->at & 7)
+        emit_u8(stub, 0xcc);
+    b->exits = (struct block_exit *)stub->at;
+    b->exit_count = 1;
+    emit_bytes(stub, &exit, sizeof(exit));
     b->cold_bytes = (uint32_t)(emit_here(stub) - cache_cold_host(w->cache, b));
     return e.overflow || cold.overflow || !cache_commit(w->cache, b, &e, &cold) ? NULL : b;
 }

@@ -510,7 +510,7 @@ static bool looks_up_stack(struct machine *m, unsigned number, const uint8_t *co
     emit_shrx(&e, W64, HOST_STACK, HOST_SP, HOST_CPU);
     assert_false(e.overflow);
     memcpy(physmem_backing(m->mem, page), code, bytes);
-    block = build_block(m->tr, m->cpu, &key, true);
+    block = build_block(m->tr, m->cpu, &key, BUILD_ENTRY);
     assert_non_null(block);
     return memmem((const void *)block->checked_host, block->host_bytes, wanted,
                   (size_t)(e.at - wanted)) != NULL;

@@ -1,0 +1,229 @@
+/*
+ * translator/trace.c -- see translator/trace.h.
+ */
+#include "translator/trace.h"
+
+#include "cpu/debugger.h"
+#include "cpu/interp.h"
+#include "cpu/mmu.h"
+#include "translator/rules.h"
+
+/* Exits of a superblock that are left for its end. */
+enum { EXITS_AT_END = 2 };
+
+/* One more instruction, `at` bytes behind the start, of which `room` are there.  False: none. */
+static bool take(const struct cpu *cpu, uint32_t mode, const uint8_t *bytes, unsigned at,
+                 unsigned room, struct trace *t)
+{
+    struct insn *in = &t->insn[t->count];
+
+    if (t->count == BLOCK_MAX_INSNS || at >= room ||
+        decode(bytes + at, room - at, code_size_of(mode), in) != DECODE_OK)
+        return false;
+    t->offset[t->count] = (uint16_t)at;
+    t->offset[t->count + 1] = (uint16_t)(at + in->length);
+    t->call[t->count] = interp_handler(cpu, in) != insn_run_table[in->row];
+    t->go[t->count] = TRACE_ENDS;
+    t->count++;
+    return true;
+}
+
+static bool ends(const struct insn *in)
+{
+    return (insn_row(in)->traits & ENDS) && rule_table[in->row] != rule_sti;
+}
+
+/* The instructions from offset `at` to the first control transfer, at most `most`.  False: there
+ * was none, so nothing can follow. */
+static bool take_run(const struct cpu *cpu, uint32_t mode, const uint8_t *bytes, unsigned at,
+                     unsigned room, unsigned most, struct trace *t)
+{
+    for (unsigned i = 0; i < most && take(cpu, mode, bytes, at, room, t); i++) {
+        if (ends(&t->insn[t->count - 1]))
+            return true;
+        at = t->offset[t->count];
+    }
+    return false;
+}
+
+/* ---- going on ---- */
+
+/* Offset from the block's start that the last instruction's target has. */
+static int64_t target_offset(const struct trace *t)
+{
+    return (int64_t)t->offset[t->count] + (int64_t)t->insn[t->count - 1].imm;
+}
+
+/* Ways out that going on at this instruction needs; 0: it cannot be gone on at. */
+static unsigned exits_for(const struct translator *tr, const struct trace *t, enum trace_go go)
+{
+    const struct insn *in = &t->insn[t->count - 1];
+    const rule_fn rule = rule_table[in->row];
+
+    if (t->call[t->count - 1] || in->width == 2)
+        return 0;
+    if (rule == rule_jcc)
+        return 1;
+    if (rule == rule_jmp && in->ops[0].kind == OPERAND_REL && go == TRACE_AT_TARGET)
+        return 1; /* in fact none, but so a trace of nothing but jumps ends */
+    if (rule == rule_call_near && go == TRACE_BEHIND && target_offset(t) != t->offset[t->count] &&
+        !tr->options.no_retcache && !tr->options.no_chain)
+        return 1;
+    return 0;
+}
+
+/* The block that `from`, whose instructions were the last, has been found to go on to if that is at
+ * `offset`; or NULL. */
+static const struct block *went_to(const struct block *start, const struct block *from,
+                                   int64_t offset)
+{
+    for (unsigned i = 0; i < from->exit_count; i++) {
+        const struct block *to = from->exits[i].to;
+
+        if (to != NULL && to->key.linear - start->key.linear == (uint64_t)offset &&
+            to->key.phys - start->key.phys == (uint64_t)offset && to->key.mode == start->key.mode &&
+            to->key.cs_base == start->key.cs_base && to->next_bytes == 0 && !to->super)
+            return to;
+    }
+    return NULL;
+}
+
+/* The block that comes next in the trace, and how; NULL: it ends. */
+static const struct block *next_of(const struct block *start, const struct block *from,
+                                   const struct trace *t, enum trace_go *go)
+{
+    const int64_t end = t->offset[t->count];
+    const struct block *to = went_to(start, from, end);
+
+    *go = TRACE_BEHIND;
+    if (to != NULL || t->insn[t->count - 1].ops[0].kind != OPERAND_REL)
+        return to;
+    *go = TRACE_AT_TARGET;
+    return target_offset(t) > end ? went_to(start, from, target_offset(t)) : NULL;
+}
+
+/* Along the exits that were taken. */
+static void follow_exits(const struct translator *tr, const struct cpu *cpu,
+                         const struct block *head, const uint8_t *bytes, unsigned room,
+                         struct trace *t)
+{
+    const struct block *block = head;
+    unsigned exits = 0, at = 0;
+    enum trace_go go;
+
+    while (take_run(cpu, head->key.mode, bytes, at, room, block->insn_count, t)) {
+        block = next_of(head, block, t, &go);
+        if (block == NULL || t->count == BLOCK_MAX_INSNS)
+            break;
+        exits += exits_for(tr, t, go);
+        if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END)
+            break;
+        t->go[t->count - 1] = (uint8_t)go;
+        at = (unsigned)(block->key.phys - head->key.phys);
+    }
+}
+
+/* Wherever that is possible, without having seen anything run: for tests. */
+static void follow_eagerly(const struct translator *tr, const struct cpu *cpu,
+                           const struct block_key *key, const uint8_t *bytes, unsigned room,
+                           struct trace *t)
+{
+    unsigned exits = 0, at = 0;
+
+    while (take_run(cpu, key->mode, bytes, at, room, BLOCK_MAX_INSNS, t)) {
+        const bool jump = rule_table[t->insn[t->count - 1].row] == rule_jmp;
+        const enum trace_go go = jump ? TRACE_AT_TARGET : TRACE_BEHIND;
+        const int64_t next = jump ? target_offset(t) : t->offset[t->count];
+
+        exits += exits_for(tr, t, go);
+        if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END ||
+            t->count == BLOCK_MAX_INSNS || next < t->offset[t->count])
+            break;
+        t->go[t->count - 1] = (uint8_t)go;
+        at = next < room ? (unsigned)next : room;
+    }
+}
+
+/* ---- what is cut short ---- */
+
+/* A debugger's breakpoint is nowhere but at the start of a block (and that one is interpreted). */
+static void cut_at_breakpoint(const struct debugger *debugger, const struct block_key *key,
+                              struct trace *t)
+{
+    for (unsigned i = 1; i < t->count; i++) {
+        linaddr_t linear = key->linear + t->offset[i];
+
+        if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
+            linear = (uint32_t)linear;
+        if (debugger_breaks_in(debugger, linear, 1)) {
+            t->count = i;
+            t->offset[i] = (uint16_t)(t->offset[i - 1] + t->insn[i - 1].length);
+        }
+    }
+}
+
+/* The first instruction begins in the last `room` bytes of its page: take it with the bytes that
+ * the next linear page has now.  False when there are none to be had. */
+static bool decode_crossing(struct cpu *cpu, const struct block_key *key, const uint8_t *bytes,
+                            unsigned room, struct trace *t)
+{
+    linaddr_t next = (key->linear | ~PAGE_MASK) + 1;
+    uint8_t *host;
+
+    if (room >= INSN_MAX_LENGTH || !(key->mode & MODE_CS_FLAT))
+        return false;
+    if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
+        next = (uint32_t)next;
+    if (!mmu_fill(cpu, next, ACCESS_EXEC, mmu_view(cpu), &host, &t->next_phys) || host == NULL)
+        return false;
+    for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
+        t->crossing[i] = i < room ? bytes[i] : host[i - room];
+    if (!take(cpu, key->mode, t->crossing, 0, INSN_MAX_LENGTH, t))
+        return false;
+    if (t->insn[0].length <= room) {
+        t->count = 0;
+        return false;
+    }
+    t->next_bytes = t->insn[0].length - room;
+    return true;
+}
+
+/* One instruction that cannot be had whole, or that is none. */
+static void describe_step(struct trace *t, unsigned room)
+{
+    const unsigned bytes = room < INSN_MAX_LENGTH ? room : INSN_MAX_LENGTH;
+
+    t->insn[0] = (struct insn){.length = (uint8_t)bytes};
+    t->offset[0] = 0;
+    t->offset[1] = (uint16_t)bytes;
+    t->call[0] = t->step = true;
+    t->go[0] = TRACE_ENDS;
+    t->count = 1;
+}
+
+const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
+                            const struct block_key *key, const uint8_t *page,
+                            const struct block *head, struct trace *t)
+{
+    const unsigned in_page = key->phys & (PAGE_SIZE - 1), room = PAGE_SIZE - in_page;
+    const uint8_t *bytes = page + in_page;
+
+    t->count = 0;
+    t->step = false;
+    t->next_bytes = 0;
+    if (head != NULL)
+        follow_exits(tr, cpu, head, bytes, room, t);
+    else if (tr->options.eager_superblock)
+        follow_eagerly(tr, cpu, key, bytes, room, t);
+    else
+        (void)take_run(cpu, key->mode, bytes, 0, room, BLOCK_MAX_INSNS, t);
+    if (t->count == 0) {
+        if (decode_crossing(cpu, key, bytes, room, t))
+            bytes = t->crossing;
+        else
+            describe_step(t, room);
+    }
+    if (cpu->debugger != NULL)
+        cut_at_breakpoint(cpu->debugger, key, t);
+    return bytes;
+}
