@@ -13,8 +13,8 @@ length=$(($(header 588 4) - 4)) # behind the compressed data, its size when unpa
 tail -c +$((start + 1)) "$guest/vmlinuz-amd64" | head -c "$length" | xz -dc > "$work/vmlinux" ||
     fail "no xz payload in the kernel"
 
-# Without windows, and with them from each address space's first instruction on.
-for switch in no-window eager-window; do
+# Without windows, and with them and superblocks from the first instruction on.
+for switch in no-window eager-window,eager-superblock; do
     start -accel lockstep -m 256 -kernel "$work/vmlinux" -initrd "$guest/initrd-amd64.gz" \
         -append "console=ttyS0" -nographic -d stats -x $switch
     expect '/ #' 500

@@ -165,6 +165,7 @@ static void machine_open(struct machine *m, enum engine engine)
         .no_chain = engine == NO_CHAIN,
         .counted = engine == COUNTED,
         .eager_window = engine == WINDOWED,
+        .eager_superblock = engine >= COUNTED,
         .eager_smc = engine == NO_CHAIN || engine == WINDOWED,
         .no_retcache = engine == NO_RETCACHE,
         .log_in_asm = getenv("FUZZ_LOG") != NULL,
