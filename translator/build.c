@@ -17,10 +17,12 @@ static void settle_before(struct build *b, const struct insn *in)
         build_settle_stack(b);
 }
 
-/* A jump with HOST_STACK clobbered, which only rules make that are not for CPL 3. */
-static bool loses_stack(const struct build *b)
+/* A jump with HOST_STACK clobbered, which only rules make that are not for CPL 3; or a call, from
+ * which a trace may go on behind it: its callee takes HOST_STACK for right as well. */
+static bool loses_stack(const struct build *b, const struct insn *in)
 {
-    return build_has_regions(b) && b->ended && !b->keeps_stack;
+    return build_has_regions(b) && !b->keeps_stack &&
+           (b->ended || rule_table[in->row] == rule_call_near);
 }
 
 /* After the instruction: is HOST_STACK still right? */
@@ -53,7 +55,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
 
     settle_before(b, in);
     b->keeps_stack = false;
-    if (!call && rule_table[in->row](b, in) && !loses_stack(b)) {
+    if (!call && rule_table[in->row](b, in) && !loses_stack(b, in)) {
         note_stack(b, in);
         group_after(b, in, false);
         return;

@@ -537,6 +537,39 @@ static void only_accesses_that_must_happen_prove_where_rsp_is(void **state)
     machine_close(&m);
 }
 
+/* The push of a call inside a superblock has a probe: that clobbers the register in which its
+ * callee expects the stack's distance.  What the callee accessed then was the host's own memory. */
+static void a_call_inside_a_superblock_leaves_its_callee_the_stack(void **state)
+{
+    enum { CODE = 32 << 20, STACK = 33 << 20, CALL = 5 };
+    static const uint8_t code[] = {
+        0xb9, 0xe8, 0x03, 0,    0,    /* mov ecx, 1000 */
+        0xe8, 5,    0,    0,    0,    /* call f */
+        0xff, 0xc9, 0x75, 0xf7, 0xf4, /* dec ecx; jnz; hlt */
+        0x48, 0x8b, 0x04, 0x24, 0xc3, /* f: mov rax, [rsp]; ret */
+    };
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    m.tr->options.eager_superblock = true;
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, CODE | ALL);
+    map_page(&m, root, LINEAR + 0x1000, STACK | ALL);
+    physmem_write_bytes(m.mem, CODE, code, sizeof(code));
+    *runtime_window_cost(m.tr, CODE + CALL) = WINDOW_COST_MAX;
+    assert_true(run_in(&m, root));
+    m.cpu->rip = LINEAR;
+    m.cpu->gpr[RSP] = LINEAR + 0x1800;
+    m.cpu->rflags = 2;
+    assert_int_equal(translator_run(m.tr, m.cpu, UINT64_MAX),
+                     RUN_SHUTDOWN); /* #GP without an IDT */
+    assert_int_equal(m.cpu->gpr[RAX], LINEAR + 10);
+    assert_int_equal(m.tr->counters.host_faults, m.tr->counters.window_misses);
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -551,6 +584,7 @@ int main(void)
         cmocka_unit_test(without_its_translator_a_cpu_has_no_window_mode),
         cmocka_unit_test(no_window_has_the_page_at_4_gib),
         cmocka_unit_test(only_accesses_that_must_happen_prove_where_rsp_is),
+        cmocka_unit_test(a_call_inside_a_superblock_leaves_its_callee_the_stack),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
