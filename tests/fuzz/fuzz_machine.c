@@ -2,7 +2,7 @@
  * tests/fuzz/fuzz_machine.c -- random guest programs, interpreted and translated: registers, flags
  * and memory agree, and nothing that a guest does ends the host process.
  *
- *   fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k]
+ *   fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k] [-r]
  *
  * Program number i has seed s + i; each is interpreted to its end (HLT, shutdown or BUDGET
  * instructions), then run
@@ -13,8 +13,9 @@
  * The machines are kept from program to program, as translations are in life.  A program that
  * differs is tried again in fresh ones and, if it differs there too, shrunk: instructions become
  * NOPs as long as it still fails.  -e: this engine only (2 translated ... 7 no_retcache); -g:
- * garbage code and tables only, nothing but survival; -k: go on after a failure.  FUZZ_LOG=1 in the
- * environment lists the translated blocks.
+ * garbage code and tables only, nothing but survival; -k: go on after a failure; -r: only the
+ * program that makes RDRAND and RDSEED by stores.  FUZZ_LOG=1 in the environment lists the
+ * translated blocks.
  */
 #define _GNU_SOURCE
 #include <capstone/capstone.h>
@@ -159,6 +160,10 @@ static void mmio_write(void *ctx, uint64_t offset, unsigned size, uint64_t value
 }
 static const struct mmio_ops mmio = {mmio_read, mmio_write};
 
+/* No random numbers from the host, which are not the same twice: a program comes to RDRAND by a
+ * store, or a jump, into another instruction, too. */
+static const char model_name[] = "max,-rdrand,-rdseed";
+
 static void machine_open(struct machine *m, enum engine engine)
 {
     const struct translator_options options = {
@@ -176,7 +181,8 @@ static void machine_open(struct machine *m, enum engine engine)
 
     memset(m, 0, sizeof(*m));
     m->mem = physmem_create(WORLD_RAM, 36);
-    if (m->mem == NULL || !cpu_model_parse("max", 1000000000, &m->model, message, sizeof(message)))
+    if (m->mem == NULL ||
+        !cpu_model_parse(model_name, 1000000000, &m->model, message, sizeof(message)))
         abort();
     m->cpu = cpu_create(m->mem, &m->model, &cpu_ops, m);
     if (m->cpu == NULL || physmem_map(m->mem, 0, WORLD_RAM, 0, true) != 0 ||
@@ -661,10 +667,10 @@ int main(int argc, char **argv)
     const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART | SA_ONSTACK};
     double limit = 6, start;
     uint64_t first = 1, count = UINT64_MAX, failures = 0, i;
-    bool garbage_only = false, keep_going = false;
+    bool garbage_only = false, keep_going = false, stored_random = false;
     int option;
 
-    while ((option = getopt(argc, argv, "t:s:n:e:gk")) != -1) {
+    while ((option = getopt(argc, argv, "t:s:n:e:gkr")) != -1) {
         switch (option) {
         case 't':
             limit = atof(optarg);
@@ -684,8 +690,13 @@ int main(int argc, char **argv)
         case 'k':
             keep_going = true;
             break;
+        case 'r':
+            stored_random = true;
+            count = 1;
+            break;
         default:
-            fprintf(stderr, "fuzz_machine [-t seconds] [-s seed] [-n count] [-g] [-k]\n");
+            fprintf(stderr,
+                    "fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k] [-r]\n");
             return 2;
         }
     }
@@ -698,7 +709,10 @@ int main(int argc, char **argv)
         const bool garbage = garbage_only || i % 8 == 7;
         enum engine engine;
 
-        program_make(&p, first + i, garbage);
+        if (stored_random)
+            program_make_stored_random(&p);
+        else
+            program_make(&p, first + i, garbage);
         if (!garbage && try(ms, &p, &engine, NULL) == DIFFERENT) {
             fprintf(stderr, "in the machines as they are:\n");
             if (try(ms, &p, &engine, stderr) != DIFFERENT)
@@ -728,5 +742,5 @@ int main(int argc, char **argv)
         (unsigned long long)failures);
     for (i = 0; i < ENGINES; i++)
         machine_close(&ms[i]);
-    return failures != 0;
+    return failures != 0 || (stored_random && runs == skipped);
 }

@@ -712,3 +712,26 @@ void program_make(struct program *p, uint64_t seed, bool garbage)
     add_end(&g);
     apply_fixes(&g);
 }
+
+/* mov byte [what follows + 1], 0xc7; imul reg, rm: 0F AF /r becomes 0F C7 /r. */
+static void add_stored_group9(struct gen *g, uint8_t modrm)
+{
+    uint8_t store[7] = {0xc6, 0x05};
+
+    put_value(store + 2, g->at + sizeof(store) + 1, 4);
+    store[6] = 0xc7;
+    add(g, store, sizeof(store));
+    ADD(g, 0x0f, 0xaf, modrm);
+}
+
+void program_make_stored_random(struct program *p)
+{
+    struct gen g = {.p = p, .at = CODE_START};
+
+    memset(p, 0, sizeof(*p));
+    p->mode = WORLD_32;
+    g.size = program_code_size(p);
+    add_stored_group9(&g, 0xf2); /* rdrand edx */
+    add_stored_group9(&g, 0xff); /* rdseed edi */
+    add_end(&g);
+}
