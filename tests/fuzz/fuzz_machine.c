@@ -2,7 +2,7 @@
  * tests/fuzz/fuzz_machine.c -- random guest programs, interpreted and translated: registers, flags
  * and memory agree, and nothing that a guest does ends the host process.
  *
- *   fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k] [-r]
+ *   fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k] [-c case]
  *
  * Program number i has seed s + i; each is interpreted to its end (HLT, shutdown or BUDGET
  * instructions), then run
@@ -13,9 +13,9 @@
  * The machines are kept from program to program, as translations are in life.  A program that
  * differs is tried again in fresh ones and, if it differs there too, shrunk: instructions become
  * NOPs as long as it still fails.  -e: this engine only (2 translated ... 7 no_retcache); -g:
- * garbage code and tables only, nothing but survival; -k: go on after a failure; -r: only the
- * program that makes RDRAND and RDSEED by stores.  FUZZ_LOG=1 in the environment lists the
- * translated blocks.
+ * garbage code and tables only, nothing but survival; -k: go on after a failure; -c: only
+ * this program, made by hand, that was once taken for a difference.  FUZZ_LOG=1 in the environment
+ * lists the translated blocks.
  */
 #define _GNU_SOURCE
 #include <capstone/capstone.h>
@@ -352,18 +352,48 @@ static void run_stepped(struct machine *m, uint64_t icount)
         (void)interp_step(cpu);
 }
 
-/* Is a REP the next instruction? */
-static bool at_rep(struct cpu *cpu, const struct program *p)
-{
+/* The bytes at CS:rip, as far as they are mapped, and where they are in guest-physical memory. */
+struct code_bytes {
     uint8_t bytes[INSN_MAX_LENGTH];
-    unsigned count = 0;
-    physaddr_t phys;
+    physaddr_t phys[INSN_MAX_LENGTH];
+    unsigned count;
+};
+
+static void peek_code(struct cpu *cpu, struct code_bytes *code)
+{
+    const uint64_t linear = cpu->seg[CS].base + cpu->rip;
+
+    for (code->count = 0; code->count < INSN_MAX_LENGTH; code->count++) {
+        const unsigned i = code->count;
+        const uint64_t at = cpu_is_code64(cpu) ? linear + i : (uint32_t)(linear + i);
+
+        if (!mmu_peek(cpu, at, &code->phys[i]))
+            return;
+        physmem_read_bytes(cpu->mem, code->phys[i], &code->bytes[i], 1);
+    }
+}
+
+/* Is it a REP?  Its length, or 0. */
+static unsigned rep_length(const struct cpu *cpu, const struct code_bytes *code)
+{
+    const enum code_size size = cpu_is_code64(cpu)        ? CODE64
+                                : cpu->mode & MODE_CODE32 ? CODE32
+                                                          : CODE16;
     struct insn in;
 
-    while (count < sizeof(bytes) && mmu_peek(cpu, cpu->seg[CS].base + cpu->rip + count, &phys))
-        physmem_read_bytes(cpu->mem, phys, &bytes[count++], 1);
-    return decode(bytes, count, program_code_size(p), &in) == DECODE_OK &&
-           (insn_row(&in)->traits & STRING) && (in.prefixes & (PREFIX_REP | PREFIX_REPNE));
+    if (decode(code->bytes, code->count, size, &in) != DECODE_OK ||
+        !(insn_row(&in)->traits & STRING) || !(in.prefixes & (PREFIX_REP | PREFIX_REPNE)))
+        return 0;
+    return in.length;
+}
+
+/* Is a REP the next instruction? */
+static bool at_rep(struct cpu *cpu)
+{
+    struct code_bytes code;
+
+    peek_code(cpu, &code);
+    return rep_length(cpu, &code) > 0;
 }
 
 /* The leader may have stopped behind a fault or part of a REP, which retire nothing: the follower
@@ -384,14 +414,14 @@ static bool follow(struct machine *leader, struct machine *follower)
 
 /* A REP that has stopped the leader, at a byte with translated code, the follower may do in one
  * step: then the leader has to end it first. */
-static bool catch_up(struct machine *leader, struct machine *follower, const struct program *p)
+static bool catch_up(struct machine *leader, struct machine *follower)
 {
     struct cpu *ahead = leader->cpu, *behind = follower->cpu;
     const uint64_t icount = behind->icount;
 
     if (follow(leader, follower))
         return true;
-    if (behind->icount == icount || !at_rep(ahead, p))
+    if (behind->icount == icount || !at_rep(ahead))
         return false;
     while (ahead->icount < behind->icount && !ended(ahead) && !now.alarmed)
         (void)run(leader, 1);
@@ -415,7 +445,7 @@ static bool run_counted(struct machine *m, struct machine *follower, const struc
         if (m->cpu->icount == before && !ended(m->cpu))
             break; /* nothing but faults until the alarm */
         (void)interp_run(follower->cpu, m->cpu->icount - follower->cpu->icount);
-        if (catch_up(m, follower, p) && memory_agrees(m, follower, NULL))
+        if (catch_up(m, follower) && memory_agrees(m, follower, NULL))
             continue;
         timer_stop();
         if (out != NULL) {
@@ -506,22 +536,31 @@ static bool tables_are_stale(const struct machine *ref, const struct program *p)
 }
 
 /* A REP that overwrites its own bytes goes on with the old ones for as long as it is not
- * interrupted, which is not the same in all engines. */
-static bool rep_overwritten(const struct machine *ref, const struct program *p)
+ * interrupted, which is not the same in all engines.  It may be anywhere: a program that has lost
+ * its way runs in its data. */
+static bool rep_overwrites_itself(struct machine *m, const struct program *p)
 {
-    const uint8_t *memory = physmem_backing(ref->mem, 0);
-    const enum code_size size = program_code_size(p);
-    struct insn in;
+    struct cpu *cpu = m->cpu;
+    bool found = false;
 
-    for (unsigned i = 0; i < p->count; i++) {
-        const struct item *item = &p->items[i];
+    machine_load(m, p);
+    timer_start(m, HANG_MS * 1000, 100000);
+    while (!found && !ended(cpu) && cpu->icount < BUDGET && !now.alarmed) {
+        struct code_bytes code;
+        unsigned length;
 
-        if (memcmp(memory + item->at, item->bytes, item->length) != 0 &&
-            decode(item->bytes, item->length, size, &in) == DECODE_OK &&
-            (insn_row(&in)->traits & STRING))
-            return true;
+        peek_code(cpu, &code);
+        length = rep_length(cpu, &code);
+        (void)interp_step(cpu);
+        for (unsigned i = 0; i < length; i++) {
+            uint8_t byte;
+
+            physmem_read_bytes(m->mem, code.phys[i], &byte, 1);
+            found |= byte != code.bytes[i];
+        }
     }
-    return false;
+    timer_stop();
+    return found;
 }
 
 /* *engine: which one differs; out: say how. */
@@ -540,17 +579,21 @@ static enum verdict try(struct machine ms[ENGINES], const struct program *p, enu
     insns_run += ref->cpu->icount;
     runs++;
     /* ... or faults without end */
-    if (now.alarmed || tables_are_stale(ref, p) || rep_overwritten(ref, p)) {
+    if (now.alarmed || tables_are_stale(ref, p)) {
         skipped++;
         return SKIPPED;
     }
     at_budget = !ended(ref->cpu);
     budgets += at_budget;
     for (unsigned i = STEPPED; i < ENGINES; i++) {
-        if ((wanted >> i & 1) && differs(ms, p, (enum engine)i, at_budget, out)) {
-            *engine = (enum engine)i;
-            return DIFFERENT;
+        if (!(wanted >> i & 1) || !differs(ms, p, (enum engine)i, at_budget, out))
+            continue;
+        if (rep_overwrites_itself(&ms[STEPPED], p)) {
+            skipped++;
+            return SKIPPED;
         }
+        *engine = (enum engine)i;
+        return DIFFERENT;
     }
     return SAME;
 }
@@ -660,6 +703,23 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static const struct made_case {
+    const char *name;
+    void (*make)(struct program *p);
+    unsigned skipped; /* programs: 0 if it has to be compared, 1 if it cannot be */
+} made_cases[] = {
+    {"stored_rdrand", program_make_stored_random, 0},
+    {"rep_over_itself_in_data", program_make_rep_in_data, 1},
+};
+
+static const struct made_case *find_case(const char *name)
+{
+    for (unsigned i = 0; i < sizeof(made_cases) / sizeof(made_cases[0]); i++)
+        if (strcmp(made_cases[i].name, name) == 0)
+            return &made_cases[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     static struct machine ms[ENGINES];
@@ -667,10 +727,11 @@ int main(int argc, char **argv)
     const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART | SA_ONSTACK};
     double limit = 6, start;
     uint64_t first = 1, count = UINT64_MAX, failures = 0, i;
-    bool garbage_only = false, keep_going = false, stored_random = false;
+    bool garbage_only = false, keep_going = false;
+    const struct made_case *made = NULL;
     int option;
 
-    while ((option = getopt(argc, argv, "t:s:n:e:gkr")) != -1) {
+    while ((option = getopt(argc, argv, "t:s:n:e:gkc:")) != -1) {
         switch (option) {
         case 't':
             limit = atof(optarg);
@@ -690,13 +751,18 @@ int main(int argc, char **argv)
         case 'k':
             keep_going = true;
             break;
-        case 'r':
-            stored_random = true;
+        case 'c':
+            made = find_case(optarg);
+            if (made == NULL) {
+                fprintf(stderr, "fuzz_machine: no such case: %s\n", optarg);
+                return 2;
+            }
             count = 1;
             break;
         default:
-            fprintf(stderr,
-                    "fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k] [-r]\n");
+            fprintf(
+                stderr,
+                "fuzz_machine [-t seconds] [-s seed] [-n count] [-e engine] [-g] [-k] [-c case]\n");
             return 2;
         }
     }
@@ -709,8 +775,8 @@ int main(int argc, char **argv)
         const bool garbage = garbage_only || i % 8 == 7;
         enum engine engine;
 
-        if (stored_random)
-            program_make_stored_random(&p);
+        if (made != NULL)
+            made->make(&p);
         else
             program_make(&p, first + i, garbage);
         if (!garbage && try(ms, &p, &engine, NULL) == DIFFERENT) {
@@ -742,5 +808,5 @@ int main(int argc, char **argv)
         (unsigned long long)failures);
     for (i = 0; i < ENGINES; i++)
         machine_close(&ms[i]);
-    return failures != 0 || (stored_random && runs == skipped);
+    return failures != 0 || (made != NULL && skipped != made->skipped);
 }

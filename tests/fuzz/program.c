@@ -735,3 +735,31 @@ void program_make_stored_random(struct program *p)
     add_stored_group9(&g, 0xff); /* rdseed edi */
     add_end(&g);
 }
+
+static void add_call(struct gen *g, uint32_t to)
+{
+    uint8_t call[5] = {0xe8};
+
+    put_value(call + 1, to - (g->at + sizeof(call)), 4);
+    add(g, call, sizeof(call));
+}
+
+void program_make_rep_in_data(struct program *p)
+{
+    enum { REP = 0x8100 };
+    struct gen g = {.p = p, .at = CODE_START};
+    uint8_t store[10] = {0xc7, 0x05}; /* mov dword [REP], "rep stosd; ret" */
+
+    memset(p, 0, sizeof(*p));
+    p->mode = WORLD_32;
+    g.size = program_code_size(p);
+    put_value(store + 2, REP, 4);
+    put_value(store + 6, 0xc3abf3, 4);
+    add(&g, store, sizeof(store));
+    add_load(&g, RDI, REP - 0x10);
+    add_load(&g, RAX, (WORLD_HALT_VECTOR << 8 | 0xcd) * 0x10001u); /* int HALT, twice */
+    add_load(&g, RCX, 0);
+    add_call(&g, REP); /* from now on its page is known to have code */
+    add_load(&g, RCX, 0x100);
+    add_call(&g, REP);
+}

@@ -70,6 +70,8 @@ void program_make(struct program *p, uint64_t seed, bool garbage);
 /* Its stores make RDRAND and RDSEED of multiplications: what program_make() avoids, a program can
  * still come to. */
 void program_make_stored_random(struct program *p);
+/* Writes a REP STOSD into its data and jumps to it; the REP overwrites itself. */
+void program_make_rep_in_data(struct program *p);
 /* Guest memory as the program starts. */
 void program_image(const struct program *p, uint8_t image[WORLD_RAM]);
 /* Registers as the program starts; memory has been written. */
