@@ -763,3 +763,18 @@ void program_make_rep_in_data(struct program *p)
     add_load(&g, RCX, 0x100);
     add_call(&g, REP);
 }
+
+void program_make_stack_of_faults(struct program *p)
+{
+    struct gen g = {.p = p, .at = CODE_START};
+    uint8_t store[6] = {0xc7, 0x06}; /* mov word [WORLD_HANDLERS], ud2 */
+
+    memset(p, 0, sizeof(*p));
+    p->mode = WORLD_16;
+    g.size = program_code_size(p);
+    put_value(store + 2, WORLD_HANDLERS, 2);
+    put_value(store + 4, 0x0b0f, 2);
+    add(&g, store, sizeof(store));
+    add_load(&g, RSP, 0xfffc);
+    ADD(&g, 0x0f, 0x0b);
+}

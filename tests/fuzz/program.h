@@ -72,6 +72,8 @@ void program_make(struct program *p, uint64_t seed, bool garbage);
 void program_make_stored_random(struct program *p);
 /* Writes a REP STOSD into its data and jumps to it; the REP overwrites itself. */
 void program_make_rep_in_data(struct program *p);
+/* A handler of #UD that begins with one fills the stack with more than 4096 frames. */
+void program_make_stack_of_faults(struct program *p);
 /* Guest memory as the program starts. */
 void program_image(const struct program *p, uint8_t image[WORLD_RAM]);
 /* Registers as the program starts; memory has been written. */
