@@ -517,6 +517,21 @@ static bool differs(struct machine ms[ENGINES], const struct program *p, enum en
     return !memory_agrees(m, ref, out) || !same;
 }
 
+static bool has_tables(const struct program *p)
+{
+    return p->mode >= WORLD_PAGED_0 || p->mode == WORLD_V86;
+}
+
+/* Does CR3 name what no program has made tables of?  With global pages a program may go on. */
+static bool cr3_is_strange(const struct cpu *cpu, const struct program *p)
+{
+    enum { TABLES = 0x20000, TABLES_END = 0x34000 };
+
+    if (!has_tables(p))
+        return cpu->cr3 != 0;
+    return cpu->cr3 < TABLES || cpu->cr3 >= TABLES_END || cpu->cr3 & 0xfff;
+}
+
 /* Page tables that change without an invalidation, or that were never meant as such, may answer
  * either way: the program shows nothing.  Accessed and dirty bits aside. */
 static bool tables_are_stale(const struct machine *ref, const struct program *p)
@@ -524,12 +539,11 @@ static bool tables_are_stale(const struct machine *ref, const struct program *p)
     enum { TABLES = 0x20000, TABLES_END = 0x34000, AD = 0x60 };
     static uint8_t image[WORLD_RAM];
     const uint8_t *now_at = physmem_backing(ref->mem, 0);
-    const uint64_t cr3 = ref->cpu->cr3;
 
-    if (p->mode < WORLD_PAGED_0 && p->mode != WORLD_V86)
-        return cr3 != 0;
-    if (cr3 < TABLES || cr3 >= TABLES_END || cr3 & 0xfff)
+    if (cr3_is_strange(ref->cpu, p))
         return true;
+    if (!has_tables(p))
+        return false;
     program_image(p, image);
     for (unsigned at = TABLES; at < TABLES_END; at++)
         if ((now_at[at] ^ image[at]) & ~AD)
@@ -539,8 +553,8 @@ static bool tables_are_stale(const struct machine *ref, const struct program *p)
 
 /* A REP that overwrites its own bytes goes on with the old ones for as long as it is not
  * interrupted, which is not the same in all engines.  It may be anywhere: a program that has lost
- * its way runs in its data. */
-static bool rep_overwrites_itself(struct machine *m, const struct program *p)
+ * its way runs in its data.  Or CR3 is strange for a while. */
+static bool goes_either_way(struct machine *m, const struct program *p)
 {
     struct cpu *cpu = m->cpu;
     bool found = false;
@@ -560,6 +574,7 @@ static bool rep_overwrites_itself(struct machine *m, const struct program *p)
             physmem_read_bytes(m->mem, code.phys[i], &byte, 1);
             found |= byte != code.bytes[i];
         }
+        found |= cr3_is_strange(cpu, p);
     }
     timer_stop();
     return found;
@@ -590,7 +605,7 @@ static enum verdict try(struct machine ms[ENGINES], const struct program *p, enu
     for (unsigned i = STEPPED; i < ENGINES; i++) {
         if (!(wanted >> i & 1) || !differs(ms, p, (enum engine)i, at_budget, out))
             continue;
-        if (rep_overwrites_itself(&ms[STEPPED], p)) {
+        if (goes_either_way(&ms[STEPPED], p)) {
             skipped++;
             return SKIPPED;
         }
