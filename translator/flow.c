@@ -401,6 +401,7 @@ static void go_cold(struct build *b)
     b->hot = b->e;
     if (b->cold.at != NULL)
         b->e = b->cold;
+    b->e.overflow |= b->hot.overflow; /* what had no room has no place to be patched either */
     cache_set_cold(b->tr->cache, b->block, &b->e);
 }
 
