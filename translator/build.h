@@ -38,6 +38,16 @@ struct group {
     unsigned left;     /* accesses to come */
 };
 
+/* The region that operands are in, see region.c. */
+struct region {
+    int16_t slot,
+        wanted;       /* number of the one whose distance HOST_GROUP holds; of the next operand's */
+    uint16_t known;   /* a bit each: guest registers that were found in it */
+    uint16_t written; /* guest registers that have changed since the block's start */
+    int32_t drift;    /* by how much those may have moved */
+    uint64_t live;    /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
+};
+
 struct build {
     struct translator *tr;
     struct cpu *cpu;
@@ -61,6 +71,7 @@ struct build {
     const uint8_t *insn_goes; /* enum trace_go */
     unsigned insn_count;
     struct group group;
+    struct region region;
     bool no_groups;
     struct mem operand;   /* where the last build_memory() or the like has left it */
     bool window;          /* user memory is in windows */
@@ -78,9 +89,9 @@ struct build {
     uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
     uint8_t kept[BLOCK_MAX_INSNS];     /* the other way */
     uint16_t kept_count;
-    bool crossing;            /* the one instruction goes on in the next page; bytes is a copy */
-    const struct insn *live;  /* whose immediate is to be loaded to the host register ... */
-    uint8_t live_reg;         /* that plays this guest register */
+    bool crossing;           /* the one instruction goes on in the next page; bytes is a copy */
+    const struct insn *live; /* whose immediate is to be loaded to the host register ... */
+    uint8_t live_reg;        /* that plays this guest register */
     struct block_hole holes[BLOCK_MAX_INSNS];
     uint8_t hole_count;
     struct side_jump jumps[BUILD_MAX_JUMPS];
@@ -153,6 +164,8 @@ void build_settle_stack(struct build *b);
 /* Has the current instruction missed its window so often that a probe is better?  Always without.
  */
 bool build_wants_probe(const struct build *b);
+/* Physical address of the current instruction. */
+physaddr_t build_phys(const struct build *b);
 /* A scratch register that is no part of the operand of build_stack(). */
 uint8_t build_stack_temp(const struct build *b);
 /* All of it for the instruction's memory operand; after it the operand is BUILD_OPERAND. */
@@ -185,9 +198,17 @@ void group_after(struct build *b, const struct insn *in, bool called);
 void narrow_begin(struct build *b);
 /* After each instruction; called: it went to the interpreter. */
 void narrow_after(struct build *b, const struct insn *in, bool called);
-/* The register whose region is that of the memory operand, or that of nothing: what else is added is
- * narrow.  NO_REG: none is known. */
+/* The register whose region is that of the memory operand, or that of nothing: what else is added
+ * is narrow.  NO_REG: none is known. */
 uint8_t narrow_anchor(const struct build *b, const struct insn *in);
+
+/* The same for 64-bit code with windows, translator/region.c; group.c passes on to it.  passed: a
+ * jump that the block goes on behind. */
+void region_begin(struct build *b);
+bool region_takes(struct build *b, const struct insn *in);
+struct place region_place(const struct build *b, const struct insn *in);
+void region_operand(struct build *b, const struct insn *in);
+void region_after(struct build *b, const struct insn *in, bool called, bool passed);
 
 /* ---- leaving, translator/flow.c ---- */
 

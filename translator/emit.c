@@ -372,6 +372,14 @@ void emit_cmpxchg_pair(struct emit *e, bool lock, enum width w, struct mem m)
     op_rm(e, w, OP_0F | 0xc7, 1, m, false);
 }
 
+void emit_check(struct emit *e, int32_t disp)
+{
+    static const uint8_t movzx_ecx_gs_rcx[] = {0x65, 0x0f, 0xb6, 0x89};
+
+    emit_bytes(e, movzx_ecx_gs_rcx, sizeof(movzx_ecx_gs_rcx));
+    emit_u32(e, (uint32_t)disp);
+}
+
 void emit_lahf(struct emit *e)
 {
     emit_u8(e, 0x9f);

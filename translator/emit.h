@@ -66,6 +66,8 @@ void emit_movsx_rm(struct emit *e, enum width w, uint8_t dst, enum width src_wid
 void emit_movsxd_rr(struct emit *e, uint8_t dst, uint8_t src);
 void emit_lea(struct emit *e, enum width w, uint8_t dst, struct mem src);
 void emit_not(struct emit *e, enum width w, uint8_t reg);
+/* movzx ecx, byte gs:[rcx + disp] */
+void emit_check(struct emit *e, int32_t disp);
 /* BMI2 */
 void emit_sarx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);
 void emit_shrx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);

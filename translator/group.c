@@ -15,12 +15,9 @@
  * a part may not be stored to, misses as a whole; blocks in which that goes on are made again
  * without groups (run.c).
  *
- * With windows HOST_GROUP holds the distance of the base register's region instead, which one
- * look-up finds for all displacements, and which stays right while the register is only counted up
- * or down by little.  32-bit code needs none of this there.
+ * 64-bit code with windows has regions instead (region.c), 32-bit code needs none of this there.
  */
 #include "translator/rules.h"
-#include "translator/windows.h"
 
 enum {
     SPAN_MAX = 512,   /* bytes; the wider, the more often it crosses a page */
@@ -59,6 +56,7 @@ static bool is_passed(const struct build *b, unsigned index)
 void group_begin(struct build *b)
 {
     narrow_begin(b);
+    region_begin(b);
     b->group = (struct group){.base = NO_REG};
 }
 
@@ -66,7 +64,6 @@ void group_begin(struct build *b)
 static struct group look_ahead(const struct build *b, const struct insn *in)
 {
     struct group group = {.base = in->base, .low = INT64_MAX, .high = INT64_MIN};
-    int64_t drift = 0;
 
     for (unsigned i = b->index; i < b->insn_count; i++) {
         const struct insn *next = &b->insns[i];
@@ -78,20 +75,15 @@ static struct group look_ahead(const struct build *b, const struct insn *in)
             const int64_t end = next->disp + (int64_t)rules_memory_size(next);
             const int64_t high = end > group.high ? end : group.high;
 
-            if (high - low > SPAN_MAX && !build_has_regions(b))
+            if (high - low > SPAN_MAX)
                 break;
             group.low = low;
             group.high = high;
             group.writes |= rules_memory_access(next) == ACCESS_WRITE;
             group.left++;
         }
-        if (rules_writes_gpr(next, group.base)) {
-            const int64_t step = build_has_regions(b) ? rules_step(next, group.base) : 0;
-
-            drift += step < 0 ? -step : step;
-            if (step == 0 || drift > WINDOW_DRIFT_MAX)
-                break;
-        }
+        if (rules_writes_gpr(next, group.base))
+            break;
     }
     return group;
 }
@@ -113,9 +105,9 @@ bool group_takes(struct build *b, const struct insn *in)
 {
     struct group *group = &b->group;
 
-    if (b->no_groups || !is_candidate(b, in) || (b->window && !b->code64))
-        return false;
-    if (build_has_regions(b) && (in->base == RSP || build_wants_probe(b)))
+    if (build_has_regions(b))
+        return region_takes(b, in);
+    if (b->no_groups || !is_candidate(b, in) || b->window)
         return false;
     if (group->base == in->base)
         return true; /* look_ahead() has counted it in */
@@ -132,24 +124,19 @@ bool group_takes(struct build *b, const struct insn *in)
 
 struct place group_place(const struct build *b, const struct insn *in)
 {
-    const uint8_t base = b->contract->host[in->base];
-
-    if (!build_has_regions(b))
-        return (struct place){PLACE_GROUP, BASE(HOST_GROUP, in->disp)};
-    return (struct place){PLACE_GROUP,
-                          INDEX(base == NO_REG ? T0 : base, HOST_GROUP, 1, (int32_t)in->disp)};
+    if (build_has_regions(b))
+        return region_place(b, in);
+    return (struct place){PLACE_GROUP, BASE(HOST_GROUP, in->disp)};
 }
 
 void group_operand(struct build *b, const struct insn *in)
 {
     if (build_has_regions(b)) {
-        const uint8_t base = build_gpr_read(b, in->base, T0);
-
-        if (b->group.fresh)
-            build_distance(b, HOST_GROUP, base);
-    } else if (b->group.fresh) {
-        lead(b);
+        region_operand(b, in);
+        return;
     }
+    if (b->group.fresh)
+        lead(b);
     b->operand = group_place(b, in).operand;
     b->group.fresh = false;
     b->group.left--;
@@ -157,11 +144,12 @@ void group_operand(struct build *b, const struct insn *in)
 
 void group_after(struct build *b, const struct insn *in, bool called)
 {
+    if (build_has_regions(b))
+        region_after(b, in, called, is_passed(b, b->index));
     narrow_after(b, in, called);
     if (b->group.base == NO_REG)
         return;
     if (called || !(is_copied(in) || is_passed(b, b->index)) || b->group.left == 0 ||
-        (rules_writes_gpr(in, b->group.base) &&
-         !(build_has_regions(b) && rules_step(in, b->group.base) != 0)))
+        rules_writes_gpr(in, b->group.base))
         b->group.base = NO_REG;
 }

@@ -252,28 +252,33 @@ static struct mem stack_operand(struct build *b, int32_t disp, bool touches)
     find_stack(b);
     if (touches && disp >= -WINDOW_DRIFT_MAX && disp <= WINDOW_DRIFT_MAX)
         b->stack_drift = 0;
-    return INDEX(HOST_SP, HOST_STACK, 1, disp);
+    return INDEX(HOST_SP, HOST_STACK, 1, disp - WINDOW_BIAS);
+}
+
+physaddr_t build_phys(const struct build *b)
+{
+    return b->block->key.phys + (b->rip + b->block->key.cs_base - b->block->key.linear);
 }
 
 /* Has the instruction missed so often that a probe is better? */
 bool build_wants_probe(const struct build *b)
 {
-    return !b->window ||
-           runtime_prefers_probe(
-               b->tr, b->block->key.phys + (b->rip + b->block->key.cs_base - b->block->key.linear));
+    return !b->window || runtime_prefers_probe(b->tr, build_phys(b));
 }
 
 /* In 64-bit code, the register whose region is that of the operand: the base, where nothing but a
  * displacement is added to it. */
 static bool is_base_only(const struct insn *in)
 {
-    return in->base != NO_REG && in->index == NO_REG && !in->rip_relative && in->addr_size == 8;
+    return in->base != NO_REG && in->index == NO_REG && !in->rip_relative && in->addr_size == 8 &&
+           in->disp >= INT32_MIN + WINDOW_BIAS;
 }
 
 struct place build_place(const struct build *b, const struct insn *in, enum access access)
 {
     const bool linear = is_linear(b, in, access);
     const uint8_t *host = b->contract->host;
+    const int32_t biased = (int32_t)((int64_t)in->disp - WINDOW_BIAS); /* if it is_base_only() */
 
     if (build_wants_probe(b))
         return (struct place){PLACE_TLB, INDEX(T0, T1, 1, 0)};
@@ -286,11 +291,11 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
         return (struct place){PLACE_LINEAR, {T0, NO_REG, 1, 0, true}};
     }
     if (!linear || !is_base_only(in))
-        return (struct place){PLACE_REGION, INDEX(T0, T1, 1, 0)};
+        return (struct place){PLACE_REGION, INDEX(T0, T1, 1, -WINDOW_BIAS)};
     if (in->base == RSP && b->keeps_stack)
-        return (struct place){PLACE_REGION, INDEX(HOST_SP, HOST_STACK, 1, (int32_t)in->disp)};
-    return (struct place){PLACE_REGION, INDEX(host[in->base] == NO_REG ? T0 : host[in->base], T1, 1,
-                                              (int32_t)in->disp)};
+        return (struct place){PLACE_REGION, INDEX(HOST_SP, HOST_STACK, 1, biased)};
+    return (struct place){PLACE_REGION,
+                          INDEX(host[in->base] == NO_REG ? T0 : host[in->base], T1, 1, biased)};
 }
 
 /* Is there an entry for the address in the slot tables, which exist for canonical ones? */
@@ -305,7 +310,7 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
     struct emit *e = &b->e;
 
     if (place->operand.index == HOST_STACK) {
-        (void)stack_operand(b, place->operand.disp, always_touches(in));
+        (void)stack_operand(b, place->operand.disp + WINDOW_BIAS, always_touches(in));
     } else if (!is_linear(b, in, access)) {
         build_address(b, in);
         add_segment(b, in->seg, size, access);
@@ -441,7 +446,7 @@ void build_stack(struct build *b, uint8_t reg, int32_t disp, unsigned size, enum
         b->operand = stack_operand(b, disp, true);
     } else {
         build_distance(b, T1, reg);
-        b->operand = INDEX(reg, T1, 1, disp);
+        b->operand = INDEX(reg, T1, 1, disp - WINDOW_BIAS);
     }
 }
 

@@ -51,7 +51,7 @@ static void flags_offer(struct cpu *cpu)
     struct windows *windows = translator_of(cpu)->windows;
 
     if (windows != NULL && (cpu->mode & MODE_WINDOW))
-        rt_of(cpu)->stack = windows_select(windows, cpu->mode & MODE_USER, cpu->gpr[RSP]);
+        rt_of(cpu)->stack = windows_select(windows, cpu->mode, cpu->gpr[RSP]);
     returns_select(translator_of(cpu)->returns, cpu);
     rt_of(cpu)->flag_ax = (uint32_t)((cpu->rflags & 0xff) << 8) | (cpu->rflags & FLAG_OF ? 1 : 0);
     rt_of(cpu)->down = cpu->rflags & FLAG_DF;
@@ -433,20 +433,43 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
     return step_one(tr, cpu);
 }
 
-/* An instruction that faults again and again is better off with a probe. */
-static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t phys, bool filled)
+/* An instruction that faults again and again is better off with a probe.  raised: it was the
+ * guest's fault, too, and next time the page may be there. */
+static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t phys, bool filled,
+                             bool raised)
 {
     uint16_t *cost = runtime_window_cost(tr, phys);
     const bool fine = *cost < WINDOW_COST_MAX;
 
     tr->counters.window_misses++;
     if (fine)
-        *cost += filled ? WINDOW_FILL_COST : WINDOW_MISS_COST;
+        *cost += filled || raised ? WINDOW_FILL_COST : WINDOW_MISS_COST;
     if (fine && *cost >= WINDOW_COST_MAX) {
         tr->counters.unwindowed++;
         fpu_leave(cpu);
         cache_invalidate_range(tr->cache, phys, 1);
     }
+}
+
+/* An operand was not in the region that it was taken to be in, but `off` regions further: make the
+ * instruction again for that one.  A non-canonical address is in none. */
+static void note_region(struct translator *tr, struct cpu *cpu, const struct block *block,
+                        unsigned index, int64_t off)
+{
+    const physaddr_t phys = block->key.phys + block->sites[index].guest;
+    struct region_note *note = runtime_region(tr, phys, block_rip(block, index));
+    const int64_t slot = note->slot + off;
+
+    tr->counters.region_changes++;
+    if (slot < -WINDOW_SLOTS / 2 || slot >= WINDOW_SLOTS / 2) {
+        note_window_miss(tr, cpu, phys, false, false);
+        return;
+    }
+    note->slot = (int16_t)slot;
+    if (note->changes < REGION_CHANGES)
+        note->changes++;
+    fpu_leave(cpu);
+    cache_invalidate_range(tr->cache, phys, 1);
 }
 
 uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
@@ -458,7 +481,9 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     const enum tlb_view view = mmu_mode_view(block->key.mode);
     physaddr_t phys;
     uint64_t host;
-    bool filled;
+    uint64_t next;
+    int64_t off;
+    bool filled, raised;
 
     (void)unused;
     tr->counters.host_faults++;
@@ -468,18 +493,27 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         return go_on(tr, cpu);
     }
     phys = block->key.phys + block->sites[index].guest;
+    next = block_rip(block, index + 1);
     host = interpret_access(tr, cpu, block, index);
+    raised = cpu->rip != next;
     if (address == 0)
         return host;
+    if (windows_check(tr->windows, address, &off)) {
+        note_region(tr, cpu, block, index, off);
+        host = avoid_dead(tr, cpu, host);
+        if (host != leave(tr) && !cpu->fpu_live)
+            fpu_load(cpu);
+        return host;
+    }
     filled = windows_fill(tr->windows, view == VIEW_USER, address);
-    note_window_miss(tr, cpu, phys, filled);
+    note_window_miss(tr, cpu, phys, filled, raised);
     host = avoid_dead(tr, cpu, host);
     if (host == leave(tr))
         return host;
     if (!cpu->fpu_live)
         fpu_load(cpu);
     /* There may be a new region. */
-    rt_of(cpu)->stack = windows_select(tr->windows, cpu->mode & MODE_USER, cpu->gpr[RSP]);
+    rt_of(cpu)->stack = windows_select(tr->windows, cpu->mode, cpu->gpr[RSP]);
     return host;
 }
 

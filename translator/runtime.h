@@ -36,6 +36,7 @@ struct returns;
 
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
+    uint64_t region_changes; /* checks that failed */
     uint64_t return_misses, superblocks;
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
@@ -56,6 +57,18 @@ struct heat {
  * to map, device memory, a store beside translated code) is likely to come again.
  */
 enum { WINDOW_MISS_BITS = 16, WINDOW_FILL_COST = 1, WINDOW_MISS_COST = 24, WINDOW_COST_MAX = 768 };
+
+/* Which region an instruction's operand was found in last, and how often that has changed. */
+struct region_note {
+    int16_t slot;
+    uint8_t changes;
+    uint8_t tag; /* of the instruction; 0: of none */
+};
+enum {
+    REGION_NOTE_BITS = 18,
+    REGION_CHANGES = 2, /* so often, and regions are looked up */
+    REGION_UNKNOWN = INT16_MIN,
+};
 
 enum { NO_GROUP_BITS = 14 };
 
@@ -80,7 +93,21 @@ struct translator {
     bool busy; /* generated code was found running */
     struct smc smc;
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
+    struct region_note regions[1 << REGION_NOTE_BITS];
 };
+
+/* The note of the instruction at both addresses (memory is used again, by other programs). */
+static inline struct region_note *runtime_region(struct translator *tr, physaddr_t phys,
+                                                 linaddr_t linear)
+{
+    const uint64_t mixed = (phys ^ linear << 20) * 0x9e3779b97f4a7c15ull;
+    struct region_note *note = &tr->regions[mixed >> (64 - REGION_NOTE_BITS)];
+    const uint8_t tag = (uint8_t)(mixed >> 32) | 1;
+
+    if (note->tag != tag)
+        *note = (struct region_note){.slot = REGION_UNKNOWN, .tag = tag};
+    return note;
+}
 
 static inline uint16_t *runtime_window_cost(struct translator *tr, physaddr_t phys)
 {

@@ -92,6 +92,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"window pages mapped", w.pages},
         {"window pages dropped", w.drops},
         {"windows given up for a probe", r->unwindowed},
+        {"operands found in another region", r->region_changes},
         {"single steps", r->steps},
         {"untranslatable starts", r->untranslatable},
         {"blocks invalidated", c->invalidated},

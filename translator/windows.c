@@ -39,6 +39,7 @@ struct windows {
     struct base bases[BASES_MAX];
     unsigned base_count;
     uint8_t *nothing;  /* a region in which nothing is ever mapped */
+    uint8_t *check;    /* the one page of the checks, or MAP_FAILED */
     uint64_t low_user; /* host address of linear address 0 */
     uint64_t low_supervisor;
     uint64_t gs;      /* what GS holds in the thread that runs */
@@ -49,7 +50,7 @@ struct windows {
 
 static uint64_t distance_of(const uint8_t *host, uint64_t slot)
 {
-    return (uint64_t)host - (slot << WINDOW_REGION_SHIFT);
+    return (uint64_t)host - (slot << WINDOW_REGION_SHIFT) + WINDOW_BIAS;
 }
 
 /* ---- what generated code looks things up in ---- */
@@ -191,11 +192,15 @@ void windows_leave(struct windows *windows)
     windows->entered = false;
 }
 
-uint64_t windows_select(struct windows *windows, bool user, linaddr_t stack)
+uint64_t windows_select(struct windows *windows, uint32_t mode, linaddr_t stack)
 {
+    const bool user = mode & MODE_USER;
     const struct window *w = user ? windows->current : windows->supervisor;
 
-    set_gs(windows, user ? windows->low_user : windows->low_supervisor);
+    if ((mode & MODE_CODE_MASK) == MODE_CODE64)
+        set_gs(windows, (uint64_t)windows->check);
+    else
+        set_gs(windows, user ? windows->low_user : windows->low_supervisor);
     for (unsigned i = 0; w != NULL && i < w->region_count; i++)
         if (w->regions[i].slot == stack >> WINDOW_REGION_SHIFT)
             return distance_of(w->regions[i].host, w->regions[i].slot);
@@ -285,6 +290,40 @@ bool windows_tick(struct windows *windows)
     show(windows, windows->current);
     cpu_update_mode(cpu);
     return cpu->mode & MODE_WINDOW;
+}
+
+/* ---- checks ---- */
+
+/*
+ * What a check may reach: any 64-bit address shifted right by 27 as a signed one, less the number
+ * of a page that is one of 512.  All of that is reserved, and one page of it can be read.
+ */
+enum { CHECK_SHIFT = 64 - 1 - WINDOW_BIAS };
+#define CHECK_REACH ((UINT64_C(1) << CHECK_SHIFT) + WINDOW_SLOTS * PAGE_SIZE)
+
+static uint8_t *check_reserve(void)
+{
+    uint8_t *at =
+        mmap(NULL, 2 * CHECK_REACH, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (at == MAP_FAILED)
+        return at;
+    if (mprotect(at + CHECK_REACH, PAGE_SIZE, PROT_READ) == 0)
+        return at + CHECK_REACH;
+    munmap(at, 2 * CHECK_REACH);
+    return MAP_FAILED;
+}
+
+static void check_release(uint8_t *check)
+{
+    if (check != MAP_FAILED)
+        munmap(check - CHECK_REACH, 2 * CHECK_REACH);
+}
+
+bool windows_check(const struct windows *windows, uint64_t host, int64_t *pages)
+{
+    *pages = (int64_t)(host - (uint64_t)windows->check) >> PAGE_SHIFT;
+    return host - ((uint64_t)windows->check - CHECK_REACH) < 2 * CHECK_REACH;
 }
 
 /* ---- filling ---- */
@@ -435,7 +474,9 @@ struct windows *windows_create(struct cpu *cpu, bool eager)
     host->backing_bytes = physmem_backing_size(cpu->mem);
     host->writers = calloc(host->backing_bytes / PAGE_SIZE + 1, 1);
     windows->nothing = window_reserve();
-    if (host->writers == NULL || windows->nothing == NULL) {
+    windows->check = check_reserve();
+    if (host->writers == NULL || windows->nothing == NULL || windows->check == MAP_FAILED) {
+        check_release(windows->check);
         if (windows->nothing != NULL)
             window_release(windows->nothing);
         free(host->writers);
@@ -456,6 +497,7 @@ void windows_destroy(struct windows *windows)
     windows->host.cpu->windowed = 0;
     cpu_update_mode(windows->host.cpu);
     window_release(windows->nothing);
+    check_release(windows->check);
     free(windows->host.writers);
     free(windows);
 }

@@ -42,6 +42,15 @@ _Static_assert(sizeof(struct cpu) + CPU_RESERVED_AREA <= INT32_MAX, "reached by 
 _Static_assert(CPU_RESERVED_AREA >= 2 * WINDOW_TABLE_BYTES,
                "every index of a shifted linear address stays in the reserved area");
 
+/*
+ * Distances, in the tables, in HOST_STACK and HOST_GROUP, are larger than they are by this.  So
+ * they count by 27, as distances are multiples of a page, and a shift by that gives the region's
+ * number as the number of a page.  Of those there is one (windows_check()), and its address is GS:0
+ * in 64-bit code: the load of GS:[(linear >> 27) - (slot << 12)] faults unless `linear` is in
+ * region `slot`.
+ */
+enum { WINDOW_BIAS = WINDOW_REGION_SHIFT - PAGE_SHIFT };
+
 /* Displacements up to here may be added to an address after the look-up of its region, in sum. */
 enum { WINDOW_GUARD_SHIFT = 36 };
 #define WINDOW_DRIFT_MAX (1 << 20)
@@ -64,8 +73,10 @@ void windows_leave(struct windows *windows);
 bool windows_tick(struct windows *windows);
 /* Generated code of a user's or of the supervisor's goes on: GS, and for HOST_STACK the distance of
  * the region of its stack pointer. */
-uint64_t windows_select(struct windows *windows, bool user, linaddr_t stack);
+uint64_t windows_select(struct windows *windows, uint32_t mode, linaddr_t stack);
 
+/* Did a check fault at the host address?  Then *pages is how many regions it was off. */
+bool windows_check(const struct windows *windows, uint64_t host, int64_t *pages);
 /* Is the host address inside a window? */
 bool windows_contains(const struct windows *windows, uint64_t host);
 /* An access to this host address faulted and the instruction was interpreted: map what

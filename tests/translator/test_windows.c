@@ -123,7 +123,8 @@ static void open_long(struct machine *m)
 
 static uint8_t *host_of(struct machine *m, linaddr_t linear)
 {
-    return (uint8_t *)(linear + windows_select(m->tr->windows, true, linear));
+    return (uint8_t *)(linear + windows_select(m->tr->windows, m->cpu->mode | MODE_USER, linear) -
+                       WINDOW_BIAS);
 }
 
 static bool fill(struct machine *m, linaddr_t linear)

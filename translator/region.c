@@ -1,0 +1,256 @@
+/*
+ * translator/region.c -- operands of 64-bit code in a region that is known beforehand.
+ *
+ * To look an address's region up takes a shift and a load, and the access has to wait for both. But
+ * an instruction hardly ever goes from one region to another.  So a block takes its operands to be
+ * in one that it was seen to use: HOST_GROUP gets that region's distance, which depends on nothing
+ * that the guest computes, and the access is made with it.  What the block took for granted is
+ * checked beside, by a load that faults if it was wrong, and that nothing waits for:
+ *
+ *     mov   r10, [r15 + slots + 8 * 255]  once a block: the distance of region 255
+ *     sarx  rcx, rbx, r10                 counts by 27, see WINDOW_BIAS
+ *     movzx ecx, byte gs:[rcx - 255*4096] the one page that is there, if RBX is in region 255
+ *     mov   rax, [rbx + r10 + disp - 27]
+ *
+ * A register that was checked stays so until it is written, except by copies and small constants.
+ * An instruction that is found in another region is made again for that one; one that keeps
+ * changing looks its regions up (runtime_region(), translator/run.c).
+ *
+ * HOST_GROUP is no part of the contract at boundaries: where an instruction relies on what others
+ * before it have left there, none of those between can be resumed at (b->relied).
+ */
+#include "translator/rules.h"
+#include "translator/windows.h"
+
+enum { NO_SLOT = REGION_UNKNOWN };
+
+void region_begin(struct build *b)
+{
+    b->region.slot = NO_SLOT;
+    b->region.known = b->region.written = 0;
+    b->region.drift = 0;
+    b->region.live = 0;
+}
+
+/* -256 to 255 for canonical addresses. */
+static int64_t slot_of(linaddr_t linear)
+{
+    return (int64_t)linear >> WINDOW_REGION_SHIFT;
+}
+
+/* Is there an entry of the slot table for it? */
+static bool may_have(const struct build *b, int64_t slot)
+{
+    return slot < WINDOW_SLOTS / 2 && slot >= (b->view == VIEW_USER ? 0 : -WINDOW_SLOTS / 2);
+}
+
+static bool is_constant(const struct insn *in)
+{
+    return in->base == NO_REG && in->index == NO_REG;
+}
+
+static bool is_base_only(const struct insn *in)
+{
+    return in->base != NO_REG && in->index == NO_REG && !in->rip_relative;
+}
+
+static linaddr_t constant_of(const struct build *b, const struct insn *in)
+{
+    return (linaddr_t)in->disp + (in->rip_relative ? b->next_rip : 0);
+}
+
+/* Does the register hold what it held when the block was begun, which was just now? */
+static bool is_unwritten(const struct build *b, uint8_t reg)
+{
+    return reg == NO_REG || !(b->region.written >> reg & 1);
+}
+
+static struct region_note *note_of(const struct build *b)
+{
+    return runtime_region(b->tr, build_phys(b), b->rip);
+}
+
+/* Where the operand would be if the instruction were the next to run; or where the block has been,
+ * or the stack is. */
+static int64_t guess(const struct build *b, const struct insn *in)
+{
+    const uint64_t *gpr = b->cpu->gpr;
+    linaddr_t linear = constant_of(b, in);
+
+    if (!is_unwritten(b, in->base) || !is_unwritten(b, in->index))
+        return b->region.slot != NO_SLOT ? b->region.slot : slot_of(gpr[RSP]);
+    if (in->base != NO_REG)
+        linear += gpr[in->base];
+    if (in->index != NO_REG)
+        linear += gpr[in->index] * (in->scale ? in->scale : 1);
+    return slot_of(linear);
+}
+
+bool region_takes(struct build *b, const struct insn *in)
+{
+    const unsigned size = rules_memory_size(in);
+    const struct region_note *note;
+    int64_t slot;
+
+    if (b->no_groups || !in->has_mem || in->vsib || in->addr_size != 8 || size == 0 || size > 64 ||
+        !build_flat(b, in->seg) || rule_table[in->row] == rule_lea ||
+        rule_table[in->row] == rule_nop || (is_base_only(in) && in->base == RSP) ||
+        in->disp < INT32_MIN + WINDOW_BIAS || build_wants_probe(b))
+        return false;
+    note = note_of(b);
+    if (note->changes >= REGION_CHANGES)
+        return false;
+    slot = is_constant(in)                ? slot_of(constant_of(b, in))
+           : note->slot != REGION_UNKNOWN ? note->slot
+                                          : guess(b, in);
+    if (!may_have(b, slot))
+        return false;
+    b->region.wanted = (int16_t)slot;
+    return true;
+}
+
+/* A constant that is a displacement. */
+static bool is_near(const struct build *b, const struct insn *in)
+{
+    const int64_t disp = (int64_t)constant_of(b, in) - WINDOW_BIAS;
+
+    return is_constant(in) && disp == (int32_t)disp;
+}
+
+struct place region_place(const struct build *b, const struct insn *in)
+{
+    uint8_t base = T0;
+
+    if (is_near(b, in))
+        return (struct place){PLACE_GROUP,
+                              BASE(HOST_GROUP, (int64_t)constant_of(b, in) - WINDOW_BIAS)};
+    if (!is_base_only(in))
+        return (struct place){PLACE_GROUP, INDEX(T0, HOST_GROUP, 1, -WINDOW_BIAS)};
+    if (b->contract->host[in->base] != NO_REG)
+        base = b->contract->host[in->base];
+    return (struct place){PLACE_GROUP, INDEX(base, HOST_GROUP, 1, (int32_t)in->disp - WINDOW_BIAS)};
+}
+
+/* HOST_GROUP = distance of the region that is wanted. */
+static void go_to(struct build *b)
+{
+    struct region *r = &b->region;
+    const uint64_t index = (uint64_t)r->wanted & (WINDOW_TABLE_BYTES / 8 - 1);
+
+    if (r->slot == r->wanted) {
+        b->block->no_resume |= r->live;
+        r->live = 0;
+        return;
+    }
+    emit_mov_rm(&b->e, W64, HOST_GROUP, BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, index)));
+    r->slot = r->wanted;
+    r->known = 0;
+    r->drift = 0;
+    r->live = 0;
+}
+
+/* Faults if the address in `reg` is elsewhere. */
+static void check(struct build *b, uint8_t reg)
+{
+    emit_sarx(&b->e, W64, TC, reg, HOST_GROUP);
+    emit_check(&b->e, -b->region.slot * (int32_t)PAGE_SIZE);
+}
+
+static void check_register(struct build *b, uint8_t guest, uint8_t temp)
+{
+    const uint8_t reg = build_gpr_read(b, guest, temp);
+
+    if (!(b->region.known >> guest & 1))
+        check(b, reg);
+    b->region.known |= (uint16_t)(1u << guest);
+}
+
+void region_operand(struct build *b, const struct insn *in)
+{
+    const uint8_t anchor = narrow_anchor(b, in);
+
+    b->operand = region_place(b, in).operand;
+    note_of(b)->slot = b->region.wanted;
+    go_to(b);
+    if (is_constant(in)) {
+        if (!is_near(b, in))
+            emit_mov_ri(&b->e, T0, constant_of(b, in));
+    } else if (is_base_only(in)) {
+        check_register(b, in->base, T0);
+    } else {
+        if (anchor != NO_REG)
+            check_register(b, anchor, T0);
+        build_address(b, in);
+        if (anchor == NO_REG)
+            check(b, T0);
+    }
+}
+
+/* The 64-bit register whose region `in` gives to the one that it writes; NO_REG: none. */
+static uint8_t copied_from(const struct insn *in)
+{
+    const uint8_t op = in->opcode;
+
+    if (rule_table[in->row] == rule_lea)
+        return is_base_only(in) && in->addr_size == 8 && in->ops[0].size == 8 &&
+                       in->disp <= WINDOW_DRIFT_MAX && in->disp >= -WINDOW_DRIFT_MAX
+                   ? in->base
+                   : NO_REG;
+    if (insn_row(in)->map == M0 && (op == 0x89 || op == 0x8b) && in->ops[0].kind == OPERAND_GPR &&
+        in->ops[1].kind == OPERAND_GPR && in->ops[0].size == 8)
+        return in->ops[1].reg;
+    return NO_REG;
+}
+
+/* What is still known of registers after the instruction. */
+static void keep_known(struct build *b, const struct insn *in)
+{
+    struct region *r = &b->region;
+    const uint8_t from = copied_from(in);
+    const bool copied = from != NO_REG && (r->known >> from & 1);
+
+    for (unsigned reg = 0; reg < 16; reg++) {
+        if (!rules_writes_gpr(in, reg))
+            continue;
+        if (r->known >> reg & 1) {
+            const int64_t step = rules_step(in, reg);
+
+            if (step == 0 || step > WINDOW_DRIFT_MAX || step < -WINDOW_DRIFT_MAX)
+                r->known &= (uint16_t) ~(1u << reg);
+            else
+                r->drift += (int32_t)(step < 0 ? -step : step);
+        }
+        r->written |= (uint16_t)(1u << reg);
+    }
+    if (copied) {
+        r->known |= (uint16_t)(1u << in->ops[0].reg);
+        if (rule_table[in->row] == rule_lea)
+            r->drift += (int32_t)(in->disp < 0 ? -in->disp : in->disp);
+    }
+    if (r->drift > WINDOW_DRIFT_MAX) {
+        r->known = 0;
+        r->drift = 0;
+    }
+}
+
+void region_after(struct build *b, const struct insn *in, bool called, bool passed)
+{
+    struct region *r = &b->region;
+    const rule_fn rule = rule_table[in->row];
+
+    if (called || rule == rule_call_near) {
+        region_begin(b);
+        r->written = UINT16_MAX;
+        return;
+    }
+    if (rule == rule_native || rule == rule_simd || rule == rule_x87 || rule == rule_lea ||
+        rule == rule_nop || rule == rule_div || rule == rule_push || passed) {
+        keep_known(b, in);
+    } else {
+        r->known = 0;
+        r->drift = 0;
+        r->written = UINT16_MAX;
+    }
+    if (r->slot != NO_SLOT && b->index + 1u < b->insn_count)
+        r->live |= UINT64_C(1) << (b->index + 1);
+}
