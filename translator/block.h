@@ -100,7 +100,9 @@ struct block {
     uint8_t hole_count;
     uint8_t exit_count;
     uint8_t misses;        /* of the inline TLB, in a grouped block */
+    uint8_t head_visits;   /* by ways that may lead to the start of a loop, of a block without heat */
     bool super : 1;        /* a superblock */
+    bool counts : 1;       /* its visits, if that can lead to anything */
     bool entry_is_hot : 1; /* its checked entry is in its hot part */
     bool grouped : 1;      /* some of its accesses share a probe */
     bool dead : 1;         /* invalidated: unreachable, but may still be running */

@@ -143,80 +143,76 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     group_begin(b);
 }
 
-static struct block *build(struct translator *tr, struct cpu *cpu, const struct block_key *key,
-                           unsigned flags, struct block *head)
+/* The trace as a block.  NULL: no room, or not enough of it the first time that one is tried. */
+static struct block *make(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                          unsigned flags, const struct trace *trace, const uint8_t *bytes,
+                          bool super)
 {
-    const struct phys_page *page = physmem_page(tr->mem, key->phys);
-    struct trace d;
     struct build b;
     struct block_site sites[BLOCK_MAX_INSNS + 1];
-    const uint8_t *bytes;
     uint8_t *start;
     uint32_t page_id, next_id;
     bool split;
 
-    if (page->host == NULL)
-        return NULL;
-    bytes = trace_decode(tr, cpu, key, page->host, head, &d);
-    if (head != NULL)
-        cache_invalidate(tr->cache, head);
-    find_page_ids(tr, key, &d, &page_id, &next_id);
+    find_page_ids(tr, key, trace, &page_id, &next_id);
 
     b.block = cache_begin(tr->cache, &b.e, &b.cold);
     if (b.block == NULL)
         return NULL;
-    begin(&b, tr, cpu, key, &d, flags);
+    begin(&b, tr, cpu, key, trace, flags);
     b.block->page_id = page_id;
-    b.block->super = head != NULL;
+    b.block->super = super;
+    b.block->counts = flags & BUILD_HEAT;
     b.block->entry_is_hot = b.entry_is_hot;
-    b.crossing = d.next_bytes != 0;
+    b.crossing = trace->next_bytes != 0;
     b.live = NULL;
     b.hole_count = 0;
     build_entry(&b);
     start = b.e.at - (emit_here(&b.e) - b.block->host);
 
-    if (d.next_bytes != 0)
+    if (trace->next_bytes != 0)
         build_check_next_page(&b, next_id);
     build_count_all(&b);
-    for (unsigned i = 0; i < d.count; i++) {
-        sites[i] = (struct block_site){d.offset[i], (uint16_t)(b.e.at - start)};
+    for (unsigned i = 0; i < trace->count; i++) {
+        sites[i] = (struct block_site){trace->offset[i], (uint16_t)(b.e.at - start)};
         b.index = (uint8_t)i;
-        b.last = i + 1 == d.count;
-        b.go = b.last ? TRACE_ENDS : (enum trace_go)d.go[i];
+        b.last = i + 1 == trace->count;
+        b.go = b.last ? TRACE_ENDS : (enum trace_go)trace->go[i];
         b.kept_as[i] = BLOCK_NO_CALL;
-        b.bytes = bytes + d.offset[i];
-        b.rip = key->linear - key->cs_base + d.offset[i];
-        b.next_rip = b.rip + d.insn[i].length;
-        if (d.step)
+        b.bytes = bytes + trace->offset[i];
+        b.rip = key->linear - key->cs_base + trace->offset[i];
+        b.next_rip = b.rip + trace->insn[i].length;
+        if (trace->step)
             build_step(&b);
         else
-            translate_insn(&b, &d.insn[i], d.call[i]);
-        if (b.group.base != NO_REG && i + 1 < d.count)
+            translate_insn(&b, &trace->insn[i], trace->call[i]);
+        if (b.group.base != NO_REG && i + 1 < trace->count)
             b.block->no_resume |= 1ull << (i + 1);
     }
-    sites[d.count] = (struct block_site){d.offset[d.count], (uint16_t)(b.e.at - start)};
-    b.block->guest_bytes = (uint16_t)(d.offset[d.count] - d.next_bytes);
-    b.block->next_bytes = (uint16_t)d.next_bytes;
-    b.block->next_phys = d.next_phys;
-    b.block->insn_count = (uint8_t)d.count;
+    sites[trace->count] =
+        (struct block_site){trace->offset[trace->count], (uint16_t)(b.e.at - start)};
+    b.block->guest_bytes = (uint16_t)(trace->offset[trace->count] - trace->next_bytes);
+    b.block->next_bytes = (uint16_t)trace->next_bytes;
+    b.block->next_phys = trace->next_phys;
+    b.block->insn_count = (uint8_t)trace->count;
     if (!b.ended) {
         build_settle_stack(&b);
         b.block->settled = (uint16_t)(b.e.at - start);
         build_exit(&b, b.code64 ? b.next_rip : (uint32_t)b.next_rip);
         /* What ends a block may have changed what is mapped here. */
-        if (!b.e.overflow && (insn_row(&d.insn[d.count - 1])->traits & ENDS))
+        if (!b.e.overflow && (insn_row(&trace->insn[trace->count - 1])->traits & ENDS))
             b.exits[b.exit_count - 1].checked = true;
     } else { /* a RET to the next instruction finds no code behind the block's end */
-        b.block->no_resume |= 1ull << d.count % 64;
+        b.block->no_resume |= 1ull << trace->count % 64;
     }
     build_finish(&b);
     b.block->cold_bytes = (uint32_t)(emit_here(&b.e) - cache_cold_host(tr->cache, b.block));
     align_cold(&b);
     emit_exits(&b);
     b.block->sites = (const struct block_site *)b.e.at;
-    emit_bytes(&b.e, sites, (d.count + 1u) * sizeof(sites[0]));
+    emit_bytes(&b.e, sites, (trace->count + 1u) * sizeof(sites[0]));
     align_cold(&b);
-    emit_kept(&b, &d);
+    emit_kept(&b, trace);
     b.block->holes = (const struct block_hole *)b.e.at;
     b.block->hole_count = b.hole_count;
     emit_bytes(&b.e, b.holes, b.hole_count * sizeof(b.holes[0]));
@@ -228,6 +224,25 @@ static struct block *build(struct translator *tr, struct cpu *cpu, const struct 
     if (tr->options.log_in_asm || tr->options.log_out_asm)
         dump_block(tr, b.block, bytes);
     return b.block;
+}
+
+static struct block *build(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                           unsigned flags, struct block *head)
+{
+    const struct phys_page *page = physmem_page(tr->mem, key->phys);
+    struct block *block;
+    struct trace trace;
+    const uint8_t *bytes;
+
+    if (page->host == NULL)
+        return NULL;
+    bytes = trace_decode(tr, cpu, key, page->host, head, &trace);
+    if (head != NULL)
+        cache_invalidate(tr->cache, head);
+    block = make(tr, cpu, key, flags, &trace, bytes, head != NULL);
+    if (block == NULL && head != NULL) /* whose exits said where to: nobody can ask again */
+        block = make(tr, cpu, key, flags, &trace, bytes, true);
+    return block;
 }
 
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,

@@ -173,10 +173,8 @@ void build_memory(struct build *b, const struct insn *in, unsigned size, enum ac
 #define BUILD_OPERAND (b->operand)
 /* ESP += delta, as wide as the stack. Clobbers TC for 16-bit stacks. */
 void build_move_sp(struct build *b, int32_t delta);
-/* Push what rt.value holds, or a number. Clobbers all scratch.
- */
+/* Push what rt.value holds. Clobbers all scratch. */
 void build_push_saved(struct build *b, unsigned width);
-void build_push_number(struct build *b, unsigned width, uint64_t value);
 /* Probe [reg + low, reg + low + size), which is in a flat segment; as build_probe(). */
 void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum access access);
 /* DS, ES, SS, CS have base 0 and no limit here. */

@@ -40,7 +40,7 @@ void build_push_saved(struct build *b, unsigned width)
     build_move_sp(b, -(int32_t)width);
 }
 
-void build_push_number(struct build *b, unsigned width, uint64_t value)
+static void push_number(struct build *b, unsigned width, uint64_t value)
 {
     struct emit *e = &b->e;
 
@@ -75,7 +75,7 @@ bool rule_push(struct build *b, const struct insn *in)
             build_push_saved(b, width);
             return true;
         }
-        build_push_number(b, width, in->imm);
+        push_number(b, width, in->imm);
         return true;
     case OPERAND_MEM:
         build_memory(b, in, width, ACCESS_READ);
@@ -136,6 +136,34 @@ bool rule_leave(struct build *b, const struct insn *in)
 static uint64_t truncate_rip(const struct insn *in, uint64_t rip)
 {
     return in->width == 2 ? rip & 0xffff : in->code_size == CODE64 ? rip : (uint32_t)rip;
+}
+
+/* Before a jump, in 64-bit code with windows: HOST_STACK is looked up again if a probe has
+ * clobbered it.  That may fault, so nothing may have changed yet.  Clobbers nothing else. */
+static void restore_stack(struct build *b)
+{
+    if (!build_has_regions(b) || b->keeps_stack)
+        return;
+    build_distance(b, HOST_STACK, HOST_SP);
+    b->keeps_stack = true;
+    b->stack_lost = false;
+    b->stack_drift = 0;
+}
+
+/* What a CALL pushes. */
+static void push_return(struct build *b, unsigned width, uint64_t value)
+{
+    struct emit *e = &b->e;
+
+    push_begin(b, width);
+    restore_stack(b);
+    if (width == 8 && (int64_t)value != (int32_t)value) {
+        emit_mov_ri(e, TC, value);
+        emit_mov_mr(e, W64, BUILD_OPERAND, TC);
+    } else {
+        emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);
+    }
+    build_move_sp(b, -(int32_t)width);
 }
 
 static bool is_canonical(uint64_t address)
@@ -199,6 +227,7 @@ bool rule_jmp(struct build *b, const struct insn *in)
         return false;
     load_target(b, in);
     if (b->code64) {
+        restore_stack(b);
         build_lookup(b);
         build_go(b);
     } else {
@@ -230,7 +259,7 @@ static bool call_direct(struct build *b, const struct insn *in)
         else
             build_poll_far(b);
     }
-    build_push_number(b, in->width, b->next_rip);
+    push_return(b, in->width, b->next_rip);
     /* A call of the next instruction only asks where it is: nobody returns from there, and what it
      * left on the return stack would be in the way of all returns that follow. */
     if (has_landing(b) && target != b->next_rip) {
@@ -277,7 +306,7 @@ bool rule_call_near(struct build *b, const struct insn *in)
         build_lookup(b);
         emit_mov_rm(e, W64, T0, FLOW_FOUND(b->view, T1));
         emit_mov_mr(e, W64, target, T0);
-        build_push_number(b, in->width, b->next_rip);
+        push_return(b, in->width, b->next_rip);
         if (has_landing(b)) {
             build_call_begin(b);
             emit_call_m(e, target);
@@ -288,7 +317,7 @@ bool rule_call_near(struct build *b, const struct insn *in)
         }
     } else {
         emit_mov_mr(e, W64, value, T0);
-        build_push_number(b, in->width, b->next_rip);
+        push_return(b, in->width, b->next_rip);
         emit_mov_rm(e, W64, T0, value);
         if (predicts_returns(b))
             call_indirect(b, in);
@@ -311,6 +340,7 @@ bool rule_ret(struct build *b, const struct insn *in)
         emit_movsx_rm(&b->e, W64, T0, W32, BUILD_OPERAND); /* as landings want it */
     else
         emit_movzx_rm(&b->e, T0, width, BUILD_OPERAND);
+    restore_stack(b);
     if (predicts_returns(b)) {
         build_move_sp(b, (int32_t)width + pop);
         build_return(b, (unsigned)pop);

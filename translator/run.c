@@ -29,6 +29,7 @@ enum {
     HOT = 4,         /* an address is translated at its HOT-th visit; before, it is interpreted */
     SLOW_TICK = 512, /* side exits that are a sign of a busy supervisor */
     COLD_RUN = 32,   /* instructions interpreted at the most on a cold visit */
+    HEAD_VISITS = 8, /* as the start of a loop or function, before a block's are counted */
 };
 
 static struct translator *translator_of(struct cpu *cpu)
@@ -120,9 +121,10 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
 
     if (next - 1 > limit)
         return false;
+    /* The last exit may be the one behind the block's end. */
     for (unsigned i = 0; i < block->exit_count; i++)
         if (block->exits[i].jump != NULL && block->exits[i].target > limit &&
-            block->exits[i].target != next)
+            (block->exits[i].target != next || i + 1 < block->exit_count))
             return false;
     return true;
 }
@@ -152,7 +154,8 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
 /* Superblocks begin where loops and functions do. */
 static unsigned heat_flag(const struct translator *tr)
 {
-    return tr->options.no_superblock || tr->options.eager_superblock || tr->options.no_chain
+    return tr->options.no_superblock || tr->options.eager_superblock || tr->options.no_chain ||
+                   tr->options.counted
                ? 0
                : BUILD_HEAT;
 }
@@ -195,6 +198,40 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned
     return block;
 }
 
+/*
+ * The same for an exit, or a jump, that may lead to where a loop or a function begins.  Who came
+ * there first may have come another way, so that the block does not count its visits: it is made
+ * again when it has been asked for a few times.  *settled: the way there can be remembered.
+ */
+static struct block *find_head(struct translator *tr, struct cpu *cpu, unsigned flags,
+                               bool *settled)
+{
+    struct block *block = find_block(tr, cpu, flags);
+
+    *settled = true;
+    if (block == NULL) {
+        tr->arrived = flags;
+        return NULL;
+    }
+    if (!(flags & BUILD_HEAT) || block->counts || block->super || !(cpu->mode & MODE_CS_FLAT))
+        return block;
+    *settled = ++block->head_visits >= HEAD_VISITS;
+    if (*settled) {
+        const struct block_key key = block->key;
+
+        if (block->entry_is_hot)
+            flags |= BUILD_ENTRY;
+        fpu_leave(cpu);
+        cache_invalidate(tr->cache, block);
+        block = build_timed(tr, cpu, &key, flags);
+        if (block == NULL)
+            tr->arrived = flags;
+        else
+            tables_fill_code(cpu, key.linear, block->page_id);
+    }
+    return block;
+}
+
 static uint64_t leave(const struct translator *tr)
 {
     return tr->glue[0].leave; /* the same code whatever the contract */
@@ -234,18 +271,21 @@ static uint64_t jump_negated(const struct cpu *cpu)
     return -(cpu->rip + rt_jump_bias(cpu_is_code64(cpu)));
 }
 
-/* The same after an indirect jump: remember where it led. */
-static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu)
+/* The same after an indirect jump: remember where it led.  heat: heat_flag() if a loop or a
+ * function may begin there, else 0: behind a call begins none, and what does keeps out of its
+ * caller's. */
+static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu, unsigned heat)
 {
     struct jump_entry *entry = jump_entry(tr, cpu);
     struct block *block;
+    bool settled;
 
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    block = find_block(tr, cpu, BUILD_ENTRY | heat_flag(tr));
+    block = find_head(tr, cpu, BUILD_ENTRY | heat, &settled);
     if (block == NULL)
         return leave(tr);
-    if (entry != NULL)
+    if (entry != NULL && settled)
         *entry = (struct jump_entry){jump_negated(cpu), block->checked_host};
     return resume(tr, cpu, block->host);
 }
@@ -261,7 +301,7 @@ static uint64_t go_on_system(struct translator *tr, struct cpu *cpu)
 
     if (entry == NULL || entry->negated != jump_negated(cpu) || tr->options.counted ||
         !tables_know_mode(cpu) || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
-        return go_on_indirect(tr, cpu);
+        return go_on_indirect(tr, cpu, heat_flag(tr));
     return resume(tr, cpu, entry->host);
 }
 
@@ -539,17 +579,20 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     struct block *from = record_block(tr, record, &number), *to;
     struct block_exit *exit = &from->exits[number];
     const uint64_t epoch = cache_epoch(tr->cache);
+    bool settled;
 
     tr->counters.resolves++;
     flags_collect(cpu);
     cpu->rip = exit->target;
     if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    to = find_block(tr, cpu, (exit->checked ? BUILD_ENTRY : 0) | (exit->head ? heat_flag(tr) : 0));
+    to = find_head(tr, cpu, (exit->checked ? BUILD_ENTRY : 0) | (exit->head ? heat_flag(tr) : 0),
+                   &settled);
     if (to == NULL)
         return leave(tr);
     /* Making room for `to` may have reused the memory of `from`. */
-    if (!tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) && cache_epoch(tr->cache) == epoch)
+    if (settled && !tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
+        cache_epoch(tr->cache) == epoch)
         cache_link(tr->cache, from, exit, to);
     return resume(tr, cpu, to->host);
 }
@@ -563,7 +606,8 @@ uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record)
     tr->counters.rechecks++;
     flags_collect(cpu);
     cpu->rip = block_rip(block, 0);
-    return go_on_indirect(tr, cpu); /* the jump cache may have led here: correct it */
+    /* The jump cache may have led here: correct it. */
+    return go_on_indirect(tr, cpu, heat_flag(tr));
 }
 
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
@@ -574,7 +618,7 @@ uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
     tr->counters.indirect_misses++;
     flags_collect(cpu);
     cpu->rip = rt_of(cpu)->t0;
-    return go_on_indirect(tr, cpu);
+    return go_on_indirect(tr, cpu, heat_flag(tr));
 }
 
 /* A block has been come to often enough: a superblock takes its place. */
@@ -616,19 +660,26 @@ uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused)
     }
     flags_collect(cpu);
     cpu->rip = rt->t0;
-    return cpu->poll_go == 0 ? leave(tr) : go_on_indirect(tr, cpu);
+    return cpu->poll_go == 0 ? leave(tr) : go_on_indirect(tr, cpu, 0);
 }
 
 /* ---- the run loop ---- */
 
 /* Interpret until a control transfer, at most COLD_RUN instructions and `budget`. */
-static void run_cold(struct cpu *cpu, uint64_t budget)
+static void run_cold(struct translator *tr, struct cpu *cpu, uint64_t budget)
 {
     for (unsigned i = 0; i < COLD_RUN && i < budget; i++) {
-        const uint64_t before = cpu->rip;
+        const uint64_t before = cpu->rip, sp = cpu->gpr[RSP];
 
-        if (!interp_step(cpu) || cpu->rip - before > INSN_MAX_LENGTH || must_return(cpu) ||
-            cpu_has_event(cpu))
+        if (!interp_step(cpu))
+            break;
+        if (cpu->rip - before > INSN_MAX_LENGTH) {
+            /* By a call, or backward but not by a return. */
+            if (cpu->gpr[RSP] < sp || (cpu->gpr[RSP] == sp && cpu->rip < before))
+                tr->arrived = heat_flag(tr);
+            break;
+        }
+        if (must_return(cpu) || cpu_has_event(cpu))
             break;
         if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, debugger_pc(cpu), 1))
             break;
@@ -646,8 +697,10 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
     if (tr->windows != NULL)
         windows_enter(tr->windows);
     for (;;) {
+        const unsigned flags = tr->arrived;
         struct block *block;
 
+        tr->arrived = 0;
         /* Before exit_request is read: a kick is seen there, or undoes this. */
         __atomic_store_n(&cpu->poll_go, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&cpu->poll_stop, 0, __ATOMIC_SEQ_CST);
@@ -680,9 +733,9 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             cpu->code_written = false;
             continue;
         }
-        block = find_block(tr, cpu, 0);
+        block = find_block(tr, cpu, flags);
         if (block == NULL) {
-            run_cold(cpu, end - cpu->icount);
+            run_cold(tr, cpu, end - cpu->icount);
             continue;
         }
         if (!cpu->fpu_live)

@@ -91,6 +91,7 @@ struct translator {
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
     bool busy; /* generated code was found running */
+    unsigned arrived; /* how the run loop has come to CS:rip: enum build_flag */
     struct smc smc;
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
     struct region_note regions[1 << REGION_NOTE_BITS];

@@ -571,6 +571,47 @@ static void a_call_inside_a_superblock_leaves_its_callee_the_stack(void **state)
     machine_close(&m);
 }
 
+/* Calls, returns and jumps whose stack or target is found by a probe: each was interpreted. */
+static void a_probe_for_the_stack_is_no_reason_to_interpret_a_call(void **state)
+{
+    enum { CODE = 32 << 20, STACK = 33 << 20, CALL = 7, RET = 22, INDIRECT = 12, JUMP = 19 };
+    static const uint8_t code[] = {
+        0xb9, 0xe8, 0x03, 0,    0,    /* mov ecx, 1000 */
+        0x50, 0x58,                   /* push rax; pop rax */
+        0xe8, 7,    0,    0,    0,    /* call g */
+        0xff, 0x13,                   /* call [rbx] */
+        0xff, 0xc9, 0x75, 0xf3, 0xf4, /* dec ecx; jnz; hlt */
+        0xff, 0x23, 0x90,             /* g: jmp [rbx]; nop */
+        0xc3,                         /* f: ret */
+    };
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    open_long(&m);
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, CODE | ALL);
+    map_page(&m, root, LINEAR + 0x1000, STACK | ALL);
+    physmem_write_bytes(m.mem, CODE, code, sizeof(code));
+    physmem_write(m.mem, STACK, 8, LINEAR + RET);
+    *runtime_window_cost(m.tr, CODE + CALL) = WINDOW_COST_MAX;
+    *runtime_window_cost(m.tr, CODE + INDIRECT) = WINDOW_COST_MAX;
+    *runtime_window_cost(m.tr, CODE + JUMP) = WINDOW_COST_MAX;
+    *runtime_window_cost(m.tr, CODE + RET) = WINDOW_COST_MAX;
+    assert_true(run_in(&m, root));
+    m.cpu->rip = LINEAR;
+    m.cpu->gpr[RSP] = LINEAR + 0x1800;
+    m.cpu->gpr[RBX] = LINEAR + 0x1000;
+    m.cpu->rflags = 2;
+    m.tr->counters.slow = 0;
+    assert_int_equal(translator_run(m.tr, m.cpu, UINT64_MAX),
+                     RUN_SHUTDOWN); /* #GP without an IDT */
+    assert_int_equal(m.cpu->gpr[RCX], 0);
+    assert_int_equal(m.cpu->gpr[RSP], LINEAR + 0x1800);
+    assert_true(m.tr->counters.slow < 50);
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,6 +627,7 @@ int main(void)
         cmocka_unit_test(no_window_has_the_page_at_4_gib),
         cmocka_unit_test(only_accesses_that_must_happen_prove_where_rsp_is),
         cmocka_unit_test(a_call_inside_a_superblock_leaves_its_callee_the_stack),
+        cmocka_unit_test(a_probe_for_the_stack_is_no_reason_to_interpret_a_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,420 @@
+/*
+ * tests/translator/test_trace.c -- which instructions a superblock is made of, and what happens to
+ * it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cpu/segment.h"
+#include "tests/translator/machine.h"
+#include "translator/runtime.h"
+
+enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000 };
+
+/* 32-bit code; it begins to run at its first byte, and `head` is where the superblock begins. */
+#define PROGRAM(name, text)                                                                       \
+    extern const uint8_t name[], name##_end[], name##_head[];                                     \
+    __asm__(".pushsection .rodata\n.code32\n" #name ":\n" text "\nhlt\n" #name "_end:\n.code64\n" \
+            ".popsection\n")
+#define HEAD(name) #name "_head: "
+#define LOOP(name, text) \
+    PROGRAM(name, "mov $5000, %ecx\n" HEAD(name) text "\ndec %ecx\n jnz " #name "_head")
+#define OPEN(m, name, options) open_program(m, name, (size_t)(name##_end - name), options)
+#define FIND(m, name)          find(m, (unsigned)(name##_head - name))
+
+static void open_program(struct machine *m, const uint8_t *code, size_t bytes,
+                         const struct translator_options *options)
+{
+    struct cpu *cpu;
+
+    machine_open(m, MEMORY, options);
+    cpu = m->cpu;
+    physmem_write_bytes(m->mem, CODE_AT, code, bytes);
+    cpu->cr0 = CR0_ET | CR0_NE | CR0_PE;
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        cpu->seg[i] = (struct segment){
+            .limit = 0xffffffff,
+            .selector = i == CS ? 8 : 16,
+            .attr = (uint16_t)(SEG_P | SEG_S | SEG_G | SEG_DB | (i == CS ? 0xb : 3)),
+        };
+        segment_update_cache(&cpu->seg[i]);
+    }
+    cpu->cpl = 0;
+    cpu_update_mode(cpu);
+    cpu->rflags = 2;
+    memset(cpu->gpr, 0, sizeof(cpu->gpr));
+    cpu->gpr[RSP] = STACK_AT;
+    cpu->rip = CODE_AT;
+}
+
+static void run(struct machine *m)
+{
+    for (unsigned i = 0; i < 100000 && !m->cpu->halted && !m->cpu->shutdown; i++)
+        (void)translator_run(m->tr, m->cpu, UINT64_MAX);
+    assert_true(m->cpu->halted);
+}
+
+/* The block at this offset of the program. */
+static const struct block *find(const struct machine *m, unsigned offset)
+{
+    const struct block_key key = {
+        .phys = CODE_AT + offset, .linear = CODE_AT + offset, .mode = m->cpu->mode};
+
+    return cache_find(m->tr->cache, &key);
+}
+
+static const struct translator_options usual = {0}, off = {.no_superblock = true};
+
+LOOP(seldom, "test %ecx, %ecx\n js 1f\n inc %eax\n 1: inc %edx\n");
+
+static void a_loop_goes_on_behind_a_jump_that_is_not_taken(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, seldom, &usual);
+    run(&m);
+    block = FIND(&m, seldom);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 6);
+    assert_int_equal(m.cpu->gpr[RAX], 5000);
+    machine_close(&m);
+    OPEN(&m, seldom, &off);
+    run(&m);
+    block = FIND(&m, seldom);
+    assert_non_null(block);
+    assert_false(block->super);
+    assert_int_equal(block->insn_count, 2);
+    machine_close(&m);
+}
+
+/* ECX counts; every second time the jump is taken. */
+LOOP(both, "test $1, %cl\n jz 1f\n inc %eax\n nop\n 1: inc %edx\n");
+
+static void where_both_ways_were_taken_it_goes_on_behind(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, both, &usual);
+    run(&m);
+    block = FIND(&m, both);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 7);
+    assert_int_equal(block->exit_count, 3);
+    assert_int_equal(m.cpu->gpr[RAX], 2500);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+LOOP(over, "test %ecx, %ecx\n jns 1f\n ud2\n .skip 20, 0x0f\n 1: inc %edx\n");
+
+static void where_a_jump_was_always_taken_it_goes_on_at_the_target(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, over, &usual);
+    run(&m);
+    block = FIND(&m, over);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 5); /* test jns | inc dec jnz */
+    assert_int_equal(block->sites[2].guest, 2 + 2 + 22);
+    assert_int_equal(block->guest_bytes, 2 + 2 + 22 + 4);
+    machine_close(&m);
+}
+
+/* The target is in front of the loop: what runs there is no part of it. */
+PROGRAM(away, "mov $5000, %ecx\n jmp away_head\n 2: inc %edx\n jmp 3f\n" HEAD(
+                  away) "test %ecx, %ecx\n jns 2b\n 3: dec %ecx\n jnz away_head\n");
+
+static void a_jump_backward_ends_it(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, away, &usual);
+    run(&m);
+    block = FIND(&m, away);
+    assert_non_null(block);
+    assert_int_equal(block->insn_count, 2);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+LOOP(calls, "call 1f\n jmp 2f\n 1: inc %edx\n ret\n 2: inc %eax\n");
+
+static void a_call_that_returned_is_passed(void **state)
+{
+    const struct translator_options no_returns = {.no_retcache = true};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, calls, &usual);
+    run(&m);
+    block = FIND(&m, calls);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 5); /* call jmp | inc dec jnz */
+    assert_int_equal(m.cpu->gpr[RAX], 5000);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    assert_int_equal(m.cpu->gpr[RSP], STACK_AT);
+    machine_close(&m);
+    OPEN(&m, calls, &no_returns);
+    run(&m);
+    block = FIND(&m, calls);
+    assert_non_null(block);
+    assert_int_equal(block->insn_count, 1);
+    machine_close(&m);
+}
+
+/* The callee throws its return address away. */
+LOOP(never, "call 1f\n ud2\n 1: pop %eax\n");
+
+static void a_call_that_never_returned_ends_it(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, never, &usual);
+    run(&m);
+    block = FIND(&m, never);
+    assert_non_null(block);
+    assert_int_equal(block->insn_count, 1);
+    assert_int_equal(m.cpu->gpr[RSP], STACK_AT);
+    machine_close(&m);
+}
+
+LOOP(where, "call 1f\n 1: pop %eax\n");
+
+static void a_call_of_the_next_instruction_ends_it(void **state)
+{
+    const struct translator_options eager = {.eager_superblock = true};
+    const struct translator_options *options[] = {&usual, &eager};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        OPEN(&m, where, options[i]);
+        run(&m);
+        block = FIND(&m, where);
+        assert_non_null(block);
+        assert_int_equal(block->insn_count, 1);
+        assert_int_equal(m.cpu->gpr[RAX], CODE_AT + 10);
+        assert_int_equal(m.cpu->gpr[RSP], STACK_AT);
+        machine_close(&m);
+    }
+}
+
+/* The same function, called at its start by a loop elsewhere: found by chance before it was hot. */
+PROGRAM(function, "mov $5000, %ecx\n 1: call 2f\n dec %ecx\n jnz 1b\n jmp 4f\n" HEAD(
+                      function) "2: test %ecx, %ecx\n js 3f\n inc %eax\n 3: ret\n 4: nop\n");
+
+static void a_function_is_the_start_of_one(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, function, &usual);
+    run(&m);
+    block = FIND(&m, function);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 4);
+    machine_close(&m);
+}
+
+/* The loop is short, and is come to from above more often than from its end is needed for a block:
+ * that block counted nothing, and no superblock ever took its place. */
+PROGRAM(entered, "mov $2000, %ebx\n 1: mov $2, %ecx\n cmp %ebx, %ebx\n jnz 2f\n" HEAD(
+                     entered) "test %ecx, %ecx\n js 2f\n inc %eax\n dec %ecx\n jnz entered_head\n"
+                              "2: dec %ebx\n jnz 1b\n");
+
+static void a_loop_first_come_to_from_above_becomes_one_too(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, entered, &usual);
+    run(&m);
+    block = FIND(&m, entered);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(m.cpu->gpr[RAX], 4000);
+    machine_close(&m);
+}
+
+/* 12 exits at the most: a loop of conditional jumps, none taken. */
+LOOP(many, "test %ecx, %ecx\n .rept 20\n js 1f\n .endr\n 1: inc %eax\n");
+/* 64 instructions. */
+LOOP(wide, "test %ecx, %ecx\n js 1f\n .rept 100\n inc %edx\n .endr\n 1: inc %eax\n");
+
+static void it_ends_when_it_is_full(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, many, &usual);
+    run(&m);
+    block = FIND(&m, many);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->exit_count, BLOCK_EXITS);
+    assert_int_equal(m.cpu->gpr[RAX], 5000);
+    machine_close(&m);
+    OPEN(&m, wide, &usual);
+    run(&m);
+    block = FIND(&m, wide);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, BLOCK_MAX_INSNS);
+    assert_int_equal(m.cpu->gpr[RDX], 500000);
+    machine_close(&m);
+}
+
+/* A jump with a 16-bit operand cuts EIP. */
+LOOP(small, "test %ecx, %ecx\n .byte 0x66, 0x0f, 0x88, 1, 0\n nop\n inc %eax\n");
+
+static void a_jump_with_16_bit_operands_ends_it(void **state)
+{
+    const struct translator_options eager = {.eager_superblock = true};
+    const struct translator_options *options[] = {&usual, &eager};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        OPEN(&m, small, options[i]);
+        run(&m);
+        block = FIND(&m, small);
+        assert_non_null(block);
+        assert_int_equal(block->insn_count, 2);
+        assert_int_equal(m.cpu->gpr[RAX], 5000);
+        machine_close(&m);
+    }
+}
+
+/* In 1 MiB regions end all the time: where there was too little room for a superblock, it was lost.
+ */
+static void there_is_room_for_it_at_the_end_of_a_region(void **state)
+{
+    const struct translator_options little = {.cache_bytes = 1};
+    uint64_t made = 0;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, many, &little);
+    run(&m);
+    for (unsigned i = 0; i < 300; i++) {
+        const struct block *block;
+
+        physmem_write(m.mem, CODE_AT + (unsigned)(many_head - many), 1, 0x85); /* dropped */
+        m.cpu->halted = false;
+        m.cpu->rip = CODE_AT;
+        physmem_write(m.mem, CODE_AT + 1, 4, 5000);
+        run(&m);
+        block = FIND(&m, many);
+        made += block != NULL && block->super;
+    }
+    assert_int_equal(made, 300);
+    machine_close(&m);
+}
+
+/* CS ends behind the loop: a jump to there from within a superblock faults at the jump, not behind.
+ */
+PROGRAM(limit, "mov $50, %ecx\n" HEAD(limit) "dec %ecx\n jz 1f\n nop\n jmp limit_head\n 1:\n");
+
+static void a_jump_to_the_end_of_cs_faults_at_the_jump(void **state)
+{
+    const struct translator_options eager = {.eager_superblock = true};
+    const unsigned at = (unsigned)(limit_head - limit);
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, limit, &eager);
+    m.cpu->seg[CS].limit = (uint32_t)(CODE_AT + (limit_end - limit) - 2);
+    m.cpu->seg[CS].attr &= (uint16_t)~SEG_G;
+    segment_update_cache(&m.cpu->seg[CS]);
+    cpu_update_mode(m.cpu);
+    for (unsigned i = 0; i < 1000 && !m.cpu->shutdown; i++)
+        (void)translator_run(m.tr, m.cpu, UINT64_MAX);
+    assert_true(m.cpu->shutdown);
+    assert_int_equal(m.cpu->gpr[RCX], 0);
+    assert_int_equal(m.cpu->rip, CODE_AT + at + 1);
+    machine_close(&m);
+}
+
+/* Stores to any part of it, also to what it jumps over, drop it. */
+static void stores_into_its_parts_and_gaps_drop_it(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    for (unsigned at = 0; at < 2 + 2 + 22 + 4; at++) {
+        const unsigned head = (unsigned)(over_head - over);
+        uint64_t byte;
+
+        OPEN(&m, over, &usual);
+        run(&m);
+        assert_non_null(FIND(&m, over));
+        byte = physmem_read(m.mem, CODE_AT + head + at, 1);
+        physmem_write(m.mem, CODE_AT + head + at, 1, byte ^ 1);
+        assert_null(FIND(&m, over));
+        machine_close(&m);
+    }
+}
+
+static void a_breakpoint_inside_drops_it(void **state)
+{
+    const struct translator_options eager = {.eager_superblock = true};
+    const unsigned head = (unsigned)(seldom_head - seldom);
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, seldom, &eager);
+    run(&m);
+    assert_non_null(FIND(&m, seldom));
+    translator_add_breakpoint(m.tr, CODE_AT + head + 5);
+    assert_null(FIND(&m, seldom));
+    machine_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_loop_goes_on_behind_a_jump_that_is_not_taken),
+        cmocka_unit_test(where_both_ways_were_taken_it_goes_on_behind),
+        cmocka_unit_test(where_a_jump_was_always_taken_it_goes_on_at_the_target),
+        cmocka_unit_test(a_jump_backward_ends_it),
+        cmocka_unit_test(a_call_that_returned_is_passed),
+        cmocka_unit_test(a_call_that_never_returned_ends_it),
+        cmocka_unit_test(a_call_of_the_next_instruction_ends_it),
+        cmocka_unit_test(a_function_is_the_start_of_one),
+        cmocka_unit_test(a_loop_first_come_to_from_above_becomes_one_too),
+        cmocka_unit_test(it_ends_when_it_is_full),
+        cmocka_unit_test(a_jump_with_16_bit_operands_ends_it),
+        cmocka_unit_test(there_is_room_for_it_at_the_end_of_a_region),
+        cmocka_unit_test(a_jump_to_the_end_of_cs_faults_at_the_jump),
+        cmocka_unit_test(stores_into_its_parts_and_gaps_drop_it),
+        cmocka_unit_test(a_breakpoint_inside_drops_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
