@@ -257,6 +257,7 @@ static const struct engine engines[] = {
     {"translate, windows, all for rewritten code", true, {.eager_window = true, .eager_smc = true}},
     {"translate, windows, no chains", true, {.eager_window = true, .no_chain = true}},
     {"translate, counted", true, {.counted = true}},
+    {"translate, no superblocks", true, {.no_superblock = true}},
     {"translate, superblocks", true, {.eager_superblock = true}},
     {"translate, superblocks, windows", true, {.eager_superblock = true, .eager_window = true}},
     {"translate, superblocks, counted", true, {.eager_superblock = true, .counted = true}},
