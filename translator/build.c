@@ -237,11 +237,13 @@ static struct block *build(struct translator *tr, struct cpu *cpu, const struct 
     if (page->host == NULL)
         return NULL;
     bytes = trace_decode(tr, cpu, key, page->host, head, &trace);
-    if (head != NULL)
-        cache_invalidate(tr->cache, head);
     block = make(tr, cpu, key, flags, &trace, bytes, head != NULL);
-    if (block == NULL && head != NULL) /* whose exits said where to: nobody can ask again */
+    if (block == NULL && head != NULL) /* once more, with more room */
         block = make(tr, cpu, key, flags, &trace, bytes, true);
+    /* Not before: with a page's last code goes what is known of its bytes, and stores beside code
+     * would begin anew.  If it was evicted, the new one may be in its place. */
+    if (block != NULL && head != NULL && head != block)
+        cache_invalidate(tr->cache, head);
     return block;
 }
 

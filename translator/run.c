@@ -218,16 +218,18 @@ static struct block *find_head(struct translator *tr, struct cpu *cpu, unsigned 
     *settled = ++block->head_visits >= HEAD_VISITS;
     if (*settled) {
         const struct block_key key = block->key;
+        struct block *counting;
 
         if (block->entry_is_hot)
             flags |= BUILD_ENTRY;
-        fpu_leave(cpu);
-        cache_invalidate(tr->cache, block);
-        block = build_timed(tr, cpu, &key, flags);
-        if (block == NULL)
-            tr->arrived = flags;
-        else
-            tables_fill_code(cpu, key.linear, block->page_id);
+        block->head_visits = 0;
+        counting = build_timed(tr, cpu, &key, flags);
+        if (counting == NULL)
+            return block->dead ? NULL : block;
+        if (counting != block)
+            cache_invalidate(tr->cache, block);
+        tables_fill_code(cpu, key.linear, counting->page_id);
+        return counting;
     }
     return block;
 }

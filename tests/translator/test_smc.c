@@ -30,6 +30,12 @@ PROGRAM(stack, "mov $99, %ecx\n xor %ebx, %ebx\n"
 PROGRAM(beside, "mov $99, %ecx\n xor %ebx, %ebx\n"
                 "1: mov %ecx, 0x800(%rdi,%rcx)\n add 0x800(%rdi,%rcx), %ebx\n dec %ecx\n jnz 1b\n");
 
+/* A function that is all the code of its page. */
+PROGRAM(alone,
+        "lea 0x1000(%rdi), %rsi\n movb $0xb8, (%rsi)\n movb $0xc3, 5(%rsi)\n mov $20000, %ecx\n"
+        "1: mov %ecx, 1(%rsi)\n call *%rsi\n cmp %eax, %ecx\n jne 2f\n dec %ecx\n jnz 1b\n"
+        "mov $4950, %ebx\n 2:\n");
+
 static void run(const uint8_t *code, const uint8_t *end, const struct translator_options *options,
                 struct smc_counters *counters)
 {
@@ -105,12 +111,26 @@ static void stores_beside_code_need_no_side_exit(void **state)
     assert_int_equal(counters.beside, 0);
 }
 
+/* What was known of the page's bytes went with its only block, so the next store found the new one:
+ * each thousandth call was for nothing. */
+static void a_superblock_in_place_of_a_pages_only_code_is_not_stored_to(void **state)
+{
+    const struct translator_options options = {0};
+    struct smc_counters counters;
+
+    (void)state;
+    run(alone, alone_end, &options, &counters);
+    assert_true(counters.live_imms > 0);
+    assert_true(counters.live_imms < 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_immediate_that_is_rewritten_becomes_data),
         cmocka_unit_test(what_is_added_to_rsp_is_no_data),
         cmocka_unit_test(stores_beside_code_need_no_side_exit),
+        cmocka_unit_test(a_superblock_in_place_of_a_pages_only_code_is_not_stored_to),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
