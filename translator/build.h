@@ -73,6 +73,7 @@ struct build {
     struct group group;
     struct region region;
     bool no_groups;
+    bool guesses; /* regions are taken to be known, see region.c */
     struct mem operand;   /* where the last build_memory() or the like has left it */
     bool window;          /* user memory is in windows */
     bool keeps_stack;     /* the current rule leaves HOST_STACK alone; set by rules that do */

@@ -112,8 +112,8 @@ static inline uint64_t rt_no_tag(uint32_t index)
     return (uint16_t)(index + AROUND) <= AROUND ? UINT64_C(1) << 62 : 0;
 }
 
-/* Pages with code that stores beside the code go to, in one view, by the low bits of the page number:
- * translator/beside.c. */
+/* Pages with code that stores beside the code go to, in one view, by the low bits of the page
+ * number: translator/beside.c. */
 enum { RT_BESIDE = 256 }; /* MOVZX r8 */
 struct rt_beside {
     uint64_t negated[RT_BESIDE]; /* tag, as in struct rt_view */
@@ -125,7 +125,7 @@ struct rt_beside {
 #define RT_NO_CODE 1u
 
 /* Blocks share counters, which at worst makes one a superblock a little early or late. */
-enum { RT_HEATS = 4096, RT_HEAT_VISITS = 1000 };
+enum { RT_HEATS = 4096, RT_HEAT_VISITS = 4096 };
 
 static inline unsigned rt_heat_place(uint32_t block_number)
 {
@@ -161,6 +161,7 @@ struct rt {
     uint64_t t0;                 /* T0 at the side exit: linear address of the missed access */
     uint64_t stack;              /* what HOST_STACK becomes */
     uint64_t fault_address;      /* host address inside a window, or 0; set by the same */
+    int64_t fault_slot;          /* a check failed: number of the region where the operand is */
     struct block *fault_block;   /* set by the host-fault handler */
     uint32_t fault_insn;
     uint32_t heat[RT_HEATS]; /* visits that blocks still wait for, before they become superblocks */

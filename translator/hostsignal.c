@@ -47,7 +47,6 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     const uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     struct block *block = cache_block_at(tr->cache, pc);
     uint64_t sp;
-    int64_t pages;
     struct rt *rt;
 
     if (sig == SIGSEGV && info->si_code > 0 && tr->cpu != NULL && cache_contains(tr->cache, pc) &&
@@ -62,9 +61,10 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     rt->fault_address = 0;
     if (sig == SIGSEGV && tr->windows != NULL &&
         (windows_contains(tr->windows, (uint64_t)info->si_addr) ||
-         windows_check(tr->windows, (uint64_t)info->si_addr, &pages) ||
+         windows_check(tr->windows, (uint64_t)info->si_addr) ||
          in_slot_tables(rt, (uint64_t)info->si_addr)))
         rt->fault_address = (uint64_t)info->si_addr;
+    rt->fault_slot = (int64_t)uc->uc_mcontext.gregs[REG_RCX] >> PAGE_SHIFT; /* see emit_check() */
     rt->fault_block = block;
     rt->fault_insn = site_at(block, (uint32_t)(pc - block->host));
     uc->uc_mcontext.gregs[REG_RIP] = (greg_t)glue_of(tr, block->key.mode)->fault;

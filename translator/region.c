@@ -13,6 +13,8 @@
  *     mov   rax, [rbx + r10 + disp - 27]
  *
  * A register that was checked stays so until it is written, except by copies and small constants.
+ * A wrong guess costs some ten microseconds, so guesses are made in superblocks only, and operands of
+ * other blocks look their regions up.
  * An instruction that is found in another region is made again for that one; one that keeps
  * changing looks its regions up (runtime_region(), translator/run.c).
  *
@@ -70,15 +72,27 @@ static struct region_note *note_of(const struct build *b)
     return runtime_region(b->tr, build_phys(b), b->rip);
 }
 
+/* Do the registers say where the operand will be? */
+static bool is_seen(const struct build *b, const struct insn *in)
+{
+    return is_unwritten(b, in->base) && is_unwritten(b, in->index);
+}
+
+/* The region that was seen last in this view, other than the stack's. */
+static int16_t *usual_slot(const struct build *b)
+{
+    return &b->tr->usual_slot[b->view == VIEW_USER];
+}
+
 /* Where the operand would be if the instruction were the next to run; or where the block has been,
- * or the stack is. */
+ * or another one was lately. */
 static int64_t guess(const struct build *b, const struct insn *in)
 {
     const uint64_t *gpr = b->cpu->gpr;
     linaddr_t linear = constant_of(b, in);
 
-    if (!is_unwritten(b, in->base) || !is_unwritten(b, in->index))
-        return b->region.slot != NO_SLOT ? b->region.slot : slot_of(gpr[RSP]);
+    if (!is_seen(b, in))
+        return b->region.slot != NO_SLOT ? b->region.slot : *usual_slot(b);
     if (in->base != NO_REG)
         linear += gpr[in->base];
     if (in->index != NO_REG)
@@ -92,7 +106,7 @@ bool region_takes(struct build *b, const struct insn *in)
     const struct region_note *note;
     int64_t slot;
 
-    if (b->no_groups || !in->has_mem || in->vsib || in->addr_size != 8 || size == 0 || size > 64 ||
+    if (b->no_groups || !b->guesses || !in->has_mem || in->vsib || in->addr_size != 8 || size == 0 || size > 64 ||
         !build_flat(b, in->seg) || rule_table[in->row] == rule_lea ||
         rule_table[in->row] == rule_nop || (is_base_only(in) && in->base == RSP) ||
         in->disp < INT32_MIN + WINDOW_BIAS || build_wants_probe(b))
@@ -170,7 +184,11 @@ void region_operand(struct build *b, const struct insn *in)
     const uint8_t anchor = narrow_anchor(b, in);
 
     b->operand = region_place(b, in).operand;
+    if (note_of(b)->slot == REGION_UNKNOWN)
+        *note_of(b) = (struct region_note){b->region.wanted, is_seen(b, in), note_of(b)->tag};
     note_of(b)->slot = b->region.wanted;
+    if (is_seen(b, in) && b->region.wanted != slot_of(b->cpu->gpr[RSP]))
+        *usual_slot(b) = b->region.wanted;
     go_to(b);
     if (is_constant(in)) {
         if (!is_near(b, in))

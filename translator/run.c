@@ -493,14 +493,13 @@ static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t 
     }
 }
 
-/* An operand was not in the region that it was taken to be in, but `off` regions further: make the
- * instruction again for that one.  A non-canonical address is in none. */
+/* An operand was not in the region that it was taken to be in: make the instruction again for the
+ * one that it was in.  A non-canonical address is in none. */
 static void note_region(struct translator *tr, struct cpu *cpu, const struct block *block,
-                        unsigned index, int64_t off)
+                        unsigned index, int64_t slot)
 {
     const physaddr_t phys = block->key.phys + block->sites[index].guest;
     struct region_note *note = runtime_region(tr, phys, block_rip(block, index));
-    const int64_t slot = note->slot + off;
 
     tr->counters.region_changes++;
     if (slot < -WINDOW_SLOTS / 2 || slot >= WINDOW_SLOTS / 2) {
@@ -520,11 +519,11 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     struct block *block = rt_of(cpu)->fault_block;
     const unsigned index = rt_of(cpu)->fault_insn;
     const uint64_t address = rt_of(cpu)->fault_address;
+    const int64_t slot = rt_of(cpu)->fault_slot;
     const enum tlb_view view = mmu_mode_view(block->key.mode);
     physaddr_t phys;
     uint64_t host;
     uint64_t next;
-    int64_t off;
     bool filled, raised;
 
     (void)unused;
@@ -540,8 +539,8 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     raised = cpu->rip != next;
     if (address == 0)
         return host;
-    if (windows_check(tr->windows, address, &off)) {
-        note_region(tr, cpu, block, index, off);
+    if (windows_check(tr->windows, address)) {
+        note_region(tr, cpu, block, index, slot);
         host = avoid_dead(tr, cpu, host);
         if (host != leave(tr) && !cpu->fpu_live)
             fpu_load(cpu);

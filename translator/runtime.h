@@ -66,7 +66,7 @@ struct region_note {
 };
 enum {
     REGION_NOTE_BITS = 18,
-    REGION_CHANGES = 2, /* so often, and regions are looked up */
+    REGION_CHANGES = 4, /* so often, and regions are looked up */
     REGION_UNKNOWN = INT16_MIN,
 };
 
@@ -95,6 +95,7 @@ struct translator {
     struct smc smc;
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
     struct region_note regions[1 << REGION_NOTE_BITS];
+    int16_t usual_slot[2]; /* of the supervisor, of users: a guess where nothing else is known */
 };
 
 /* The note of the instruction at both addresses (memory is used again, by other programs). */

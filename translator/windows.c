@@ -320,9 +320,8 @@ static void check_release(uint8_t *check)
         munmap(check - CHECK_REACH, 2 * CHECK_REACH);
 }
 
-bool windows_check(const struct windows *windows, uint64_t host, int64_t *pages)
+bool windows_check(const struct windows *windows, uint64_t host)
 {
-    *pages = (int64_t)(host - (uint64_t)windows->check) >> PAGE_SHIFT;
     return host - ((uint64_t)windows->check - CHECK_REACH) < 2 * CHECK_REACH;
 }
 

@@ -75,8 +75,8 @@ bool windows_tick(struct windows *windows);
  * the region of its stack pointer. */
 uint64_t windows_select(struct windows *windows, uint32_t mode, linaddr_t stack);
 
-/* Did a check fault at the host address?  Then *pages is how many regions it was off. */
-bool windows_check(const struct windows *windows, uint64_t host, int64_t *pages);
+/* Did a check fault at the host address? */
+bool windows_check(const struct windows *windows, uint64_t host);
 /* Is the host address inside a window? */
 bool windows_contains(const struct windows *windows, uint64_t host);
 /* An access to this host address faulted and the instruction was interpreted: map what
