@@ -264,6 +264,7 @@ static bool prepare(struct machine *m, struct error *error)
         .no_retcache = o->no_retcache,
         .no_superblock = o->no_superblock,
         .eager_superblock = o->eager_superblock,
+        .count_heads = o->count_heads,
         .no_group = o->no_group,
         .no_window = o->no_window,
         .no_smc = o->no_smc,

@@ -602,6 +602,8 @@ static const struct {
     {"no-retcache", offsetof(struct options, no_retcache), "returns go by the jump cache"},
     {"no-superblock", offsetof(struct options, no_superblock),
      "every block ends at its first jump"},
+    {"count-heads", offsetof(struct options, count_heads),
+     "superblocks by counting visits, not by samples"},
     {"eager-superblock", offsetof(struct options, eager_superblock),
      "every block goes on behind jumps"},
     {"no-window", offsetof(struct options, no_window), "every access is probed, none goes through a window"},

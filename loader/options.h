@@ -57,7 +57,7 @@ struct options {
     unsigned cache_policy;   /* see translator_cache_policy() */
     uint64_t max_insns;      /* stop after so many, UINT64_MAX: never */
     bool no_chain, no_bmi2, no_group, no_retcache, no_superblock, no_window, no_smc; /* -x */
-    bool eager_superblock, eager_window, eager_smc;
+    bool count_heads, eager_superblock, eager_window, eager_smc;
 
     struct drive_list drives;
     char boot_order[OPTIONS_BOOT_LETTERS], boot_once[OPTIONS_BOOT_LETTERS]; /* "": not given */

@@ -26,10 +26,11 @@ enum {
     DEFAULT_CACHE_BYTES = 128 << 20,
     MAP_CHANGE_SMALL = 256 << 20, /* bytes, looked through page by page */
     BUILDING_MOST = 1 << 20,      /* TSC ticks for a block that evicts nothing: some 0.4 ms */
-    HOT = 4,         /* an address is translated at its HOT-th visit; before, it is interpreted */
-    SLOW_TICK = 512, /* side exits that are a sign of a busy supervisor */
-    COLD_RUN = 32,   /* instructions interpreted at the most on a cold visit */
-    HEAD_VISITS = 8, /* as the start of a loop or function, before a block's are counted */
+    HOT = 4,          /* an address is translated at its HOT-th visit; before, it is interpreted */
+    SLOW_TICK = 512,  /* side exits that are a sign of a busy supervisor */
+    COLD_RUN = 32,    /* instructions interpreted at the most on a cold visit */
+    LOOP_SAMPLES = 2, /* of a loop, before it gets a superblock */
+    HEAD_VISITS = 8,  /* as the start of a loop or function, before a block's are counted */
 };
 
 static struct translator *translator_of(struct cpu *cpu)
@@ -154,8 +155,8 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
 /* Superblocks begin where loops and functions do. */
 static unsigned heat_flag(const struct translator *tr)
 {
-    return tr->options.no_superblock || tr->options.eager_superblock || tr->options.no_chain ||
-                   tr->options.counted
+    return !tr->options.count_heads || tr->options.no_superblock || tr->options.eager_superblock ||
+                   tr->options.no_chain || tr->options.counted
                ? 0
                : BUILD_HEAT;
 }
@@ -558,6 +559,27 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     return host;
 }
 
+/*
+ * A loop was found running: who stops at a poll is about to jump backward.  After a few samples of
+ * the same loop a superblock takes the place of the block that it begins with.
+ */
+static void note_loop(struct translator *tr, struct cpu *cpu, const struct block *from)
+{
+    if (tr->options.no_superblock || tr->options.eager_superblock || tr->options.count_heads)
+        return;
+    for (unsigned i = 0; i < from->exit_count; i++) {
+        struct block *to = from->exits[i].to;
+
+        if (!from->exits[i].head || to == NULL || to->super || to->next_bytes != 0 ||
+            to->key.mode != from->key.mode || ++to->head_visits < LOOP_SAMPLES)
+            continue;
+        fpu_leave(cpu);
+        tr->counters.superblocks++;
+        (void)build_superblock(tr, cpu, to);
+        return;
+    }
+}
+
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
 {
     struct translator *tr = translator_of(cpu);
@@ -570,6 +592,8 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
     cpu->rip = block_rip(block, index);
     if (tr->options.counted)
         cpu->icount -= block->insn_count - index;
+    else if (!block->dead)
+        note_loop(tr, cpu, block);
     return leave(tr);
 }
 

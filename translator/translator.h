@@ -18,6 +18,7 @@ struct translator_options {
     unsigned cache_policy; /* number of one, see translator_cache_policy() */
     bool no_chain;         /* every block returns to the dispatcher */
     bool no_superblock;    /* blocks end at the first control transfer */
+    bool count_heads;      /* superblocks by visits that blocks count, not by samples */
     bool eager_superblock; /* none does that needs not, from the start; for tests */
     bool no_retcache;      /* returns go by the jump cache */
     bool no_group;         /* probe every access by itself */
