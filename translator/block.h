@@ -100,7 +100,7 @@ struct block {
     uint8_t hole_count;
     uint8_t exit_count;
     uint8_t misses;        /* of the inline TLB, in a grouped block */
-    uint8_t head_visits;   /* by ways that may lead to the start of a loop, of a block without heat */
+    uint8_t head_visits;   /* samples of the loop that begins here; visits, before they are counted */
     bool super : 1;        /* a superblock */
     bool counts : 1;       /* its visits, if that can lead to anything */
     bool entry_is_hot : 1; /* its checked entry is in its hot part */

@@ -152,7 +152,6 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     struct block_site sites[BLOCK_MAX_INSNS + 1];
     uint8_t *start;
     uint32_t page_id, next_id;
-    struct block *old;
     bool split;
 
     find_page_ids(tr, key, trace, &page_id, &next_id);
@@ -221,11 +220,8 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     split = b.cold.at != NULL;
     if (b.hot.overflow || b.e.overflow || b.hot.at - start > UINT16_MAX)
         return NULL;
-    old = super ? cache_find(tr->cache, key) : NULL; /* if it was not evicted by cache_begin() */
     if (!cache_commit(tr->cache, b.block, split ? &b.hot : &b.e, split ? &b.e : &b.cold))
         return NULL;
-    if (old != NULL) /* not before: its page would have no code for a moment */
-        cache_invalidate(tr->cache, old);
     if (tr->options.log_in_asm || tr->options.log_out_asm)
         dump_block(tr, b.block, bytes);
     return b.block;

@@ -1,8 +1,8 @@
 /*
  * translator/trace.h -- which guest instructions a block is made of.
  *
- * An ordinary block runs to the first control transfer.  A *superblock* goes on behind it: it is
- * made once its start has been come to often (translator/build.h, BUILD_HEAT), from the blocks that
+ * An ordinary block runs to the first control transfer.  A *superblock* goes on behind it: it is made
+ * once the loop that it begins has been found running (note_loop() in run.c), from the blocks that
  * were there, along exits that were taken.
  *
  *     jcc    the way that was taken, leaving by an exit on the other; if both were, behind it

@@ -67,7 +67,7 @@ static const struct block *find(const struct machine *m, unsigned offset)
     return cache_find(m->tr->cache, &key);
 }
 
-static const struct translator_options usual = {0}, off = {.no_superblock = true};
+static const struct translator_options usual = {.count_heads = true}, off = {.no_superblock = true};
 
 LOOP(seldom, "test %ecx, %ecx\n js 1f\n inc %eax\n 1: inc %edx\n");
 
@@ -157,7 +157,7 @@ LOOP(calls, "call 1f\n jmp 2f\n 1: inc %edx\n ret\n 2: inc %eax\n");
 
 static void a_call_that_returned_is_passed(void **state)
 {
-    const struct translator_options no_returns = {.no_retcache = true};
+    const struct translator_options no_returns = {.count_heads = true, .no_retcache = true};
     const struct block *block;
     struct machine m;
 
@@ -241,7 +241,7 @@ static void a_function_is_the_start_of_one(void **state)
 
 /* The loop is short, and is come to from above more often than from its end is needed for a block:
  * that block counted nothing, and no superblock ever took its place. */
-PROGRAM(entered, "mov $2000, %ebx\n 1: mov $2, %ecx\n cmp %ebx, %ebx\n jnz 2f\n" HEAD(
+PROGRAM(entered, "mov $5000, %ebx\n 1: mov $2, %ecx\n cmp %ebx, %ebx\n jnz 2f\n" HEAD(
                      entered) "test %ecx, %ecx\n js 2f\n inc %eax\n dec %ecx\n jnz entered_head\n"
                               "2: dec %ebx\n jnz 1b\n");
 
@@ -256,7 +256,7 @@ static void a_loop_first_come_to_from_above_becomes_one_too(void **state)
     block = FIND(&m, entered);
     assert_non_null(block);
     assert_true(block->super);
-    assert_int_equal(m.cpu->gpr[RAX], 4000);
+    assert_int_equal(m.cpu->gpr[RAX], 10000);
     machine_close(&m);
 }
 
@@ -315,7 +315,7 @@ static void a_jump_with_16_bit_operands_ends_it(void **state)
  */
 static void there_is_room_for_it_at_the_end_of_a_region(void **state)
 {
-    const struct translator_options little = {.cache_bytes = 1};
+    const struct translator_options little = {.count_heads = true, .cache_bytes = 1};
     uint64_t made = 0;
     struct machine m;
 
