@@ -20,11 +20,6 @@ static bool segment_fault(struct cpu *cpu, enum seg seg)
     return seg == SS ? fault_ss(cpu, 0) : fault_gp(cpu, 0);
 }
 
-static bool is_canonical(linaddr_t linear)
-{
-    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
-}
-
 /* Is the segment register usable for this kind of access?  Only protected mode looks at types. */
 static bool segment_type_allows(const struct cpu *cpu, const struct segment *seg,
                                 enum access access)
@@ -59,7 +54,7 @@ bool access_segment(struct cpu *cpu, enum seg seg, uint64_t offset, unsigned siz
 
     if (cpu_is_code64(cpu)) {
         *linear = offset + (seg >= FS ? s->base : 0);
-        if (!is_canonical(*linear) || !is_canonical(*linear + size - 1))
+        if (!linaddr_is_canonical(*linear) || !linaddr_is_canonical(*linear + size - 1))
             return segment_fault(cpu, seg);
         return true;
     }

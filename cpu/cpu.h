@@ -293,9 +293,18 @@ static inline bool cpu_is_long(const struct cpu *cpu)
 {
     return cpu->efer & EFER_LMA;
 }
+static inline bool mode_is_code64(uint32_t mode)
+{
+    return (mode & MODE_CODE_MASK) == MODE_CODE64;
+}
 static inline bool cpu_is_code64(const struct cpu *cpu)
 {
-    return (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+    return mode_is_code64(cpu->mode);
+}
+/* Bits 63:47 equal.  [SDM 1 3.3.7.1] */
+static inline bool linaddr_is_canonical(linaddr_t linear)
+{
+    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
 }
 static inline bool cpu_is_protected(const struct cpu *cpu) /* PE and not VM */
 {

@@ -90,7 +90,7 @@ insn_run_fn interp_handler(const struct cpu *cpu, const struct insn *in)
     if (row->feature != BASE && !cpu->model->has[row->feature])
         return older_handler(cpu, in);
     if (row->traits & (NO64 | ONLY64)) {
-        const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
+        const bool code64 = mode_is_code64(mode);
 
         if (row->traits & (code64 ? NO64 : ONLY64))
             return run_ud;

@@ -303,7 +303,7 @@ static bool entry_set(struct cpu *cpu, struct walk_entry *entry, unsigned size, 
  * CPU's own, whose tables may reach past the last canonical address. */
 static bool is_canonical(const struct cpu *cpu, linaddr_t linear)
 {
-    return !cpu_is_long(cpu) || (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+    return !cpu_is_long(cpu) || linaddr_is_canonical(linear);
 }
 
 /* Walk, check, set A and D.  On failure #PF is recorded, or #GP(0) for an address that is not

@@ -57,11 +57,6 @@ void msr_reset(struct cpu *cpu)
         cpu->mtrr_var[i] = 0;
 }
 
-static bool is_canonical(uint64_t value)
-{
-    return (uint64_t)((int64_t)(value << 16) >> 16) == value;
-}
-
 static bool is_amd(const struct cpu *cpu)
 {
     return cpu->model->vendor[0] == 'A';
@@ -325,7 +320,7 @@ static bool efer_write(struct cpu *cpu, uint64_t value)
 static bool long_write(struct cpu *cpu, uint32_t msr, uint64_t value, bool *known)
 {
     const bool has_syscall = cpu->model->long_mode || cpu->model->has[SYSCALL_];
-    bool valid = cpu->model->long_mode && is_canonical(value);
+    bool valid = cpu->model->long_mode && linaddr_is_canonical(value);
 
     *known = true;
     switch (msr) {
@@ -423,7 +418,7 @@ static bool ignored_write(const struct cpu *cpu, uint32_t msr, uint64_t value)
 
 bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 {
-    const bool address_valid = !cpu->model->long_mode || is_canonical(value);
+    const bool address_valid = !cpu->model->long_mode || linaddr_is_canonical(value);
     bool known;
 
     if (is_mtrr(msr))

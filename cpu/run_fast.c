@@ -429,7 +429,7 @@ static enum fast_address address_kind(const struct insn *in)
 /* ... for an access: only through segments that are flat under `mode`. */
 static enum fast_address access_kind(uint32_t mode, const struct insn *in)
 {
-    const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
+    const bool code64 = mode_is_code64(mode);
 
     if (in->seg >= FS || in->seg == CS || (!code64 && !(mode & MODE_FLAT)))
         return ADDRESS_NONE;

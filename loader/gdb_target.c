@@ -433,14 +433,9 @@ size_t gdb_register_read(const struct gdb_target *target, struct cpu *cpu, unsig
 
 /* ---- writing ---- */
 
-static bool is_canonical(uint64_t address)
-{
-    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
 static bool write_rip(struct cpu *cpu, uint64_t value)
 {
-    if (cpu_is_code64(cpu) ? !is_canonical(value) : value > UINT32_MAX)
+    if (cpu_is_code64(cpu) ? !linaddr_is_canonical(value) : value > UINT32_MAX)
         return false;
     if (value != cpu->rip) { /* elsewhere neither HLT nor the interrupt shadow counts */
         cpu->halted = false;
@@ -480,7 +475,7 @@ static bool write_base(struct cpu *cpu, unsigned index, uint64_t value)
 
     if (*base == value)
         return true;
-    if (!cpu_is_long(cpu) || !is_canonical(value))
+    if (!cpu_is_long(cpu) || !linaddr_is_canonical(value))
         return false;
     *base = value;
     cpu_update_mode(cpu);

@@ -43,7 +43,7 @@ enum { STORES_HOT = 16 };
 
 static uint8_t *heat_of(struct translator *tr, physaddr_t phys)
 {
-    return &tr->smc.stores[(phys ^ phys >> SMC_STORE_BITS) & ((1 << SMC_STORE_BITS) - 1)];
+    return &tr->smc.stores[runtime_place(phys, SMC_STORE_BITS)];
 }
 
 static bool is_hot(struct translator *tr, physaddr_t phys)
@@ -130,11 +130,8 @@ static bool is_single(const struct build *b)
 
 bool beside_wanted(const struct build *b, unsigned size)
 {
-    const struct block_key *key = &b->block->key;
-
     return b->tr->bmi2 && !b->tr->options.no_smc && size <= 8 && (size & (size - 1)) == 0 &&
-           b->jump_count < BUILD_MAX_JUMPS / 2 && is_single(b) &&
-           is_hot(b->tr, key->phys + (b->rip + key->cs_base - key->linear));
+           b->jump_count < BUILD_MAX_JUMPS / 2 && is_single(b) && is_hot(b->tr, build_phys(b));
 }
 
 /* dst = entry of the page of linear address T0. */

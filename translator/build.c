@@ -127,7 +127,7 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->mode = key->mode;
     b->ended = b->returns = false;
     b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = b->exit_count = 0;
-    b->code64 = (key->mode & MODE_CODE_MASK) == MODE_CODE64;
+    b->code64 = mode_is_code64(key->mode);
     b->contract = contract_of(key->mode);
     b->glue = glue_of(tr, key->mode);
     b->insns = d->insn;

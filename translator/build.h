@@ -73,7 +73,7 @@ struct build {
     struct group group;
     struct region region;
     bool no_groups;
-    bool guesses; /* regions are taken to be known, see region.c */
+    bool guesses;         /* regions are taken to be known, see region.c */
     struct mem operand;   /* where the last build_memory() or the like has left it */
     bool window;          /* user memory is in windows */
     bool keeps_stack;     /* the current rule leaves HOST_STACK alone; set by rules that do */
@@ -124,6 +124,13 @@ bool rule_sti(struct build *b, const struct insn *in);
 uint8_t build_gpr_read(struct build *b, unsigned guest, uint8_t temp);
 /* Write `size` bytes of host register `from` as an instruction would: 4 zero-extend, less merge. */
 void build_gpr_write(struct build *b, unsigned guest, unsigned size, uint8_t from);
+/* Is the memory operand without registers, or relative to RIP?  And its offset in its segment then.
+ */
+bool build_is_constant(const struct insn *in);
+uint64_t build_constant_address(const struct build *b, const struct insn *in);
+/* In 64-bit code: is the operand in the region of its base, nothing but a displacement being added?
+ * One that WINDOW_BIAS can be taken from. */
+bool build_is_base_only(const struct insn *in);
 /* T0 = effective address (offset in its segment). May clobber T1. */
 void build_address(struct build *b, const struct insn *in);
 

@@ -13,7 +13,8 @@
  *   R10              HOST_GROUP, inside a block
  *   R11              HOST_STACK in 64-bit code with windows, else scratch
  *   RCX R13 R14      scratch inside one guest instruction
- *   GS               with windows: host address of linear address 0 (windows_select())
+ *   GS               with windows: host address of      with windows: the page of checks
+ *                    linear address 0                   (windows_select(), region.c)
  *   RSP              the return stack (translator/returns.h); C has the thread's own
  *   R15              struct cpu *, plus HOST_CPU_BIAS: as a count its value is HOST_CPU_BIAS, too,
  *                    so that SHRX by R15 gives the number of a 512 GiB region
@@ -61,7 +62,7 @@ extern const struct contract contract32, contract64;
 
 static inline const struct contract *contract_of(uint32_t mode)
 {
-    return (mode & MODE_CODE_MASK) == MODE_CODE64 ? &contract64 : &contract32;
+    return mode_is_code64(mode) ? &contract64 : &contract32;
 }
 
 /* Entry of the jump cache: the checked entry of the block at a linear address.  The views share the

@@ -67,9 +67,7 @@ static void note_change(struct smc *smc, physaddr_t phys)
 
 static physaddr_t imm_phys(const struct build *b, const struct insn *in)
 {
-    const struct block_key *key = &b->block->key;
-
-    return key->phys + (linaddr_t)(b->rip + key->cs_base - key->linear) + in->imm_at;
+    return build_phys(b) + in->imm_at;
 }
 
 bool live_wanted(const struct build *b, const struct insn *in)

@@ -153,13 +153,12 @@ static void add_segment(struct build *b, enum seg seg, unsigned size, enum acces
     emit_lea(e, address_width(b), T0, INDEX(T0, TC, 1, 0));
 }
 
-static bool is_constant(const struct insn *in)
+bool build_is_constant(const struct insn *in)
 {
     return in->base == NO_REG && in->index == NO_REG;
 }
 
-/* Offset in its segment of an operand without registers, or relative to RIP. */
-static uint64_t constant_address(const struct build *b, const struct insn *in)
+uint64_t build_constant_address(const struct build *b, const struct insn *in)
 {
     const uint64_t offset = (uint64_t)in->disp + (in->rip_relative ? b->next_rip : 0);
 
@@ -172,8 +171,8 @@ void build_address(struct build *b, const struct insn *in)
     const enum width w = in->addr_size == 8 ? W64 : W32;
     uint8_t base = NO_REG, index = NO_REG;
 
-    if (is_constant(in)) {
-        emit_mov_ri(e, T0, constant_address(b, in));
+    if (build_is_constant(in)) {
+        emit_mov_ri(e, T0, build_constant_address(b, in));
     } else {
         if (in->base != NO_REG)
             base = build_gpr_read(b, in->base, T0);
@@ -182,7 +181,7 @@ void build_address(struct build *b, const struct insn *in)
         emit_lea(e, w, T0,
                  ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp, false}));
     }
-    if (in->addr_size == 2 && !is_constant(in))
+    if (in->addr_size == 2 && !build_is_constant(in))
         emit_movzx_rr(e, T0, W16, T0);
 }
 
@@ -266,9 +265,7 @@ bool build_wants_probe(const struct build *b)
     return !b->window || runtime_prefers_probe(b->tr, build_phys(b));
 }
 
-/* In 64-bit code, the register whose region is that of the operand: the base, where nothing but a
- * displacement is added to it. */
-static bool is_base_only(const struct insn *in)
+bool build_is_base_only(const struct insn *in)
 {
     return in->base != NO_REG && in->index == NO_REG && !in->rip_relative && in->addr_size == 8 &&
            in->disp >= INT32_MIN + WINDOW_BIAS;
@@ -278,7 +275,7 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
 {
     const bool linear = is_linear(b, in, access);
     const uint8_t *host = b->contract->host;
-    const int32_t biased = (int32_t)((int64_t)in->disp - WINDOW_BIAS); /* if it is_base_only() */
+    const int32_t biased = (int32_t)((int64_t)in->disp - WINDOW_BIAS); /* of base and disp only */
 
     if (build_wants_probe(b))
         return (struct place){PLACE_TLB, INDEX(T0, T1, 1, 0)};
@@ -290,18 +287,12 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
                                    in->scale ? in->scale : 1, (int32_t)in->disp, true}};
         return (struct place){PLACE_LINEAR, {T0, NO_REG, 1, 0, true}};
     }
-    if (!linear || !is_base_only(in))
+    if (!linear || !build_is_base_only(in))
         return (struct place){PLACE_REGION, INDEX(T0, T1, 1, -WINDOW_BIAS)};
     if (in->base == RSP && b->keeps_stack)
         return (struct place){PLACE_REGION, INDEX(HOST_SP, HOST_STACK, 1, biased)};
     return (struct place){PLACE_REGION,
                           INDEX(host[in->base] == NO_REG ? T0 : host[in->base], T1, 1, biased)};
-}
-
-/* Is there an entry for the address in the slot tables, which exist for canonical ones? */
-static bool has_slot(linaddr_t linear)
-{
-    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
 }
 
 static void go_to_region(struct build *b, const struct insn *in, const struct place *place,
@@ -315,13 +306,13 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
         build_address(b, in);
         add_segment(b, in->seg, size, access);
         build_distance(b, T1, T0);
-    } else if (is_base_only(in)) {
+    } else if (build_is_base_only(in)) {
         build_distance(b, T1, build_gpr_read(b, in->base, T0));
-    } else if (is_constant(in) && has_slot(constant_address(b, in))) {
-        emit_mov_ri(e, T0, constant_address(b, in));
+    } else if (build_is_constant(in) && linaddr_is_canonical(build_constant_address(b, in))) {
+        emit_mov_ri(e, T0, build_constant_address(b, in));
         emit_mov_rm(e, W64, T1,
                     BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER,
-                                           constant_address(b, in) >> WINDOW_REGION_SHIFT)));
+                                           build_constant_address(b, in) >> WINDOW_REGION_SHIFT)));
     } else {
         const uint8_t anchor = narrow_anchor(b, in);
 
@@ -336,8 +327,8 @@ void build_go_to_place(struct build *b, const struct insn *in, const struct plac
     switch (place->kind) {
     case PLACE_TLB:
         build_linear(b, in, size, access);
-        if (is_constant(in) && is_linear(b, in, access))
-            probe_constant(b, constant_address(b, in), size, access);
+        if (build_is_constant(in) && is_linear(b, in, access))
+            probe_constant(b, build_constant_address(b, in), size, access);
         else
             build_probe(b, size, access);
         b->keeps_stack = false;

@@ -13,13 +13,13 @@
  *     mov   rax, [rbx + r10 + disp - 27]
  *
  * A register that was checked stays so until it is written, except by copies and small constants.
- * A wrong guess costs some ten microseconds, so guesses are made in superblocks only, and operands of
- * other blocks look their regions up.
- * An instruction that is found in another region is made again for that one; one that keeps
- * changing looks its regions up (runtime_region(), translator/run.c).
+ * A wrong guess costs some ten microseconds, so guesses are made in superblocks only, and operands
+ * of other blocks look their regions up. An instruction that is found in another region is made
+ * again for that one; one that keeps changing looks its regions up (runtime_region(),
+ * translator/run.c).
  *
  * HOST_GROUP is no part of the contract at boundaries: where an instruction relies on what others
- * before it have left there, none of those between can be resumed at (b->relied).
+ * before it have left there, none of those between can be resumed at (b->region.live).
  */
 #include "translator/rules.h"
 #include "translator/windows.h"
@@ -44,21 +44,6 @@ static int64_t slot_of(linaddr_t linear)
 static bool may_have(const struct build *b, int64_t slot)
 {
     return slot < WINDOW_SLOTS / 2 && slot >= (b->view == VIEW_USER ? 0 : -WINDOW_SLOTS / 2);
-}
-
-static bool is_constant(const struct insn *in)
-{
-    return in->base == NO_REG && in->index == NO_REG;
-}
-
-static bool is_base_only(const struct insn *in)
-{
-    return in->base != NO_REG && in->index == NO_REG && !in->rip_relative;
-}
-
-static linaddr_t constant_of(const struct build *b, const struct insn *in)
-{
-    return (linaddr_t)in->disp + (in->rip_relative ? b->next_rip : 0);
 }
 
 /* Does the register hold what it held when the block was begun, which was just now? */
@@ -89,7 +74,7 @@ static int16_t *usual_slot(const struct build *b)
 static int64_t guess(const struct build *b, const struct insn *in)
 {
     const uint64_t *gpr = b->cpu->gpr;
-    linaddr_t linear = constant_of(b, in);
+    linaddr_t linear = build_constant_address(b, in);
 
     if (!is_seen(b, in))
         return b->region.slot != NO_SLOT ? b->region.slot : *usual_slot(b);
@@ -106,15 +91,15 @@ bool region_takes(struct build *b, const struct insn *in)
     const struct region_note *note;
     int64_t slot;
 
-    if (b->no_groups || !b->guesses || !in->has_mem || in->vsib || in->addr_size != 8 || size == 0 || size > 64 ||
-        !build_flat(b, in->seg) || rule_table[in->row] == rule_lea ||
-        rule_table[in->row] == rule_nop || (is_base_only(in) && in->base == RSP) ||
+    if (b->no_groups || !b->guesses || !in->has_mem || in->vsib || in->addr_size != 8 ||
+        size == 0 || size > 64 || !build_flat(b, in->seg) || rule_table[in->row] == rule_lea ||
+        rule_table[in->row] == rule_nop || (build_is_base_only(in) && in->base == RSP) ||
         in->disp < INT32_MIN + WINDOW_BIAS || build_wants_probe(b))
         return false;
     note = note_of(b);
     if (note->changes >= REGION_CHANGES)
         return false;
-    slot = is_constant(in)                ? slot_of(constant_of(b, in))
+    slot = build_is_constant(in)          ? slot_of(build_constant_address(b, in))
            : note->slot != REGION_UNKNOWN ? note->slot
                                           : guess(b, in);
     if (!may_have(b, slot))
@@ -126,9 +111,9 @@ bool region_takes(struct build *b, const struct insn *in)
 /* A constant that is a displacement. */
 static bool is_near(const struct build *b, const struct insn *in)
 {
-    const int64_t disp = (int64_t)constant_of(b, in) - WINDOW_BIAS;
+    const int64_t disp = (int64_t)build_constant_address(b, in) - WINDOW_BIAS;
 
-    return is_constant(in) && disp == (int32_t)disp;
+    return build_is_constant(in) && disp == (int32_t)disp;
 }
 
 struct place region_place(const struct build *b, const struct insn *in)
@@ -136,9 +121,9 @@ struct place region_place(const struct build *b, const struct insn *in)
     uint8_t base = T0;
 
     if (is_near(b, in))
-        return (struct place){PLACE_GROUP,
-                              BASE(HOST_GROUP, (int64_t)constant_of(b, in) - WINDOW_BIAS)};
-    if (!is_base_only(in))
+        return (struct place){
+            PLACE_GROUP, BASE(HOST_GROUP, (int64_t)build_constant_address(b, in) - WINDOW_BIAS)};
+    if (!build_is_base_only(in))
         return (struct place){PLACE_GROUP, INDEX(T0, HOST_GROUP, 1, -WINDOW_BIAS)};
     if (b->contract->host[in->base] != NO_REG)
         base = b->contract->host[in->base];
@@ -182,18 +167,19 @@ static void check_register(struct build *b, uint8_t guest, uint8_t temp)
 void region_operand(struct build *b, const struct insn *in)
 {
     const uint8_t anchor = narrow_anchor(b, in);
+    struct region_note *note = note_of(b);
 
     b->operand = region_place(b, in).operand;
-    if (note_of(b)->slot == REGION_UNKNOWN)
-        *note_of(b) = (struct region_note){b->region.wanted, is_seen(b, in), note_of(b)->tag};
-    note_of(b)->slot = b->region.wanted;
+    if (note->slot == REGION_UNKNOWN)
+        note->changes = is_seen(b, in);
+    note->slot = b->region.wanted;
     if (is_seen(b, in) && b->region.wanted != slot_of(b->cpu->gpr[RSP]))
         *usual_slot(b) = b->region.wanted;
     go_to(b);
-    if (is_constant(in)) {
+    if (build_is_constant(in)) {
         if (!is_near(b, in))
-            emit_mov_ri(&b->e, T0, constant_of(b, in));
-    } else if (is_base_only(in)) {
+            emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+    } else if (build_is_base_only(in)) {
         check_register(b, in->base, T0);
     } else {
         if (anchor != NO_REG)
@@ -210,8 +196,8 @@ static uint8_t copied_from(const struct insn *in)
     const uint8_t op = in->opcode;
 
     if (rule_table[in->row] == rule_lea)
-        return is_base_only(in) && in->addr_size == 8 && in->ops[0].size == 8 &&
-                       in->disp <= WINDOW_DRIFT_MAX && in->disp >= -WINDOW_DRIFT_MAX
+        return build_is_base_only(in) && in->ops[0].size == 8 && in->disp <= WINDOW_DRIFT_MAX &&
+                       in->disp >= -WINDOW_DRIFT_MAX
                    ? in->base
                    : NO_REG;
     if (insn_row(in)->map == M0 && (op == 0x89 || op == 0x8b) && in->ops[0].kind == OPERAND_GPR &&

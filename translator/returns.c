@@ -45,7 +45,7 @@ static void empty(struct returns *returns, struct rt *rt, unsigned view, uint32_
 {
     const uint64_t bottom = bottom_of(returns, view);
 
-    *(uint64_t *)bottom = returns->glue[(mode & MODE_CODE_MASK) == MODE_CODE64].return_empty[view];
+    *(uint64_t *)bottom = returns->glue[mode_is_code64(mode)].return_empty[view];
     rt->returns[view] = bottom;
     returns->mode[view] = mode;
 }

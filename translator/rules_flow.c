@@ -166,16 +166,11 @@ static void push_return(struct build *b, unsigned width, uint64_t value)
     build_move_sp(b, -(int32_t)width);
 }
 
-static bool is_canonical(uint64_t address)
-{
-    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
 bool rule_jcc(struct build *b, const struct insn *in)
 {
     const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
 
-    if (!is_canonical(target))
+    if (!linaddr_is_canonical(target))
         return false;
     b->keeps_stack = true;
     build_branch(b, in->opcode & 15, target, b->next_rip);
@@ -213,7 +208,7 @@ bool rule_jmp(struct build *b, const struct insn *in)
     if (in->ops[0].kind == OPERAND_REL) {
         const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
 
-        if (!is_canonical(target))
+        if (!linaddr_is_canonical(target))
             return false;
         if (b->go == TRACE_AT_TARGET) /* it is next */
             return true;
@@ -244,14 +239,14 @@ static bool predicts_returns(const struct build *b)
 /* Does the CALL get a landing?  Not if what it pushes is not canonical: the RET has to see that. */
 static bool has_landing(const struct build *b)
 {
-    return predicts_returns(b) && is_canonical(b->next_rip);
+    return predicts_returns(b) && linaddr_is_canonical(b->next_rip);
 }
 
 static bool call_direct(struct build *b, const struct insn *in)
 {
     const uint64_t target = truncate_rip(in, b->next_rip + in->imm);
 
-    if (!is_canonical(target))
+    if (!linaddr_is_canonical(target))
         return false;
     if (build_needs_poll(b, target)) {
         if (b->tr->bmi2 && build_flat(b, SS) && b->go == TRACE_ENDS)
@@ -367,7 +362,7 @@ bool rule_loop(struct build *b, const struct insn *in)
     const bool conditional = in->opcode == LOOPE || in->opcode == LOOPNE;
     struct label zero, z_fails = {0};
 
-    if (!is_canonical(taken))
+    if (!linaddr_is_canonical(taken))
         return false;
     b->keeps_stack = true;
     if (build_needs_poll(b, taken))

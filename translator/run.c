@@ -8,16 +8,12 @@
  * All of this is compiled without vector registers: x87 and SSE state stays in the host's registers
  * (cpu->fpu_live) unless a device or other foreign code is called.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "cpu/debugger.h"
 #include "cpu/fpu.h"
 #include "cpu/interp.h"
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
 #include "translator/build.h"
-#include "translator/cache_policy.h"
 #include "translator/returns.h"
 #include "translator/runtime.h"
 #include "translator/windows.h"
@@ -173,8 +169,8 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned
     key.linear = key.cs_base + cpu->rip;
     if (!cpu_is_code64(cpu))
         key.linear = (uint32_t)key.linear;
-    else if ((uint64_t)((int64_t)(key.linear << 16) >> 16) != key.linear)
-        return NULL; /* not canonical */
+    else if (!linaddr_is_canonical(key.linear))
+        return NULL;
     if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, key.linear, 1))
         return NULL; /* the run loop stops there */
     if (!fetch_address(cpu, key.linear, &key.phys))
@@ -324,7 +320,7 @@ static uint64_t block_rip(const struct block *block, unsigned index)
 {
     const uint64_t rip = block->key.linear - block->key.cs_base + block->sites[index].guest;
 
-    return (block->key.mode & MODE_CODE_MASK) == MODE_CODE64 ? rip : (uint32_t)rip;
+    return mode_is_code64(block->key.mode) ? rip : (uint32_t)rip;
 }
 
 /* Fetch and interpret what is at CS:rip, whatever it is. */
@@ -390,21 +386,25 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
 }
 
 /*
- * Generated code was to go on at rt.resume, but blocks have been dropped since.  A dead block must
- * not be entered again: its bytes are no code any more, so it would not be told of a store to them.
+ * Generated code was to go on at rt.resume, but C has run since, and blocks have been dropped.  A
+ * dead block must not be entered again: its bytes are no code any more, so it would not be told of
+ * a store to them.
  */
 static uint64_t avoid_dead(struct translator *tr, struct cpu *cpu, uint64_t host)
 {
     const uint64_t at = rt_of(cpu)->resume;
     const struct block *block = host != leave(tr) ? cache_block_at(tr->cache, at) : NULL;
 
-    if (block == NULL || !block->dead)
-        return host;
-    flags_collect(cpu);
-    for (unsigned i = 1; i <= block->insn_count && tr->options.counted; i++)
-        if (block->host + block->sites[i].host == at && block_rip(block, i) == cpu->rip)
-            cpu->icount -= block->insn_count - i;
-    return go_on(tr, cpu);
+    if (block != NULL && block->dead) {
+        flags_collect(cpu);
+        for (unsigned i = 1; i <= block->insn_count && tr->options.counted; i++)
+            if (block->host + block->sites[i].host == at && block_rip(block, i) == cpu->rip)
+                cpu->icount -= block->insn_count - i;
+        return go_on(tr, cpu);
+    }
+    if (host != leave(tr) && !cpu->fpu_live)
+        fpu_load(cpu);
+    return host;
 }
 
 /* The same when an access was refused: stores to pages with code are counted. */
@@ -420,8 +420,6 @@ static uint64_t interpret_access(struct translator *tr, struct cpu *cpu, struct 
     if (physmem_code_page_stores(tr->mem, &stored) != stores) {
         beside_note(tr, cpu, phys, missed, stored);
         host = avoid_dead(tr, cpu, host);
-        if (host != leave(tr) && !cpu->fpu_live)
-            fpu_load(cpu);
     }
     return host;
 }
@@ -540,21 +538,21 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         return host;
     if (windows_check(tr->windows, address)) {
         note_region(tr, cpu, block, index, slot);
-        host = avoid_dead(tr, cpu, host);
-        if (host != leave(tr) && !cpu->fpu_live)
-            fpu_load(cpu);
-        return host;
+        return avoid_dead(tr, cpu, host);
     }
     filled = windows_fill(tr->windows, view == VIEW_USER, address);
     note_window_miss(tr, cpu, phys, filled, raised);
     host = avoid_dead(tr, cpu, host);
-    if (host == leave(tr))
-        return host;
-    if (!cpu->fpu_live)
-        fpu_load(cpu);
-    /* There may be a new region. */
-    rt_of(cpu)->stack = windows_select(tr->windows, cpu->mode, cpu->gpr[RSP]);
+    if (host != leave(tr)) /* there may be a new region */
+        rt_of(cpu)->stack = windows_select(tr->windows, cpu->mode, cpu->gpr[RSP]);
     return host;
+}
+
+static void make_superblock(struct translator *tr, struct cpu *cpu, struct block *block)
+{
+    fpu_leave(cpu);
+    tr->counters.superblocks++;
+    (void)build_superblock(tr, cpu, block);
 }
 
 /*
@@ -571,9 +569,7 @@ static void note_loop(struct translator *tr, struct cpu *cpu, const struct block
         if (!from->exits[i].head || to == NULL || to->super || to->next_bytes != 0 ||
             to->key.mode != from->key.mode || ++to->head_visits < LOOP_SAMPLES)
             continue;
-        fpu_leave(cpu);
-        tr->counters.superblocks++;
-        (void)build_superblock(tr, cpu, to);
+        make_superblock(tr, cpu, to);
         return;
     }
 }
@@ -654,11 +650,8 @@ uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record)
     flags_collect(cpu);
     cpu->rip = block_rip(block, 0);
     rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_HEAT_VISITS;
-    if (!block->dead) {
-        fpu_leave(cpu);
-        tr->counters.superblocks++;
-        (void)build_superblock(tr, cpu, block);
-    }
+    if (!block->dead)
+        make_superblock(tr, cpu, block);
     return go_on(tr, cpu);
 }
 
@@ -674,7 +667,7 @@ uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused)
 
     (void)unused;
     tr->counters.return_misses++;
-    if (cpu_is_code64(cpu) && (uint64_t)((int64_t)(rt->t0 << 16) >> 16) != rt->t0) {
+    if (cpu_is_code64(cpu) && !linaddr_is_canonical(rt->t0)) {
         /* It should have faulted before it changed RSP. */
         __builtin_memcpy(&pop, record + GLUE_RECORD_BYTES, sizeof(pop));
         cpu->gpr[RSP] -= 8u + pop;

@@ -90,13 +90,19 @@ struct translator {
         no_group[(1 << NO_GROUP_BITS) / 64]; /* addresses whose blocks do better without groups */
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
-    bool busy; /* generated code was found running */
+    bool busy;        /* generated code was found running */
     unsigned arrived; /* how the run loop has come to CS:rip: enum build_flag */
     struct smc smc;
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
     struct region_note regions[1 << REGION_NOTE_BITS];
     int16_t usual_slot[2]; /* of the supervisor, of users: a guess where nothing else is known */
 };
+
+/* Where an instruction's entry is in a table of 1 << bits that do not say whose they are. */
+static inline unsigned runtime_place(physaddr_t phys, unsigned bits)
+{
+    return (unsigned)((phys ^ phys >> bits) & ((1u << bits) - 1));
+}
 
 /* The note of the instruction at both addresses (memory is used again, by other programs). */
 static inline struct region_note *runtime_region(struct translator *tr, physaddr_t phys,
@@ -113,7 +119,7 @@ static inline struct region_note *runtime_region(struct translator *tr, physaddr
 
 static inline uint16_t *runtime_window_cost(struct translator *tr, physaddr_t phys)
 {
-    return &tr->window_cost[(phys ^ phys >> WINDOW_MISS_BITS) & ((1 << WINDOW_MISS_BITS) - 1)];
+    return &tr->window_cost[runtime_place(phys, WINDOW_MISS_BITS)];
 }
 
 static inline bool runtime_prefers_probe(struct translator *tr, physaddr_t phys)
@@ -123,7 +129,7 @@ static inline bool runtime_prefers_probe(struct translator *tr, physaddr_t phys)
 
 static inline unsigned no_group_place(physaddr_t phys)
 {
-    return (unsigned)((phys ^ phys >> NO_GROUP_BITS) & ((1 << NO_GROUP_BITS) - 1));
+    return runtime_place(phys, NO_GROUP_BITS);
 }
 
 static inline bool runtime_no_group(const struct translator *tr, physaddr_t phys)
@@ -160,7 +166,7 @@ bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *
 
 static inline const struct glue *glue_of(const struct translator *tr, uint32_t mode)
 {
-    return &tr->glue[(mode & MODE_CODE_MASK) == MODE_CODE64];
+    return &tr->glue[mode_is_code64(mode)];
 }
 
 /* translator/tables.c: the per-CPU tables of struct rt. */

@@ -153,7 +153,7 @@ static void cut_at_breakpoint(const struct debugger *debugger, const struct bloc
     for (unsigned i = 1; i < t->count; i++) {
         linaddr_t linear = key->linear + t->offset[i];
 
-        if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
+        if (!mode_is_code64(key->mode))
             linear = (uint32_t)linear;
         if (debugger_breaks_in(debugger, linear, 1)) {
             t->count = i;
@@ -172,7 +172,7 @@ static bool decode_crossing(struct cpu *cpu, const struct block_key *key, const 
 
     if (room >= INSN_MAX_LENGTH || !(key->mode & MODE_CS_FLAT))
         return false;
-    if ((key->mode & MODE_CODE_MASK) != MODE_CODE64)
+    if (!mode_is_code64(key->mode))
         next = (uint32_t)next;
     if (!mmu_fill(cpu, next, ACCESS_EXEC, mmu_view(cpu), &host, &t->next_phys) || host == NULL)
         return false;

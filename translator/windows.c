@@ -197,7 +197,7 @@ uint64_t windows_select(struct windows *windows, uint32_t mode, linaddr_t stack)
     const bool user = mode & MODE_USER;
     const struct window *w = user ? windows->current : windows->supervisor;
 
-    if ((mode & MODE_CODE_MASK) == MODE_CODE64)
+    if (mode_is_code64(mode))
         set_gs(windows, (uint64_t)windows->check);
     else
         set_gs(windows, user ? windows->low_user : windows->low_supervisor);

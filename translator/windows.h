@@ -10,6 +10,7 @@
  *   64-bit code  each 512 GiB of the lower half has a host range of its own, a region.  A table
  *                behind struct cpu gives the distance to it by the linear address shifted right by
  *                39; what has no region has the distance to a range in which nothing is mapped.
+ *                Superblocks take the region for known, and check it (translator/region.c).
  *                Guards around each region let a displacement be added after the look-up.
  *
  * Only what CPL 3 may do without any further notice is mapped: present, user, accessed; for stores

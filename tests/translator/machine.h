@@ -11,6 +11,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/interp.h"
 #include "cpu/physmem.h"
+#include "cpu/segment.h"
 #include "translator/translator.h"
 
 struct machine {
@@ -64,6 +65,30 @@ static void machine_open(struct machine *m, uint64_t memory_bytes,
         assert_non_null(m->tr);
         assert_int_equal(translator_attach(m->tr, m->cpu), 0);
     }
+}
+
+/* The code at `at`, about to run at CPL 0 in flat 32-bit segments. */
+static inline void machine_start_flat(struct machine *m, physaddr_t at, const uint8_t *code,
+                                      size_t bytes, uint32_t stack)
+{
+    struct cpu *cpu = m->cpu;
+
+    physmem_write_bytes(m->mem, at, code, bytes);
+    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        cpu->seg[i] = (struct segment){
+            .limit = 0xffffffff,
+            .selector = i == CS ? 8 : 16,
+            .attr = (uint16_t)(SEG_P | SEG_S | SEG_G | SEG_DB | (i == CS ? 0xb : 3)),
+        };
+        segment_update_cache(&cpu->seg[i]);
+    }
+    cpu->cpl = 0;
+    cpu_update_mode(cpu);
+    memset(cpu->gpr, 0, sizeof(cpu->gpr));
+    cpu->gpr[RSP] = stack;
+    cpu->rip = at;
+    cpu->rflags = 2;
 }
 
 static void machine_close(struct machine *m)

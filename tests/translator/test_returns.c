@@ -55,24 +55,7 @@ PROGRAM(endless, "movb $1, 0x30000\n mov $10, %ecx\n1: call 3f\n dec %ecx\n jnz 
 
 static void start(struct machine *m, const uint8_t *code, const uint8_t *end)
 {
-    struct cpu *cpu = m->cpu;
-
-    physmem_write_bytes(m->mem, CODE_AT, code, (size_t)(end - code));
-    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        cpu->seg[i] = (struct segment){
-            .limit = 0xffffffff,
-            .selector = i == CS ? 8 : 16,
-            .attr = SEG_P | SEG_S | SEG_G | SEG_DB | (i == CS ? 0xb : 3),
-        };
-        segment_update_cache(&cpu->seg[i]);
-    }
-    cpu->cpl = 0;
-    cpu_update_mode(cpu);
-    memset(cpu->gpr, 0, sizeof(cpu->gpr));
-    cpu->gpr[RSP] = STACK_AT;
-    cpu->rip = CODE_AT;
-    cpu->rflags = 2;
+    machine_start_flat(m, CODE_AT, code, (size_t)(end - code), STACK_AT);
 }
 
 /* Kicks only interrupt. */

@@ -25,30 +25,14 @@ enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000 };
     PROGRAM(name, "mov $5000, %ecx\n" HEAD(name) text "\ndec %ecx\n jnz " #name "_head")
 #define OPEN(m, name, options) open_program(m, name, (size_t)(name##_end - name), options)
 #define FIND(m, name)          find(m, (unsigned)(name##_head - name))
+#define RUN(m, name, options) \
+    run_program(m, name, (size_t)(name##_end - name), (unsigned)(name##_head - name), options)
 
 static void open_program(struct machine *m, const uint8_t *code, size_t bytes,
                          const struct translator_options *options)
 {
-    struct cpu *cpu;
-
     machine_open(m, MEMORY, options);
-    cpu = m->cpu;
-    physmem_write_bytes(m->mem, CODE_AT, code, bytes);
-    cpu->cr0 = CR0_ET | CR0_NE | CR0_PE;
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        cpu->seg[i] = (struct segment){
-            .limit = 0xffffffff,
-            .selector = i == CS ? 8 : 16,
-            .attr = (uint16_t)(SEG_P | SEG_S | SEG_G | SEG_DB | (i == CS ? 0xb : 3)),
-        };
-        segment_update_cache(&cpu->seg[i]);
-    }
-    cpu->cpl = 0;
-    cpu_update_mode(cpu);
-    cpu->rflags = 2;
-    memset(cpu->gpr, 0, sizeof(cpu->gpr));
-    cpu->gpr[RSP] = STACK_AT;
-    cpu->rip = CODE_AT;
+    machine_start_flat(m, CODE_AT, code, bytes, STACK_AT);
 }
 
 static void run(struct machine *m)
@@ -67,6 +51,19 @@ static const struct block *find(const struct machine *m, unsigned offset)
     return cache_find(m->tr->cache, &key);
 }
 
+/* All of the program; then the block at its head. */
+static const struct block *run_program(struct machine *m, const uint8_t *code, size_t bytes,
+                                       unsigned head, const struct translator_options *options)
+{
+    const struct block *block;
+
+    open_program(m, code, bytes, options);
+    run(m);
+    block = find(m, head);
+    assert_non_null(block);
+    return block;
+}
+
 static const struct translator_options usual = {.count_heads = true}, off = {.no_superblock = true};
 
 LOOP(seldom, "test %ecx, %ecx\n js 1f\n inc %eax\n 1: inc %edx\n");
@@ -77,18 +74,12 @@ static void a_loop_goes_on_behind_a_jump_that_is_not_taken(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, seldom, &usual);
-    run(&m);
-    block = FIND(&m, seldom);
-    assert_non_null(block);
+    block = RUN(&m, seldom, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 6);
     assert_int_equal(m.cpu->gpr[RAX], 5000);
     machine_close(&m);
-    OPEN(&m, seldom, &off);
-    run(&m);
-    block = FIND(&m, seldom);
-    assert_non_null(block);
+    block = RUN(&m, seldom, &off);
     assert_false(block->super);
     assert_int_equal(block->insn_count, 2);
     machine_close(&m);
@@ -103,10 +94,7 @@ static void where_both_ways_were_taken_it_goes_on_behind(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, both, &usual);
-    run(&m);
-    block = FIND(&m, both);
-    assert_non_null(block);
+    block = RUN(&m, both, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 7);
     assert_int_equal(block->exit_count, 3);
@@ -123,10 +111,7 @@ static void where_a_jump_was_always_taken_it_goes_on_at_the_target(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, over, &usual);
-    run(&m);
-    block = FIND(&m, over);
-    assert_non_null(block);
+    block = RUN(&m, over, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 5); /* test jns | inc dec jnz */
     assert_int_equal(block->sites[2].guest, 2 + 2 + 22);
@@ -144,10 +129,7 @@ static void a_jump_backward_ends_it(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, away, &usual);
-    run(&m);
-    block = FIND(&m, away);
-    assert_non_null(block);
+    block = RUN(&m, away, &usual);
     assert_int_equal(block->insn_count, 2);
     assert_int_equal(m.cpu->gpr[RDX], 5000);
     machine_close(&m);
@@ -162,20 +144,14 @@ static void a_call_that_returned_is_passed(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, calls, &usual);
-    run(&m);
-    block = FIND(&m, calls);
-    assert_non_null(block);
+    block = RUN(&m, calls, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 5); /* call jmp | inc dec jnz */
     assert_int_equal(m.cpu->gpr[RAX], 5000);
     assert_int_equal(m.cpu->gpr[RDX], 5000);
     assert_int_equal(m.cpu->gpr[RSP], STACK_AT);
     machine_close(&m);
-    OPEN(&m, calls, &no_returns);
-    run(&m);
-    block = FIND(&m, calls);
-    assert_non_null(block);
+    block = RUN(&m, calls, &no_returns);
     assert_int_equal(block->insn_count, 1);
     machine_close(&m);
 }
@@ -189,10 +165,7 @@ static void a_call_that_never_returned_ends_it(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, never, &usual);
-    run(&m);
-    block = FIND(&m, never);
-    assert_non_null(block);
+    block = RUN(&m, never, &usual);
     assert_int_equal(block->insn_count, 1);
     assert_int_equal(m.cpu->gpr[RSP], STACK_AT);
     machine_close(&m);
@@ -209,10 +182,7 @@ static void a_call_of_the_next_instruction_ends_it(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        OPEN(&m, where, options[i]);
-        run(&m);
-        block = FIND(&m, where);
-        assert_non_null(block);
+        block = RUN(&m, where, options[i]);
         assert_int_equal(block->insn_count, 1);
         assert_int_equal(m.cpu->gpr[RAX], CODE_AT + 10);
         assert_int_equal(m.cpu->gpr[RSP], STACK_AT);
@@ -230,10 +200,7 @@ static void a_function_is_the_start_of_one(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, function, &usual);
-    run(&m);
-    block = FIND(&m, function);
-    assert_non_null(block);
+    block = RUN(&m, function, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 4);
     machine_close(&m);
@@ -251,10 +218,7 @@ static void a_loop_first_come_to_from_above_becomes_one_too(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, entered, &usual);
-    run(&m);
-    block = FIND(&m, entered);
-    assert_non_null(block);
+    block = RUN(&m, entered, &usual);
     assert_true(block->super);
     assert_int_equal(m.cpu->gpr[RAX], 10000);
     machine_close(&m);
@@ -271,18 +235,12 @@ static void it_ends_when_it_is_full(void **state)
     struct machine m;
 
     (void)state;
-    OPEN(&m, many, &usual);
-    run(&m);
-    block = FIND(&m, many);
-    assert_non_null(block);
+    block = RUN(&m, many, &usual);
     assert_true(block->super);
     assert_int_equal(block->exit_count, BLOCK_EXITS);
     assert_int_equal(m.cpu->gpr[RAX], 5000);
     machine_close(&m);
-    OPEN(&m, wide, &usual);
-    run(&m);
-    block = FIND(&m, wide);
-    assert_non_null(block);
+    block = RUN(&m, wide, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, BLOCK_MAX_INSNS);
     assert_int_equal(m.cpu->gpr[RDX], 500000);
@@ -301,10 +259,7 @@ static void a_jump_with_16_bit_operands_ends_it(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        OPEN(&m, small, options[i]);
-        run(&m);
-        block = FIND(&m, small);
-        assert_non_null(block);
+        block = RUN(&m, small, options[i]);
         assert_int_equal(block->insn_count, 2);
         assert_int_equal(m.cpu->gpr[RAX], 5000);
         machine_close(&m);

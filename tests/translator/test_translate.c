@@ -122,26 +122,10 @@ PROGRAM(mode_change_program,
 
 static void machine_start(struct machine *m, const uint8_t *code, size_t size)
 {
-    struct cpu *cpu = m->cpu;
-
-    physmem_write_bytes(m->mem, CODE_AT, code, size);
-    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        cpu->seg[i] = (struct segment){
-            .limit = 0xffffffff,
-            .selector = i == CS ? 8 : 16,
-            .attr = SEG_P | SEG_S | SEG_G | SEG_DB | (i == CS ? 0xb : 3),
-        };
-        segment_update_cache(&cpu->seg[i]);
-    }
-    cpu->cpl = 0;
-    cpu_update_mode(cpu);
+    m->cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    machine_start_flat(m, CODE_AT, code, size, STACK_AT);
     for (unsigned i = 0; i < 8; i++)
-        cpu->gpr[i] = 0x01010101u * i;
-    cpu->gpr[RSP] = STACK_AT;
-    cpu->rip = CODE_AT;
-    cpu->rflags = 2;
+        m->cpu->gpr[i] = i == RSP ? STACK_AT : 0x01010101u * i;
 }
 
 static void machine_run(struct machine *m)
