@@ -30,34 +30,54 @@ static inline enum code_size code_size_of(uint32_t mode)
     }
 }
 
+/* CS base: nothing but 64-bit code has more than 32 bits of addresses, and there it is 0. */
 struct block_key {
     physaddr_t phys;
     linaddr_t linear;
-    uint64_t cs_base;
+    uint32_t cs_base;
     uint32_t mode;
 };
 
-/* A direct jump out of a block.  Unlinked it goes to its stub, which asks the dispatcher. */
+/*
+ * What a block costs.  A guest that starts a compiler once has a quarter of a million of blocks
+ * made, of 4.5 instructions each.  Most run a few times, so what is dear about them is memory: each
+ * page of it is a page fault of the host's when it is touched first, and stays.  A block of 17
+ * guest bytes has some 70 bytes of hot code and
+ *
+ *     64  struct block, one cache line (aligned: the array begins at a page)
+ *     24  stubs and other code of its cold part
+ *     28  exits, 16 bytes for each
+ *     11  sites, two bytes for each instruction
+ *     15  for where late checked entries are, rounding up, what is rare
+ *     34  its share of the tables that find it (translator/cache_index.c, cache->starts)
+ *
+ * So blocks are named by number, places by their distance from something, what is rare is in struct
+ * block_extra, and what follows from other things is not kept.  Functions below say it in full.
+ */
+
+/*
+ * A direct jump out of a block.  Unlinked it goes to its stub, which asks the dispatcher.
+ */
 struct block_exit {
-    struct block *to;         /* linked target, or NULL */
-    struct block_exit *next;  /* other exits linked to the same target */
-    struct block_exit **link; /* what points here */
-    uint8_t *jump;            /* rel32 field to patch, writable alias; NULL: exit not used */
-    linaddr_t target;         /* offset in CS */
-    int32_t stub;             /* what the field holds in the unlinked state */
-    bool checked;             /* to another page: enters the target where it checks its page */
-    bool head;                /* backward, or by CALL: the target may be worth a superblock */
+    uint32_t next;    /* reference of another exit that is linked to the same target */
+    uint32_t link;    /* reference of what points here, an exit or the target; 0: not linked */
+    int32_t target;   /* offset in CS, from the block's start; is_far: number of the far target */
+    uint16_t jump;    /* rel32 field to patch: offset from the block's first hot byte */
+    bool checked : 1; /* to another page: enters the target where it checks its page */
+    bool head : 1;    /* backward, or by CALL: the target may be worth a superblock */
+    bool is_far : 1;
 };
+_Static_assert(sizeof(struct block_exit) == 16, "there are many");
 
-/* Membership in a list that can be left without a walk. */
-struct block_node {
-    struct block_node *next, **link; /* link: what points here */
-};
+/* References of exits: (number of the block + 1) << BLOCK_REF_SHIFT | number of the exit; 0: of
+ * none.  With BLOCK_REF_INCOMING in place of the exit's number: of the block's `incoming`. */
+enum { BLOCK_REF_SHIFT = 4, BLOCK_REF_INCOMING = (1 << BLOCK_REF_SHIFT) - 1 };
+_Static_assert((int)BLOCK_EXITS <= (int)BLOCK_REF_INCOMING, "an exit's number has these bits");
 
-/* Where each guest instruction is. */
+/* Where each guest instruction is.  Kept as two bytes where neither is above 255. */
 struct block_site {
     uint16_t guest; /* offset from the block's first byte */
-    uint16_t host;  /* offset from the block's first host byte */
+    uint16_t host;  /* offset from where the block executes */
 };
 
 /* An instruction that the block leaves to its handler, decoded once. */
@@ -65,49 +85,116 @@ struct block_call {
     insn_run_fn run;
     struct insn in;
 };
-enum { BLOCK_NO_CALL = 0xffff };
+enum { BLOCK_NO_CALL = 0xff };
 
 /* Guest bytes that the block reads when it runs, so that they are no code (translator/live.c). */
 struct block_hole {
     uint16_t at, bytes; /* from the block's first byte */
 };
 
-/* There are as many as there are blocks, and each is fresh memory when a guest starts: small. */
+/* What few blocks have. */
+struct block_extra {
+    uint64_t no_resume;   /* bit i: instruction i cannot be entered from outside (0 always can) */
+    physaddr_t next_phys; /* where the next page is, when next_bytes is not 0 */
+    uint8_t far_count, call_count, hole_count;
+};
+
+/*
+ * Look-up needs the key and `used`; links need a few of the others.
+ *
+ * cache memory:
+ *     hot                        entry                                 host_bytes
+ *     | (checked entry, if hot)  | instructions                        |
+ *     cold                       cold_bytes
+ *     | stubs of exits, others   | (late), exits, sites, extra and what goes with it |
+ *
+ * and, where policies move blocks, fixups behind all that.  A block's checked entry is in its hot
+ * part if it was first reached that way.  Of the others one in sixteen is ever reached so: where the
+ * policy can have more cold memory (late) they get it then.
+ */
 struct block {
     struct block_key key;
-    struct block_node by_page; /* blocks that start in the same page */
-    struct block_exit *incoming;
-    struct block_exit *exits;
-    const struct block_site *sites; /* insn_count + 1; the last is the end */
-    const struct block_call *calls; /* by the number in a record of glue.slow */
-    const struct block_hole *holes; /* ascending; may lead anywhere if there are none */
-    uint64_t host;                  /* where it executes */
-    uint64_t checked_host;          /* entry that first checks that the page is still mapped here */
-    uint64_t no_resume;             /* bit i: instruction i cannot be entered from outside; bit
-                                       insn_count % 64: neither can the end (0 always can) */
-    physaddr_t next_phys;           /* where the next page is, when next_bytes is not 0 */
-    uint32_t host_bytes;            /* of the hot part */
-    uint32_t hot;                   /* offset in the cache of the hot part */
-    uint32_t cold, cold_bytes; /* offset in the cache, and size, of the code of the cold part */
-    uint32_t page_id;
-    uint32_t room;        /* bytes of cache memory, from hot */
-    uint32_t cold_room;   /* the same elsewhere, from cold; 0: the cold part follows the hot one */
+    uint32_t page_next, page_prev; /* blocks that start in the same page: number + 1; 0: none */
+    uint32_t incoming;             /* reference of the first exit that is linked to the block */
+    uint32_t hot, cold;            /* offsets in the cache of both parts */
+    uint16_t host_bytes;           /* of code in the hot part */
+    uint16_t cold_bytes;           /* the same of the cold part */
+    uint16_t page_id;
+    uint16_t room;        /* of cache memory, from hot, in units */
+    uint16_t cold_room;   /* the same elsewhere, from cold, in bytes; 0: the cold part follows the
+                             hot one */
     uint16_t guest_bytes; /* in the page of key.phys */
-    uint16_t next_bytes;  /* of its one instruction, in the next page */
-    uint16_t fixup_count; /* of cache policies that move blocks */
-    uint16_t settled;     /* end of what follows the last instruction's code in 64-bit windows */
+    uint8_t entry;        /* where it executes, from hot */
     uint8_t insn_count;
-    uint8_t hole_count;
-    uint8_t exit_count;
-    uint8_t misses;        /* of the inline TLB, in a grouped block */
-    uint8_t head_visits;   /* samples of the loop that begins here; visits, before they are counted */
-    bool super : 1;        /* a superblock */
-    bool counts : 1;       /* its visits, if that can lead to anything */
+    uint8_t exit_count : 4;
+    uint8_t next_bytes : 4; /* of its one instruction, in the next page */
+    uint8_t settled;        /* bytes that follow the last instruction's code in 64-bit windows */
+    uint8_t misses;         /* of the inline TLB, in a grouped block */
+    uint8_t head_visits; /* samples of the loop that begins here; visits, before they are counted */
+    bool super : 1;      /* a superblock */
+    bool counts : 1;     /* its visits, if that can lead to anything */
     bool entry_is_hot : 1; /* its checked entry is in its hot part */
     bool grouped : 1;      /* some of its accesses share a probe */
     bool dead : 1;         /* invalidated: unreachable, but may still be running */
     bool used : 1;         /* cache_find() has found it since cache_watch() */
+    bool late : 1;         /* its checked entry is elsewhere, if there is one yet */
+    bool wide : 1;         /* sites are kept as struct block_site */
+    bool has_extra : 1;
+    bool no_end : 1; /* cannot be entered behind the last instruction */
 };
+_Static_assert(sizeof(struct block) == 64, "a cache line");
+
+enum {
+    BLOCK_ROOM_UNIT = 16,
+    BLOCK_NUMBER_BITS = 24, /* numbers of blocks are less than 1 << this */
+    BLOCK_STUB_BYTES = 9,   /* of an exit: CALL and record (translator/flow.c) */
+    BLOCK_ENTRY_BYTES = 32, /* of a late checked entry, at the most */
+};
+
+static inline uint32_t block_room(const struct block *block)
+{
+    return (uint32_t)block->room * BLOCK_ROOM_UNIT;
+}
+
+/* ---- what is kept in the cold part, translator/cache_records.c ---- */
+
+/* What the block's maker knows, to be packed. */
+struct block_records {
+    unsigned exit_count;
+    struct {
+        uint64_t target; /* offset in CS */
+        uint8_t *jump;   /* rel32 field to patch, writable alias */
+        bool checked, head;
+    } exits[BLOCK_EXITS];
+    struct block_site sites[BLOCK_MAX_INSNS + 1]; /* the last is the end */
+    unsigned call_count, hole_count;
+    struct block_call calls[BLOCK_MAX_INSNS]; /* by the number in a record of glue.slow */
+    struct block_hole holes[BLOCK_MAX_INSNS]; /* ascending */
+    uint64_t no_resume;                       /* struct block_extra */
+    physaddr_t next_phys;
+};
+
+struct cache;
+
+/* Emit them; the code of both parts is complete, its sizes, key and insn_count are set. */
+void cache_emit_records(const struct cache *cache, struct block *block, struct emit *e,
+                        const struct block_records *records);
+/* Async-signal-safe, all of them. */
+struct block_site cache_site(const struct cache *cache, const struct block *block, unsigned index);
+const struct block_extra *cache_extra(const struct cache *cache, const struct block *block);
+const struct block_call *cache_call(const struct cache *cache, const struct block *block,
+                                    unsigned number);
+/* *count: how many there are. */
+const struct block_hole *cache_holes(const struct cache *cache, const struct block *block,
+                                     unsigned *count);
+struct block_exit *cache_exit(const struct cache *cache, const struct block *block,
+                              unsigned number);
+/* Offset in CS. */
+uint64_t cache_exit_target(const struct cache *cache, const struct block *block, unsigned number);
+/* The block that the exit is linked to, or NULL. */
+struct block *cache_exit_to(const struct cache *cache, const struct block *block, unsigned number);
+/* Can the block be entered at instruction `index`?  insn_count: behind the last. */
+bool cache_resumes(const struct cache *cache, const struct block *block, unsigned index);
 
 /* ---- the cache: memory, look-up, links, eviction (translator/cache*.c) ---- */
 
@@ -121,12 +208,15 @@ struct cache_counters {
     uint64_t
         retranslations;  /* translations of what had been evicted, as far as that is remembered */
     uint64_t promotions; /* blocks that were moved instead */
+    uint64_t late_entries;
     uint64_t live_bytes; /* memory of blocks that can be reached */
     uint64_t dead_bytes; /* of those that cannot, but still have theirs */
     uint64_t hole_bytes; /* passed over: too small, or the end of a region */
 };
 
-struct cache;
+/* Bytes of the tables beside the cache's memory that have been touched for blocks. */
+uint64_t cache_table_bytes(const struct cache *cache);
+
 struct cache_policy;
 
 /* bytes: capacity; policy: NULL for the default.  NULL when the host refuses the mappings (two
@@ -151,13 +241,20 @@ bool cache_reserve_end(struct cache *cache, const struct emit *e);
  * no memory.  A block that is not committed has never been.
  */
 struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *cold);
-/* Keep what was emitted: key, sites, exits, host... are set; marks the guest bytes as code.  The
+/* Keep what was emitted: key, counts, records... are set; marks the guest bytes as code.  The
  * block may then be elsewhere.  False: it cannot be kept. */
 bool cache_commit(struct cache *cache, struct block *block, const struct emit *hot,
                   const struct emit *cold);
 /* The cold part begins where the emitter is. */
 void cache_set_cold(const struct cache *cache, struct block *block, const struct emit *e);
-/* Where the code of the block's parts executes. */
+/* Where the block executes; and where it first checks that the page is still mapped here, 0: that
+ * entry has not been made. */
+uint64_t cache_host(const struct cache *cache, const struct block *block);
+uint64_t cache_checked_host(const struct cache *cache, const struct block *block);
+/* Make it: room for BLOCK_ENTRY_BYTES.  False: there is none now. */
+bool cache_entry_begin(struct cache *cache, const struct block *block, struct emit *e);
+void cache_entry_end(struct cache *cache, struct block *block, uint64_t host);
+/* Where the code of the block's parts begins. */
 uint64_t cache_hot_host(const struct cache *cache, const struct block *block);
 uint64_t cache_cold_host(const struct cache *cache, const struct block *block);
 struct block *cache_find(struct cache *cache, const struct block_key *key);
@@ -173,8 +270,8 @@ uint64_t cache_epoch(const struct cache *cache);
 struct block *cache_block_at(const struct cache *cache, uint64_t host);
 bool cache_contains(const struct cache *cache, uint64_t host);
 
-/* Let the exit, one of from's, jump to `to`. */
-void cache_link(struct cache *cache, struct block *from, struct block_exit *exit, struct block *to);
+/* Let one of from's exits jump to `to`, unless that lacks the entry which is needed. */
+void cache_link(struct cache *cache, struct block *from, unsigned exit, struct block *to);
 void cache_invalidate(struct cache *cache, struct block *block);
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size);
 /* The same after a store that has changed these bytes, except for blocks that cache_on_store() spares. */

@@ -50,8 +50,8 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const unsigned jumps = b->jump_count;
     const bool lost = b->stack_lost;
     const int32_t drift = b->stack_drift;
-    const uint8_t holes = b->hole_count;
-    const unsigned exits = b->exit_count, far_polls = b->far_poll_count;
+    const unsigned holes = b->records.hole_count;
+    const unsigned exits = b->records.exit_count, far_polls = b->far_poll_count;
 
     settle_before(b, in);
     b->keeps_stack = false;
@@ -64,10 +64,10 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->jump_count = jumps;
     b->stack_lost = lost;
     b->stack_drift = drift;
-    b->hole_count = holes;
+    b->records.hole_count = holes;
     b->poll_count = 0;
     b->ended = b->returns = false;
-    b->exit_count = exits;
+    b->records.exit_count = exits;
     b->far_poll_count = far_polls;
     build_keep(b);
     build_call_slow(b);
@@ -76,15 +76,14 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     group_after(b, in, true);
 }
 
-/* The kept instructions and their handlers, behind the block's code. */
-static void emit_kept(struct build *b, const struct trace *d)
+/* The kept instructions and their handlers. */
+static void record_kept(struct build *b, const struct trace *d)
 {
-    b->block->calls = (const struct block_call *)b->e.at;
+    b->records.call_count = b->kept_count;
     for (unsigned i = 0; i < b->kept_count; i++) {
         const struct insn *in = &d->insn[b->kept[i]];
-        const struct block_call call = {interp_handler(b->cpu, in), *in};
 
-        emit_bytes(&b->e, &call, sizeof(call));
+        b->records.calls[i] = (struct block_call){interp_handler(b->cpu, in), *in};
     }
 }
 
@@ -103,20 +102,6 @@ static void find_page_ids(struct translator *tr, const struct block_key *key, co
     } while (cache_counters(tr->cache)->id_resets != resets);
 }
 
-/* The block's exits, where the cold part is. */
-static void emit_exits(struct build *b)
-{
-    b->block->exits = (struct block_exit *)b->e.at;
-    b->block->exit_count = (uint8_t)b->exit_count;
-    emit_bytes(&b->e, b->exits, b->exit_count * sizeof(b->exits[0]));
-}
-
-static void align_cold(struct build *b)
-{
-    while ((uintptr_t)b->e.at & 7)
-        emit_u8(&b->e, 0xcc);
-}
-
 static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
                   const struct block_key *key, const struct trace *d, unsigned flags)
 {
@@ -126,7 +111,10 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->view = mmu_mode_view(key->mode);
     b->mode = key->mode;
     b->ended = b->returns = false;
-    b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = b->exit_count = 0;
+    b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = 0;
+    b->records.exit_count = b->records.hole_count = 0;
+    b->records.no_resume = 0;
+    b->records.next_phys = d->next_phys;
     b->code64 = mode_is_code64(key->mode);
     b->contract = contract_of(key->mode);
     b->glue = glue_of(tr, key->mode);
@@ -149,8 +137,8 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
                           bool super)
 {
     struct build b;
-    struct block_site sites[BLOCK_MAX_INSNS + 1];
     uint8_t *start;
+    uint64_t cold_bytes;
     uint32_t page_id, next_id;
     bool split;
 
@@ -160,22 +148,22 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     if (b.block == NULL)
         return NULL;
     begin(&b, tr, cpu, key, trace, flags);
-    b.block->page_id = page_id;
+    b.block->page_id = (uint16_t)page_id;
     b.block->super = super;
     b.block->counts = flags & BUILD_HEAT;
     b.guesses = super || tr->options.eager_window;
     b.block->entry_is_hot = b.entry_is_hot;
+    b.block->late &= !b.entry_is_hot;
     b.crossing = trace->next_bytes != 0;
     b.live = NULL;
-    b.hole_count = 0;
     build_entry(&b);
-    start = b.e.at - (emit_here(&b.e) - b.block->host);
+    start = b.e.at - (emit_here(&b.e) - cache_host(tr->cache, b.block));
 
     if (trace->next_bytes != 0)
         build_check_next_page(&b, next_id);
     build_count_all(&b);
     for (unsigned i = 0; i < trace->count; i++) {
-        sites[i] = (struct block_site){trace->offset[i], (uint16_t)(b.e.at - start)};
+        b.records.sites[i] = (struct block_site){trace->offset[i], (uint16_t)(b.e.at - start)};
         b.index = (uint8_t)i;
         b.last = i + 1 == trace->count;
         b.go = b.last ? TRACE_ENDS : (enum trace_go)trace->go[i];
@@ -188,37 +176,30 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
         else
             translate_insn(&b, &trace->insn[i], trace->call[i]);
         if (b.group.base != NO_REG && i + 1 < trace->count)
-            b.block->no_resume |= 1ull << (i + 1);
+            b.records.no_resume |= 1ull << (i + 1);
     }
-    sites[trace->count] =
+    b.records.sites[trace->count] =
         (struct block_site){trace->offset[trace->count], (uint16_t)(b.e.at - start)};
     b.block->guest_bytes = (uint16_t)(trace->offset[trace->count] - trace->next_bytes);
     b.block->next_bytes = (uint16_t)trace->next_bytes;
-    b.block->next_phys = trace->next_phys;
     b.block->insn_count = (uint8_t)trace->count;
     if (!b.ended) {
         build_settle_stack(&b);
-        b.block->settled = (uint16_t)(b.e.at - start);
+        b.block->settled = (uint8_t)(b.e.at - start - b.records.sites[trace->count].host);
         build_exit(&b, b.code64 ? b.next_rip : (uint32_t)b.next_rip);
         /* What ends a block may have changed what is mapped here. */
         if (!b.e.overflow && (insn_row(&trace->insn[trace->count - 1])->traits & ENDS))
-            b.exits[b.exit_count - 1].checked = true;
+            b.records.exits[b.records.exit_count - 1].checked = true;
     } else { /* a RET to the next instruction finds no code behind the block's end */
-        b.block->no_resume |= 1ull << trace->count % 64;
+        b.block->no_end = true;
     }
     build_finish(&b);
-    b.block->cold_bytes = (uint32_t)(emit_here(&b.e) - cache_cold_host(tr->cache, b.block));
-    align_cold(&b);
-    emit_exits(&b);
-    b.block->sites = (const struct block_site *)b.e.at;
-    emit_bytes(&b.e, sites, (trace->count + 1u) * sizeof(sites[0]));
-    align_cold(&b);
-    emit_kept(&b, trace);
-    b.block->holes = (const struct block_hole *)b.e.at;
-    b.block->hole_count = b.hole_count;
-    emit_bytes(&b.e, b.holes, b.hole_count * sizeof(b.holes[0]));
+    cold_bytes = emit_here(&b.e) - cache_cold_host(tr->cache, b.block);
+    b.block->cold_bytes = (uint16_t)cold_bytes;
+    record_kept(&b, trace);
+    cache_emit_records(tr->cache, b.block, &b.e, &b.records);
     split = b.cold.at != NULL;
-    if (b.hot.overflow || b.e.overflow || b.hot.at - start > UINT16_MAX)
+    if (b.hot.overflow || b.e.overflow || cold_bytes > UINT16_MAX)
         return NULL;
     if (!cache_commit(tr->cache, b.block, split ? &b.hot : &b.e, split ? &b.e : &b.cold))
         return NULL;

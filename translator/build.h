@@ -58,8 +58,7 @@ struct build {
     bool entry_is_hot;
     bool has_heat;
     struct label hot_jump;
-    struct block_exit exits[BLOCK_EXITS]; /* the block's, until it is finished */
-    unsigned exit_count;
+    struct block_records records; /* the block's, until it is finished */
     struct block *block;
     enum tlb_view view;
     uint32_t mode;
@@ -87,14 +86,12 @@ struct build {
     enum trace_go go;     /* if it is a control transfer */
     bool last;            /* no instruction follows in the block */
     bool ended;           /* the rule emitted the block's exits */
-    uint16_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
-    uint8_t kept[BLOCK_MAX_INSNS];     /* the other way */
-    uint16_t kept_count;
+    uint8_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
+    uint8_t kept[BLOCK_MAX_INSNS];    /* the other way */
+    uint8_t kept_count;
     bool crossing;           /* the one instruction goes on in the next page; bytes is a copy */
     const struct insn *live; /* whose immediate is to be loaded to the host register ... */
     uint8_t live_reg;        /* that plays this guest register */
-    struct block_hole holes[BLOCK_MAX_INSNS];
-    uint8_t hole_count;
     struct side_jump jumps[BUILD_MAX_JUMPS];
     unsigned jump_count;
     struct label return_record; /* names the record of the block's RET */
@@ -258,6 +255,8 @@ void build_go(struct build *b);
 /* The block's entries: the one from other pages asks whether its page is still mapped here, in this
  * mode. */
 void build_entry(struct build *b);
+/* The checked entry of a block that has none yet, if there is room. */
+void flow_make_entry(struct translator *tr, struct block *block);
 /* Step the instruction unless the next page is still the one that holds its other bytes. */
 void build_check_next_page(struct build *b, uint32_t id);
 /* Emit side exits and stubs; after the last instruction. */

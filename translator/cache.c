@@ -19,7 +19,7 @@
 
 static uint64_t key_mix(const struct block_key *key)
 {
-    return key->phys ^ key->linear << 20 ^ (uint64_t)key->mode << 44 ^ key->cs_base << 7;
+    return key->phys ^ key->linear << 20 ^ (uint64_t)key->mode << 44 ^ (uint64_t)key->cs_base << 7;
 }
 
 static uint32_t key_hash(const struct block_key *key)
@@ -30,6 +30,11 @@ static uint32_t key_hash(const struct block_key *key)
 static uint32_t page_hash(physaddr_t gpa)
 {
     return cache_mix(gpa >> PAGE_SHIFT);
+}
+
+static uint32_t rounded(uint64_t bytes)
+{
+    return (uint32_t)((bytes + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u));
 }
 
 static void patch(uint8_t *field, uint32_t value)
@@ -112,6 +117,8 @@ struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cac
     if (cache->bytes > CACHE_MOST)
         cache->bytes = CACHE_MOST;
     cache->block_limit = (uint32_t)(cache->bytes / CACHE_BLOCK_LEAST);
+    if (cache->block_limit > 1u << BLOCK_NUMBER_BITS)
+        cache->block_limit = 1u << BLOCK_NUMBER_BITS;
     cache->starts = map_table(starts_bytes(cache));
     cache->blocks = map_table(blocks_bytes(cache));
     cache->ghosts = map_table(ghosts_bytes);
@@ -157,68 +164,115 @@ bool cache_reserve_end(struct cache *cache, const struct emit *e)
     return cache->policy->open(cache);
 }
 
-/* ---- lists ---- */
-
-static void node_insert(struct block_node **list, struct block_node *node)
+uint64_t cache_table_bytes(const struct cache *cache)
 {
-    *node = (struct block_node){.next = *list, .link = list};
-    if (node->next != NULL)
-        node->next->link = &node->next;
-    *list = node;
+    const struct cache_counters *c = &cache->counters;
+    const uint64_t used = c->live_bytes + c->dead_bytes;
+
+    return (uint64_t)cache->block_high * sizeof(cache->blocks[0]) + index_bytes(&cache->by_key) +
+           index_bytes(&cache->by_next_page) +
+           (used >> CACHE_GRAIN_SHIFT) * sizeof(cache->starts[0]);
 }
 
-static void node_remove(struct block_node *node)
-{
-    *node->link = node->next;
-    if (node->next != NULL)
-        node->next->link = node->link;
-}
+/* ---- the list of the blocks that start in a page ---- */
 
-static struct block *block_of(struct block_node *node)
-{
-    return (struct block *)((uint8_t *)node - offsetof(struct block, by_page));
-}
-
-static struct block_node **page_list(struct cache *cache, physaddr_t gpa)
+static uint32_t *page_list(struct cache *cache, physaddr_t gpa)
 {
     return &cache->pages[page_hash(gpa) >> (32 - CACHE_PAGE_HASH_BITS)];
 }
 
+/* Of a list; NULL for 0, its end. */
+static struct block *listed(const struct cache *cache, uint32_t name)
+{
+    return name != 0 ? &cache->blocks[name - 1] : NULL;
+}
+
+static void page_insert(struct cache *cache, struct block *block)
+{
+    uint32_t *const list = page_list(cache, block->key.phys);
+    struct block *const next = listed(cache, *list);
+
+    block->page_next = *list;
+    block->page_prev = 0;
+    *list = cache_number(cache, block) + 1;
+    if (next != NULL)
+        next->page_prev = *list;
+}
+
+static void page_remove(struct cache *cache, const struct block *block)
+{
+    struct block *const next = listed(cache, block->page_next);
+    struct block *const prev = listed(cache, block->page_prev);
+
+    if (next != NULL)
+        next->page_prev = block->page_prev;
+    if (prev != NULL)
+        prev->page_next = block->page_next;
+    else
+        *page_list(cache, block->key.phys) = block->page_next;
+}
+
 /* ---- links ---- */
 
-static void unlink_exit(struct cache *cache, struct block_exit *exit)
+static uint32_t exit_ref(const struct cache *cache, const struct block *block, unsigned exit)
 {
-    if (exit->to == NULL)
+    return (cache_number(cache, block) + 1) << BLOCK_REF_SHIFT | exit;
+}
+
+static uint32_t incoming_ref(const struct cache *cache, const struct block *block)
+{
+    return exit_ref(cache, block, BLOCK_REF_INCOMING);
+}
+
+static void unlink_exit(struct cache *cache, struct block *from, unsigned number)
+{
+    struct block_exit *const exit = cache_exit(cache, from, number);
+    const uint32_t field = from->hot + exit->jump;
+    const uint32_t stub = from->cold + number * BLOCK_STUB_BYTES;
+
+    if (exit->link == 0)
         return;
-    *exit->link = exit->next;
-    if (exit->next != NULL)
-        exit->next->link = exit->link;
-    exit->to = NULL;
-    patch(exit->jump, (uint32_t)exit->stub);
+    if ((exit->link & BLOCK_REF_INCOMING) == BLOCK_REF_INCOMING)
+        cache_ref_block(cache, exit->link)->incoming = exit->next;
+    else
+        cache_ref_exit(cache, exit->link)->next = exit->next;
+    if (exit->next != 0)
+        cache_ref_exit(cache, exit->next)->link = exit->link;
+    exit->link = 0;
+    patch(cache->rw + field, stub - (field + 4));
     cache->counters.unchains++;
 }
 
-void cache_link(struct cache *cache, struct block *from, struct block_exit *exit, struct block *to)
+static void unlink_exits(struct cache *cache, struct block *block)
 {
-    if (exit->jump == NULL || from->dead || to->dead)
+    for (unsigned i = 0; i < block->exit_count; i++)
+        unlink_exit(cache, block, i);
+}
+
+void cache_link(struct cache *cache, struct block *from, unsigned number, struct block *to)
+{
+    struct block_exit *const exit = cache_exit(cache, from, number);
+    uint8_t *const field = cache->rw + from->hot + exit->jump;
+    const uint64_t host = exit->checked ? cache_checked_host(cache, to) : cache_host(cache, to);
+
+    if (from->dead || to->dead || host == 0)
         return;
-    unlink_exit(cache, exit);
-    patch(exit->jump, (uint32_t)((exit->checked ? to->checked_host : to->host) -
-                                 (executable(cache, exit->jump) + 4)));
-    exit->to = to;
+    unlink_exit(cache, from, number);
+    patch(field, (uint32_t)(host - (executable(cache, field) + 4)));
     exit->next = to->incoming;
-    exit->link = &to->incoming;
-    if (exit->next != NULL)
-        exit->next->link = &exit->next;
-    to->incoming = exit;
+    exit->link = incoming_ref(cache, to);
+    to->incoming = exit_ref(cache, from, number);
+    if (exit->next != 0)
+        cache_ref_exit(cache, exit->next)->link = to->incoming;
     cache->counters.chains++;
 }
 
 /* No way leads to the block but cache_find(). */
 static void isolate(struct cache *cache, struct block *block)
 {
-    while (block->incoming != NULL)
-        unlink_exit(cache, block->incoming);
+    while (block->incoming != 0)
+        unlink_exit(cache, cache_ref_block(cache, block->incoming),
+                    block->incoming & BLOCK_REF_INCOMING);
     if (cache->drop != NULL)
         cache->drop(cache->drop_ctx, block);
 }
@@ -231,10 +285,10 @@ void cache_watch(struct cache *cache, struct block *block)
 
 /* ---- moving ---- */
 
-/* The fixups of a block are the last thing in its memory, as offsets in it. */
-static uint8_t *fixups_of(const struct cache *cache, const struct block *block)
+/* The fixups of a block are the last thing in its memory: offsets in it, and how many there are. */
+static uint16_t *fixups_end(const struct cache *cache, const struct block *block)
 {
-    return cache->rw + block->hot + block->room - block->fixup_count * sizeof(uint16_t);
+    return (uint16_t *)(cache->rw + block->hot + block_room(block)) - 1;
 }
 
 /* Keep those of the emitter's fixups whose jumps leave the block: the others move with it.  The
@@ -243,7 +297,7 @@ static void keep_fixups(struct cache *cache, struct block *block, const struct e
 {
     uint8_t *const start = cache->rw + block->hot;
     unsigned count = 0;
-    uint8_t *to;
+    uint16_t *to;
 
     for (unsigned i = 0; i < e->fixup_count; i++) {
         const uint8_t *field = e->fixups[i];
@@ -253,77 +307,63 @@ static void keep_fixups(struct cache *cache, struct block *block, const struct e
         if (field + sizeof(rel) + rel < start || field + sizeof(rel) + rel >= e->at)
             cache->fixups[count++] = e->fixups[i];
     }
-    block->fixup_count = (uint16_t)count;
-    block->room += (count * sizeof(uint16_t) + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
-    to = fixups_of(cache, block);
-    if (to + count * sizeof(uint16_t) > e->end)
+    block->room += (uint16_t)(rounded((count + 1) * sizeof(uint16_t)) / CACHE_ALIGN);
+    to = fixups_end(cache, block);
+    if ((uint8_t *)(to + 1) > e->end)
         return; /* cache_commit() gives up */
-    for (unsigned i = 0; i < count; i++) {
-        const uint16_t offset = (uint16_t)(cache->fixups[i] - start);
-
-        __builtin_memcpy(to + i * sizeof(offset), &offset, sizeof(offset));
-    }
-}
-
-static const void *moved(const void *at, int64_t distance)
-{
-    return at != NULL ? (const uint8_t *)at + distance : NULL;
+    *to = (uint16_t)count;
+    for (unsigned i = 0; i < count; i++)
+        *--to = (uint16_t)(cache->fixups[i] - start);
 }
 
 void cache_move(struct cache *cache, struct block *block, uint32_t to)
 {
-    const uint32_t from = block->hot;
-    const int64_t distance = (int64_t)to - from;
-    const uint8_t *fixups;
+    const uint32_t from = block->hot, distance = to - from;
+    const uint16_t *fixups;
 
     if (distance == 0)
         return;
     if (!block->dead) {
         isolate(cache, block);
-        for (unsigned i = 0; i < block->exit_count; i++)
-            unlink_exit(cache, &block->exits[i]);
+        unlink_exits(cache, block);
         cache->starts[from >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
         cache->starts[to >> CACHE_GRAIN_SHIFT] = cache_number(cache, block) + 1;
     }
-    __builtin_memmove(cache->rw + to, cache->rw + from, block->room);
-    block->checked_host += (uint64_t)distance;
-    block->host += (uint64_t)distance;
-    block->hot += (uint32_t)distance;
-    block->cold += (uint32_t)distance;
-    if (block->exits != NULL)
-        block->exits = (struct block_exit *)((uint8_t *)block->exits + distance);
-    block->sites = moved(block->sites, distance);
-    block->calls = moved(block->calls, distance);
-    block->holes = moved(block->holes, distance);
-    for (unsigned i = 0; i < block->exit_count; i++)
-        if (block->exits[i].jump != NULL)
-            block->exits[i].jump += distance;
-    fixups = fixups_of(cache, block);
-    for (unsigned i = 0; i < block->fixup_count; i++) {
-        uint16_t offset;
+    __builtin_memmove(cache->rw + to, cache->rw + from, block_room(block));
+    block->hot += distance;
+    block->cold += distance;
+    fixups = fixups_end(cache, block);
+    for (unsigned i = *fixups; i > 0; i--) {
+        uint8_t *const field = cache->rw + to + fixups[-(int)i];
         uint32_t rel;
 
-        __builtin_memcpy(&offset, fixups + i * sizeof(offset), sizeof(offset));
-        __builtin_memcpy(&rel, cache->rw + to + offset, sizeof(rel));
-        patch(cache->rw + to + offset, rel - (uint32_t)distance);
+        __builtin_memcpy(&rel, field, sizeof(rel));
+        patch(field, rel - distance);
     }
 }
 
 /* ---- invalidation ---- */
 
+/* Bytes of the cache's memory. */
+static uint32_t memory_of(const struct block *block)
+{
+    return block_room(block) + block->cold_room;
+}
+
 /* Mark the block's bytes in physmem, or release them; not its holes. */
 static void track_bytes(struct cache *cache, const struct block *block,
                         void (*track)(struct physmem *mem, physaddr_t gpa, size_t size))
 {
-    unsigned at = 0;
+    unsigned at = 0, holes;
+    const struct block_hole *hole = cache_holes(cache, block, &holes);
 
-    for (unsigned i = 0; i < block->hole_count; i++) {
-        track(cache->mem, block->key.phys + at, block->holes[i].at - at);
-        at = block->holes[i].at + block->holes[i].bytes;
+    for (; holes > 0; holes--, hole++) {
+        track(cache->mem, block->key.phys + at, hole->at - at);
+        at = hole->at + hole->bytes;
     }
     track(cache->mem, block->key.phys + at, block->guest_bytes - at);
     if (block->next_bytes != 0)
-        track(cache->mem, block->next_phys, block->next_bytes);
+        track(cache->mem, cache_extra(cache, block)->next_phys, block->next_bytes);
 }
 
 void cache_invalidate(struct cache *cache, struct block *block)
@@ -334,15 +374,14 @@ void cache_invalidate(struct cache *cache, struct block *block)
         return;
     block->dead = true;
     cache->counters.invalidated++;
-    cache->counters.live_bytes -= block->room + block->cold_room;
-    cache->counters.dead_bytes += block->room + block->cold_room;
+    cache->counters.live_bytes -= memory_of(block);
+    cache->counters.dead_bytes += memory_of(block);
     index_remove(&cache->by_key, key_hash(&block->key), number);
-    node_remove(&block->by_page);
-    for (unsigned i = 0; i < block->exit_count; i++)
-        unlink_exit(cache, &block->exits[i]);
+    page_remove(cache, block);
+    unlink_exits(cache, block);
     track_bytes(cache, block, physmem_code_drop);
     if (block->next_bytes != 0)
-        index_remove(&cache->by_next_page, page_hash(block->next_phys), number);
+        index_remove(&cache->by_next_page, page_hash(cache_extra(cache, block)->next_phys), number);
     isolate(cache, block);
 }
 
@@ -354,11 +393,13 @@ static struct block *find_crossing(const struct cache *cache, physaddr_t gpa, ph
 
     for (uint32_t i = index_first(index, hash); index->slots[i] != 0; i = index_next(index, i)) {
         struct block *b;
+        physaddr_t next_phys;
 
         if ((uint32_t)(index->slots[i] >> 32) != hash)
             continue;
         b = &cache->blocks[(uint32_t)index->slots[i] - 1];
-        if (b->next_phys < end && b->next_phys + b->next_bytes > gpa)
+        next_phys = cache_extra(cache, b)->next_phys;
+        if (next_phys < end && next_phys + b->next_bytes > gpa)
             return b;
     }
     return NULL;
@@ -372,12 +413,10 @@ static void invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size,
     for (physaddr_t page = gpa & PAGE_MASK; page < end; page += PAGE_SIZE) {
         const physaddr_t from = page < gpa ? gpa : page;
         const physaddr_t to = end - page < PAGE_SIZE ? end : page + PAGE_SIZE;
-        struct block_node *next;
-        struct block *b;
+        struct block *b, *next;
 
-        for (struct block_node *n = *page_list(cache, page); n != NULL; n = next) {
-            b = block_of(n);
-            next = n->next;
+        for (b = listed(cache, *page_list(cache, page)); b != NULL; b = next) {
+            next = listed(cache, b->page_next);
             if (b->key.phys < to && b->key.phys + b->guest_bytes > from &&
                 !(stored && cache->spares != NULL && cache->spares(cache->spares_ctx, b, from, to)))
                 cache_invalidate(cache, b);
@@ -460,10 +499,10 @@ void cache_evict(struct cache *cache, struct block *block)
         cache->counters.invalidated--;
         cache->counters.evicted_blocks++;
     }
-    cache->counters.dead_bytes -= block->room + block->cold_room;
+    cache->counters.dead_bytes -= memory_of(block);
     cache->starts[block->hot >> CACHE_GRAIN_SHIFT] = CACHE_NO_START;
-    block->by_page.next = (struct block_node *)cache->free_blocks;
-    cache->free_blocks = block;
+    block->page_next = cache->free_blocks;
+    cache->free_blocks = cache_number(cache, block) + 1;
     cache->epoch++;
 }
 
@@ -471,11 +510,11 @@ void cache_evict(struct cache *cache, struct block *block)
 
 static struct block *take_block(struct cache *cache)
 {
-    struct block *block = cache->free_blocks;
+    struct block *block = listed(cache, cache->free_blocks);
 
     if (block == NULL)
         return &cache->blocks[cache->block_high++];
-    cache->free_blocks = (struct block *)block->by_page.next;
+    cache->free_blocks = block->page_next;
     return block;
 }
 
@@ -499,7 +538,8 @@ struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *co
     if (cache->pending == NULL)
         cache->pending = take_block(cache);
     block = cache->pending;
-    *block = (struct block){.dead = true}; /* until it is committed */
+    *block = (struct block){.dead = true, /* until it is committed */
+                            .late = cache->policy->more != NULL};
     *hot = emit_into(cache, &hot_room);
     if (cold_room.end != 0)
         *cold = emit_into(cache, &cold_room);
@@ -510,18 +550,50 @@ struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *co
         hot->fixup_limit = CACHE_FIXUPS;
     }
     block->hot = hot_room.start;
-    block->checked_host = block->host = emit_here(hot);
     return block;
-}
-
-static uint32_t rounded(uint32_t bytes)
-{
-    return (bytes + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u);
 }
 
 void cache_set_cold(const struct cache *cache, struct block *block, const struct emit *e)
 {
     block->cold = (uint32_t)(e->at - cache->rw);
+}
+
+uint64_t cache_host(const struct cache *cache, const struct block *block)
+{
+    return (uint64_t)(cache->rx + block->hot + block->entry);
+}
+
+/* Behind the stubs, where it is neither hot nor late. */
+static uint32_t cold_entry(const struct block *block)
+{
+    return block->cold + block->exit_count * (uint32_t)BLOCK_STUB_BYTES;
+}
+
+uint64_t cache_checked_host(const struct cache *cache, const struct block *block)
+{
+    uint32_t offset = block->hot;
+
+    if (block->late)
+        offset = *cache_late_entry(cache, block);
+    else if (!block->entry_is_hot)
+        offset = cold_entry(block);
+    return offset != 0 ? (uint64_t)(cache->rx + offset) : 0;
+}
+
+bool cache_entry_begin(struct cache *cache, const struct block *block, struct emit *e)
+{
+    struct extent extent;
+
+    if (block->dead || !cache->policy->more(cache, BLOCK_ENTRY_BYTES, &extent))
+        return false;
+    *e = emit_into(cache, &extent);
+    return true;
+}
+
+void cache_entry_end(struct cache *cache, struct block *block, uint64_t host)
+{
+    *cache_late_entry(cache, block) = (uint32_t)(host - (uint64_t)cache->rx);
+    cache->counters.late_entries++;
 }
 
 uint64_t cache_hot_host(const struct cache *cache, const struct block *block)
@@ -534,33 +606,47 @@ uint64_t cache_cold_host(const struct cache *cache, const struct block *block)
     return (uint64_t)(cache->rx + block->cold);
 }
 
+/* The memory that has been emitted into is the block's.  False: that is too much. */
+static bool take_room(struct cache *cache, struct block *block, const struct emit *hot,
+                      const struct emit *cold)
+{
+    uint64_t room = (uint64_t)(hot->at - cache->rw) - block->hot;
+    uint64_t cold_room = 0;
+
+    if (room < CACHE_GRAIN)
+        room = CACHE_GRAIN;
+    if (cold->at != NULL)
+        cold_room = ((uint64_t)(cold->at - cache->rw) - block->cold + CACHE_COLD_ALIGN - 1) &
+                    ~(CACHE_COLD_ALIGN - 1ull);
+    /* Fixups are added to it. */
+    if (room > CACHE_BLOCK_ROOM || cold_room > UINT16_MAX)
+        return false;
+    block->room = (uint16_t)(rounded(room) / CACHE_ALIGN);
+    block->cold_room = (uint16_t)cold_room;
+    if (cold->at != NULL && cache->rw + block->cold + cold_room > cold->end)
+        return false;
+    if (cache->policy->moves)
+        keep_fixups(cache, block, hot);
+    return cache->rw + block->hot + block_room(block) <= hot->end;
+}
+
 bool cache_commit(struct cache *cache, struct block *block, const struct emit *hot,
                   const struct emit *cold)
 {
     const uint32_t number = cache_number(cache, block);
     struct cache_counters *counters = &cache->counters;
 
-    block->room = rounded((uint32_t)(hot->at - cache->rw) - block->hot);
-    if (block->room < CACHE_GRAIN)
-        block->room = CACHE_GRAIN;
-    if (cold->at != NULL) {
-        block->cold_room = rounded((uint32_t)(cold->at - cache->rw) - block->cold);
-        if (cache->rw + block->cold + block->cold_room > cold->end)
-            return false;
-    }
-    if (cache->policy->moves)
-        keep_fixups(cache, block, hot);
-    if (cache->rw + block->hot + block->room > hot->end)
+    if (!take_room(cache, block, hot, cold))
         return false;
     cache->policy->commit(cache, block);
     cache->starts[block->hot >> CACHE_GRAIN_SHIFT] = number + 1;
     cache->pending = NULL;
     block->dead = false;
     index_insert(&cache->by_key, key_hash(&block->key), number);
-    node_insert(page_list(cache, block->key.phys), &block->by_page);
+    page_insert(cache, block);
     track_bytes(cache, block, physmem_code_mark);
     if (block->next_bytes != 0)
-        index_insert(&cache->by_next_page, page_hash(block->next_phys), number);
+        index_insert(&cache->by_next_page, page_hash(cache_extra(cache, block)->next_phys), number);
     if (counters->evicted_blocks != 0) {
         uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);
 
@@ -574,7 +660,7 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     counters->guest_bytes += block->guest_bytes;
     counters->hot_bytes += block->host_bytes;
     counters->host_bytes += block->host_bytes + block->cold_bytes;
-    counters->live_bytes += block->room + block->cold_room;
+    counters->live_bytes += memory_of(block);
     return true;
 }
 

@@ -49,10 +49,10 @@ static bool promote(struct cache *cache, struct block *block)
 
     if (!block->used)
         return false;
-    if (region_room(regions_current(&g->old)) < block->room)
+    if (region_room(regions_current(&g->old)) < block_room(block))
         regions_advance(cache, &g->old, NULL);
     cache_move(cache, block, regions_current(&g->old)->used);
-    regions_current(&g->old)->used += block->room;
+    regions_current(&g->old)->used += block_room(block);
     cache->counters.promotions++;
     return true;
 }
@@ -65,7 +65,7 @@ static void watch_next(struct cache *cache, const struct regions *young)
     for (uint32_t at = r->start; at < r->used;) {
         struct block *block = cache_start(cache, at);
 
-        at += block->room;
+        at += block_room(block);
         if (!block->dead)
             cache_watch(cache, block);
     }
@@ -96,7 +96,7 @@ static void generations_commit(struct cache *cache, struct block *block)
 {
     struct generations *g = cache->state;
 
-    regions_current(&g->young)->used += block->room;
+    regions_current(&g->young)->used += block_room(block);
 }
 
 const struct cache_policy cache_generational = {

@@ -28,6 +28,8 @@ void page_ids_close(struct page_ids *ids)
     free(ids->slots);
 }
 
+_Static_assert(ID_LIMIT <= UINT16_MAX, "struct block keeps one");
+
 /* The page's slot, or the empty one where it belongs. */
 static struct page_id *find(const struct page_ids *ids, uint64_t linear_page, uint64_t phys_page,
                             uint32_t mode)

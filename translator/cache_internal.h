@@ -18,8 +18,9 @@
 enum {
     CACHE_GRAIN_SHIFT = 5,
     CACHE_GRAIN = 1 << CACHE_GRAIN_SHIFT,
-    CACHE_ALIGN = 16,            /* of extents */
-    CACHE_BLOCK_LEAST = 128,     /* bytes of cache for each struct block */
+    CACHE_ALIGN = BLOCK_ROOM_UNIT, /* of extents */
+    CACHE_COLD_ALIGN = 4,        /* of cold parts that are elsewhere */
+    CACHE_BLOCK_LEAST = 96,      /* bytes of cache for each struct block */
     CACHE_BLOCK_ROOM = 64 << 10, /* more than any block needs */
     CACHE_TRY_ROOM = 2 << 10,    /* more than most need: a region ends before that */
     CACHE_FIXUPS = 4096,         /* in one block, at the most */
@@ -49,6 +50,11 @@ void index_remove(struct index *index, uint32_t hash, uint32_t number);
 static inline uint32_t index_first(const struct index *index, uint32_t hash)
 {
     return hash >> (32 - index->bits);
+}
+
+static inline uint64_t index_bytes(const struct index *index)
+{
+    return sizeof(index->slots[0]) << index->bits;
 }
 
 static inline uint32_t index_next(const struct index *index, uint32_t at)
@@ -89,12 +95,12 @@ struct cache {
     uint32_t *starts;
     struct block *blocks;
     uint32_t block_limit, block_high; /* numbers that exist, that have been in use */
-    struct block *free_blocks;        /* linked by by_page.next */
+    uint32_t free_blocks;             /* linked by page_next */
     struct block *pending;            /* begun, not committed */
     bool retry;                       /* what was begun before the current one was not committed */
     uint64_t epoch;
     struct index by_key, by_next_page;
-    struct block_node *pages[1 << CACHE_PAGE_HASH_BITS];
+    uint32_t pages[1 << CACHE_PAGE_HASH_BITS]; /* lists of blocks, by page_next: number + 1 */
     struct page_ids ids;
     uint8_t *fixups[CACHE_FIXUPS]; /* of the block that is being made */
     uint32_t *ghosts; /* tags of keys that were evicted, by hash */
@@ -111,12 +117,26 @@ static inline uint32_t cache_mix(uint64_t value)
     return (uint32_t)(((value ^ value >> 32) * 0xd6e8feb86659fd93ull) >> 32);
 }
 
+/* Of a block that has a late entry: where that is, an offset; 0: nowhere yet. */
+uint32_t *cache_late_entry(const struct cache *cache, const struct block *block);
+
+/* What a reference names: enum BLOCK_REF_SHIFT. */
+static inline struct block *cache_ref_block(const struct cache *cache, uint32_t ref)
+{
+    return &cache->blocks[(ref >> BLOCK_REF_SHIFT) - 1];
+}
+
+static inline struct block_exit *cache_ref_exit(const struct cache *cache, uint32_t ref)
+{
+    return cache_exit(cache, cache_ref_block(cache, ref), ref & BLOCK_REF_INCOMING);
+}
+
 /* ---- for policies ---- */
 
 /* Is there a struct block to be had? */
 static inline bool cache_has_block(const struct cache *cache)
 {
-    return cache->pending != NULL || cache->free_blocks != NULL ||
+    return cache->pending != NULL || cache->free_blocks != 0 ||
            cache->block_high < cache->block_limit;
 }
 
@@ -131,7 +151,7 @@ static inline uint32_t cache_room(const struct cache *cache)
 struct block *cache_start(const struct cache *cache, uint32_t offset);
 /* Room is made: the block, dead or alive, is gone, its memory the policy's. */
 void cache_evict(struct cache *cache, struct block *block);
-/* Its memory is to be elsewhere, where there is room: [to, to + block->room).  What it had there is the
+/* Its memory is to be elsewhere, where there is room: [to, to + block_room(block)).  What it had there is the
  * policy's.  Nothing leads to it any more but cache_find(). */
 void cache_move(struct cache *cache, struct block *block, uint32_t to);
 /* From now on the block's `used` says whether it is used: nothing leads to it but cache_find(). */

@@ -51,7 +51,7 @@ void regions_advance(struct cache *cache, struct regions *regions,
     for (uint32_t at = r->start; at < r->used;) {
         struct block *block = cache_start(cache, at);
 
-        at += block->room;
+        at += block_room(block);
         if (block->dead || keep == NULL || !keep(cache, block))
             cache_evict(cache, block);
     }
@@ -109,14 +109,29 @@ static bool regions_begin(struct cache *cache, struct extent *hot, struct extent
     return false;
 }
 
+/* In the current region, which is emptied after that of the block.  One without blocks has not been
+ * cut yet. */
+static bool regions_more(struct cache *cache, uint32_t bytes, struct extent *cold)
+{
+    struct halves *halves = cache->state;
+    struct region *r = regions_current(&halves->regions);
+
+    if (r->used == r->start || region_cold_room(r) < CACHE_TRY_ROOM)
+        return false;
+    *cold = (struct extent){r->cold_used, r->end};
+    r->cold_used += bytes;
+    halves->cold += bytes;
+    return true;
+}
+
 static void regions_commit(struct cache *cache, struct block *block)
 {
     struct halves *halves = cache->state;
     struct region *r = regions_current(&halves->regions);
 
-    r->used += block->room;
+    r->used += block_room(block);
     r->cold_used += block->cold_room;
-    halves->hot += block->room;
+    halves->hot += block_room(block);
     halves->cold += block->cold_room;
 }
 
@@ -135,6 +150,7 @@ const struct cache_policy cache_fifo = {
     .summary = "up to 16 regions; the oldest goes as a whole",
     .open = fifo_open,
     .begin = regions_begin,
+    .more = regions_more,
     .commit = regions_commit,
 };
 
@@ -143,5 +159,6 @@ const struct cache_policy cache_flush_all = {
     .summary = "everything goes when the cache is full",
     .open = flush_open,
     .begin = regions_begin,
+    .more = regions_more,
     .commit = regions_commit,
 };

@@ -36,7 +36,7 @@ static uint32_t extent_at(const struct cache *cache, uint32_t at, struct block *
 {
     *block = cache_start(cache, at);
     if (*block != NULL)
-        return (*block)->room;
+        return block_room(*block);
     return (cache->starts[at >> CACHE_GRAIN_SHIFT] & ~CACHE_FREE) * CACHE_ALIGN;
 }
 
@@ -155,11 +155,11 @@ static bool single_begin(struct cache *cache, struct extent *hot, struct extent 
 static void single_commit(struct cache *cache, struct block *block)
 {
     struct single *s = cache->state;
-    const uint32_t got = collect(cache, s, block->room);
+    const uint32_t got = collect(cache, s, block_room(block));
     const uint32_t to = s->hand;
 
-    hand_advance(cache, s, block->room, 0);
-    put_back(cache, s, got - block->room);
+    hand_advance(cache, s, block_room(block), 0);
+    put_back(cache, s, got - block_room(block));
     cache_move(cache, block, to);
 }
 

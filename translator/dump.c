@@ -38,7 +38,8 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
                          : code == MODE_CODE32 ? CS_MODE_32
                                                : CS_MODE_16;
     FILE *out = tr->options.log;
-    const uint8_t *host = (const uint8_t *)block->host;
+    const uint64_t at = cache_host(tr->cache, block);
+    const uint8_t *host = (const uint8_t *)at;
     csh guest_handle, host_handle;
 
     if (cs_open(CS_ARCH_X86, mode, &guest_handle) != CS_ERR_OK)
@@ -55,29 +56,28 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
             block->key.mode, block->insn_count, block->guest_bytes, block->host_bytes,
             block->cold_bytes);
     for (unsigned i = 0; i < block->insn_count; i++) {
-        const struct block_site *site = &block->sites[i];
+        const struct block_site site = cache_site(tr->cache, block, i);
+        const struct block_site next = cache_site(tr->cache, block, i + 1);
         struct insn in;
-        const unsigned room = block->guest_bytes + block->next_bytes - site->guest;
+        const unsigned room = block->guest_bytes + block->next_bytes - site.guest;
         const unsigned length =
-            decode(guest + site->guest, room, size, &in) == DECODE_OK ? in.length : room;
+            decode(guest + site.guest, room, size, &in) == DECODE_OK ? in.length : room;
 
         if (tr->options.log_in_asm) {
-            list(out, guest_handle, guest + site->guest, length, block->key.linear + site->guest,
-                 "");
-            fprintf(out, "          ; rule %s\n", rule_of(guest + site->guest, length, size));
+            list(out, guest_handle, guest + site.guest, length, block->key.linear + site.guest, "");
+            fprintf(out, "          ; rule %s\n", rule_of(guest + site.guest, length, size));
         }
         if (tr->options.log_out_asm)
-            list(out, host_handle, host + site->host, site[1].host - site[0].host,
-                 block->host + site->host, "        ");
+            list(out, host_handle, host + site.host, next.host - site.host, at + site.host,
+                 "        ");
     }
     if (tr->options.log_out_asm) {
-        const unsigned end = block->sites[block->insn_count].host;
-        const unsigned bytes =
-            block->host_bytes - (unsigned)(block->host - cache_hot_host(tr->cache, block));
+        const unsigned end = cache_site(tr->cache, block, block->insn_count).host;
+        const unsigned bytes = block->host_bytes - block->entry;
         const uint64_t cold = cache_cold_host(tr->cache, block);
 
         if (end < bytes)
-            list(out, host_handle, host + end, bytes - end, block->host + end, "        ");
+            list(out, host_handle, host + end, bytes - end, at + end, "        ");
         fprintf(out, "          ; exits\n");
         list(out, host_handle, (const uint8_t *)cold, block->cold_bytes, cold, "        ");
     }

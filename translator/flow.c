@@ -8,19 +8,22 @@
 #include "translator/build.h"
 
 /* Offset, from HOST_CPU, of the id of the code page that is mapped at `linear`. */
-static int32_t code_id_at(const struct build *b, linaddr_t linear)
+static int32_t code_id_at(enum tlb_view view, linaddr_t linear)
 {
     const uint64_t index = (linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
 
-    return AT_VIEW(b->view, code_id) + (int32_t)(index * sizeof(uint32_t));
+    return AT_VIEW(view, code_id) + (int32_t)(index * sizeof(uint32_t));
+}
+
+static void emit_record(struct emit *e, const struct cache *cache, const struct block *block,
+                        unsigned number)
+{
+    emit_u32(e, cache_number(cache, block) | number << BLOCK_NUMBER_BITS);
 }
 
 static void record(struct build *b, unsigned number)
 {
-    const uint16_t index = (uint16_t)number;
-
-    emit_u32(&b->e, cache_number(b->tr->cache, b->block));
-    emit_bytes(&b->e, &index, sizeof(index));
+    emit_record(&b->e, b->tr->cache, b->block, number);
 }
 
 void build_side_exit(struct build *b, struct label label)
@@ -87,13 +90,12 @@ static bool same_page(const struct build *b, uint64_t target)
  *     lea   ecx, [rcx - id]           ; the same physical page, in the same mode?
  *     jrcxz host
  */
-static struct label checked_entry(struct build *b)
+static struct label checked_entry(struct emit *e, const struct block *block)
 {
-    struct emit *e = &b->e;
+    const enum tlb_view view = mmu_mode_view(block->key.mode);
 
-    b->block->checked_host = emit_here(e);
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, b->block->key.linear)));
-    emit_lea(e, W32, TC, BASE(TC, -(int32_t)b->block->page_id));
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(view, block->key.linear)));
+    emit_lea(e, W32, TC, BASE(TC, -(int32_t)block->page_id));
     return emit_jrcxz(e);
 }
 
@@ -126,7 +128,7 @@ void build_entry(struct build *b)
     uint64_t hot = 0;
 
     if (b->entry_is_hot) {
-        ok = checked_entry(b);
+        ok = checked_entry(e, b->block);
         b->recheck = emit_jmp(e);
     }
     if (b->has_heat) {
@@ -135,9 +137,26 @@ void build_entry(struct build *b)
     }
     if (b->entry_is_hot)
         emit_bind(e, ok);
-    b->block->host = emit_here(e);
+    b->block->entry = (uint8_t)(emit_here(e) - cache_hot_host(b->tr->cache, b->block));
     if (b->has_heat)
         count_visit(b, hot);
+}
+
+/* One that is not in the hot part:
+ *
+ *     (checked entry, which jumps to ok)
+ *     call  glue.recheck
+ *   ok:
+ *     jmp   host
+ */
+static void distant_entry(struct emit *e, const struct translator *tr, const struct block *block)
+{
+    const struct label ok = checked_entry(e, block);
+
+    emit_call_to(e, glue_of(tr, block->key.mode)->recheck);
+    emit_record(e, tr->cache, block, 0);
+    emit_bind(e, ok);
+    emit_jmp_to(e, cache_host(tr->cache, block));
 }
 
 /* In the cold part: how the checked entry goes on when it fails; the entry itself if it is seldom
@@ -150,14 +169,22 @@ static void finish_entry(struct build *b)
         emit_bind(e, b->recheck);
         emit_call_to(e, b->glue->recheck);
         record(b, 0);
-    } else {
-        const struct label ok = checked_entry(b);
-
-        emit_call_to(e, b->glue->recheck);
-        record(b, 0);
-        emit_bind(e, ok);
-        emit_jmp_to(e, b->block->host);
+    } else if (!b->block->late) {
+        distant_entry(e, b->tr, b->block);
     }
+}
+
+void flow_make_entry(struct translator *tr, struct block *block)
+{
+    struct emit e;
+    uint64_t host;
+
+    if (cache_checked_host(tr->cache, block) != 0 || !cache_entry_begin(tr->cache, block, &e))
+        return;
+    host = emit_here(&e);
+    distant_entry(&e, tr, block);
+    if (!e.overflow)
+        cache_entry_end(tr->cache, block, host);
 }
 
 void build_check_next_page(struct build *b, uint32_t id)
@@ -165,7 +192,8 @@ void build_check_next_page(struct build *b, uint32_t id)
     struct emit *e = &b->e;
     struct label ok;
 
-    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(b, (b->block->key.linear | ~PAGE_MASK) + 1)));
+    emit_mov_rm(e, W32, TC,
+                BASE(HOST_CPU, code_id_at(b->view, (b->block->key.linear | ~PAGE_MASK) + 1)));
     emit_lea(e, W32, TC, BASE(TC, -(int32_t)id));
     ok = emit_jrcxz(e);
     emit_call_to(e, b->glue->step);
@@ -175,14 +203,18 @@ void build_check_next_page(struct build *b, uint32_t id)
 
 static void add_exit(struct build *b, uint64_t target, struct label jump, bool call)
 {
-    if (b->exit_count == BLOCK_EXITS) {
+    struct block_records *const records = &b->records;
+    const unsigned i = records->exit_count;
+
+    if (i == BLOCK_EXITS) {
         b->e.overflow = true;
         return;
     }
-    b->exits[b->exit_count++] = (struct block_exit){.target = target,
-                                                    .checked = !same_page(b, target),
-                                                    .head = call || target <= b->rip,
-                                                    .jump = jump.field};
+    records->exits[i].target = target;
+    records->exits[i].checked = !same_page(b, target);
+    records->exits[i].head = call || target <= b->rip;
+    records->exits[i].jump = jump.field;
+    records->exit_count++;
 }
 
 /* Counted time: `count` more instructions, or fewer. */
@@ -379,7 +411,7 @@ void build_call_slow(struct build *b)
 {
     emit_call_to(&b->e, b->glue->slow);
     record(b, b->index);
-    emit_bytes(&b->e, &b->kept_as[b->index], sizeof(b->kept_as[0]));
+    emit_u8(&b->e, b->kept_as[b->index]);
 }
 
 void build_step(struct build *b)
@@ -397,12 +429,30 @@ static void patch_rel32(uint8_t *field, int32_t value)
 /* From here on the cold part is emitted, wherever that is. */
 static void go_cold(struct build *b)
 {
-    b->block->host_bytes = (uint32_t)(emit_here(&b->e) - cache_hot_host(b->tr->cache, b->block));
+    const uint64_t bytes = emit_here(&b->e) - cache_hot_host(b->tr->cache, b->block);
+
+    b->block->host_bytes = (uint16_t)bytes;
+    b->e.overflow |= bytes > UINT16_MAX;
     b->hot = b->e;
     if (b->cold.at != NULL)
         b->e = b->cold;
     b->e.overflow |= b->hot.overflow; /* what had no room has no place to be patched either */
     cache_set_cold(b->tr->cache, b->block, &b->e);
+}
+
+/* The stubs of the exits: the first thing in the cold part, and all of one size, so that no exit
+ * has to say where its own is. */
+static void finish_exits(struct build *b)
+{
+    struct emit *e = &b->e;
+
+    for (unsigned i = 0; i < b->records.exit_count && !e->overflow; i++) {
+        uint8_t *const field = b->records.exits[i].jump, *const stub = e->at;
+
+        patch_rel32(field, (int32_t)(stub - (field + 4)));
+        emit_call_to(e, b->glue->resolve);
+        record(b, i);
+    }
 }
 
 void build_finish(struct build *b)
@@ -416,6 +466,7 @@ void build_finish(struct build *b)
         stop = emit_jmp(e);
     }
     go_cold(b);
+    finish_exits(b);
     finish_entry(b);
     if (b->has_heat) {
         emit_bind(e, b->hot_jump);
@@ -436,16 +487,6 @@ void build_finish(struct build *b)
         emit_bind(e, b->far_polls[i].label);
         emit_call_to(e, b->glue->stop);
         record(b, b->far_polls[i].insn);
-    }
-    for (unsigned i = 0; i < b->exit_count; i++) {
-        struct block_exit *out = &b->exits[i];
-
-        if (e->overflow)
-            return;
-        out->stub = (int32_t)(e->at - (out->jump + 4));
-        patch_rel32(out->jump, out->stub);
-        emit_call_to(e, b->glue->resolve);
-        record(b, i);
     }
     for (unsigned i = 0; i < b->jump_count;) {
         b->index = b->jumps[i].insn;

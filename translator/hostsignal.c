@@ -16,17 +16,17 @@
 #include "translator/windows.h"
 
 /* Number of the instruction that covers the host offset; insn_count for what follows the last. */
-static unsigned site_at(const struct block *block, uint32_t offset)
+static unsigned site_at(const struct cache *cache, const struct block *block, uint32_t offset)
 {
     unsigned low = 0, high = block->insn_count;
+    const unsigned end = cache_site(cache, block, high).host;
 
-    if (offset >= block->sites[high].host && offset < block->settled)
+    if (offset >= end && offset < end + block->settled)
         return high;
-
     while (high - low > 1) {
         const unsigned middle = low + (high - low) / 2;
 
-        if (block->sites[middle].host <= offset)
+        if (cache_site(cache, block, middle).host <= offset)
             low = middle;
         else
             high = middle;
@@ -66,7 +66,7 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
         rt->fault_address = (uint64_t)info->si_addr;
     rt->fault_slot = (int64_t)uc->uc_mcontext.gregs[REG_RCX] >> PAGE_SHIFT; /* see emit_check() */
     rt->fault_block = block;
-    rt->fault_insn = site_at(block, (uint32_t)(pc - block->host));
+    rt->fault_insn = site_at(tr->cache, block, (uint32_t)(pc - cache_host(tr->cache, block)));
     uc->uc_mcontext.gregs[REG_RIP] = (greg_t)glue_of(tr, block->key.mode)->fault;
     return true;
 }

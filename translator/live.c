@@ -80,17 +80,17 @@ bool live_wanted(const struct build *b, const struct insn *in)
 
 void live_take(struct build *b, const struct insn *in)
 {
-    b->holes[b->hole_count++] = (struct block_hole){
+    b->records.holes[b->records.hole_count++] = (struct block_hole){
         (uint16_t)(imm_phys(b, in) - b->block->key.phys), (uint16_t)live_bytes(in)};
     b->tr->smc.counters.live_imms++;
 }
 
 /* The instruction of the block that has the byte at `offset`; its number. */
-static unsigned insn_at(const struct block *block, unsigned offset)
+static unsigned insn_at(const struct cache *cache, const struct block *block, unsigned offset)
 {
     unsigned i = 0;
 
-    while (i + 1 < block->insn_count && block->sites[i + 1].guest <= offset)
+    while (i + 1 < block->insn_count && cache_site(cache, block, i + 1).guest <= offset)
         i++;
     return i;
 }
@@ -99,7 +99,8 @@ bool live_spares(struct translator *tr, const struct block *block, physaddr_t fr
 {
     const struct phys_page *page = physmem_page(tr->mem, block->key.phys);
     const unsigned in_page = block->key.phys & (PAGE_SIZE - 1);
-    unsigned begin, end, at;
+    const struct block_hole *hole;
+    unsigned begin, end, at, holes;
     struct insn in;
 
     if (tr->options.no_smc || block->next_bytes != 0 || page->host == NULL)
@@ -107,15 +108,14 @@ bool live_spares(struct translator *tr, const struct block *block, physaddr_t fr
     begin = from > block->key.phys ? (unsigned)(from - block->key.phys) : 0;
     end = to < block->key.phys + block->guest_bytes ? (unsigned)(to - block->key.phys)
                                                     : block->guest_bytes;
-    for (unsigned i = 0; i < block->hole_count; i++) {
-        const struct block_hole *hole = &block->holes[i];
-
+    hole = cache_holes(tr->cache, block, &holes);
+    for (; holes > 0; holes--, hole++) {
         if (begin >= hole->at && end <= hole->at + hole->bytes) {
             tr->smc.counters.spared++;
             return true;
         }
     }
-    at = block->sites[insn_at(block, begin)].guest;
+    at = cache_site(tr->cache, block, insn_at(tr->cache, block, begin)).guest;
     if (decode(page->host + in_page + at, PAGE_SIZE - in_page - at, code_size_of(block->key.mode),
                &in) == DECODE_OK &&
         live_bytes(&in) != 0 && begin >= at + in.imm_at && end <= at + in.length)

@@ -137,7 +137,7 @@ static void go_to(struct build *b)
     const uint64_t index = (uint64_t)r->wanted & (WINDOW_TABLE_BYTES / 8 - 1);
 
     if (r->slot == r->wanted) {
-        b->block->no_resume |= r->live;
+        b->records.no_resume |= r->live;
         r->live = 0;
         return;
     }

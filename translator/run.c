@@ -109,7 +109,8 @@ static bool is_hot(struct translator *tr, const struct block_key *key)
  * runs or jumps over it now is left to the interpreter, which faults where the manual says: a jump
  * beyond the limit at the jump, straight code at the first byte outside.
  */
-static bool inside_limit(const struct cpu *cpu, const struct block *block)
+static bool inside_limit(const struct translator *tr, const struct cpu *cpu,
+                         const struct block *block)
 {
     const uint64_t limit = cpu->seg[CS].limit;
     const uint64_t next = (uint32_t)cpu->rip + (uint64_t)block->guest_bytes;
@@ -117,10 +118,12 @@ static bool inside_limit(const struct cpu *cpu, const struct block *block)
     if (next - 1 > limit)
         return false;
     /* The last exit may be the one behind the block's end. */
-    for (unsigned i = 0; i < block->exit_count; i++)
-        if (block->exits[i].jump != NULL && block->exits[i].target > limit &&
-            (block->exits[i].target != next || i + 1 < block->exit_count))
+    for (unsigned i = 0; i < block->exit_count; i++) {
+        const uint64_t target = cache_exit_target(tr->cache, block, i);
+
+        if (target > limit && (target != next || i + 1 < block->exit_count))
             return false;
+    }
     return true;
 }
 
@@ -164,7 +167,7 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned
     if (!(cpu->mode & MODE_CS_FLAT)) {
         if ((uint32_t)cpu->rip > cpu->seg[CS].limit)
             return NULL;
-        key.cs_base = cpu->seg[CS].base;
+        key.cs_base = (uint32_t)cpu->seg[CS].base;
     }
     key.linear = key.cs_base + cpu->rip;
     if (!cpu_is_code64(cpu))
@@ -187,7 +190,7 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned
             return NULL;
         }
     }
-    if (!(cpu->mode & MODE_CS_FLAT) && !inside_limit(cpu, block))
+    if (!(cpu->mode & MODE_CS_FLAT) && !inside_limit(tr, cpu, block))
         return NULL;
     tables_fill_code(cpu, key.linear, block->page_id);
     return block;
@@ -252,7 +255,7 @@ static uint64_t go_on(struct translator *tr, struct cpu *cpu)
     if (tr->options.counted || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return leave(tr);
     block = find_block(tr, cpu, 0);
-    return block != NULL ? resume(tr, cpu, block->host) : leave(tr);
+    return block != NULL ? resume(tr, cpu, cache_host(tr->cache, block)) : leave(tr);
 }
 
 /* The jump cache's entry for CS:rip, which may hold another address; NULL: this mode has none. */
@@ -283,8 +286,10 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu, unsigned 
     if (block == NULL)
         return leave(tr);
     if (entry != NULL && settled)
-        *entry = (struct jump_entry){jump_negated(cpu), block->checked_host};
-    return resume(tr, cpu, block->host);
+        flow_make_entry(tr, block);
+    if (entry != NULL && settled && cache_checked_host(tr->cache, block) != 0)
+        *entry = (struct jump_entry){jump_negated(cpu), cache_checked_host(tr->cache, block)};
+    return resume(tr, cpu, cache_host(tr->cache, block));
 }
 
 /*
@@ -307,20 +312,26 @@ static uint64_t go_on_system(struct translator *tr, struct cpu *cpu)
 static struct block *record_block(const struct translator *tr, const uint8_t *record,
                                   unsigned *number)
 {
-    uint32_t block;
-    uint16_t index;
+    uint32_t value;
 
-    __builtin_memcpy(&block, record, sizeof(block));
-    __builtin_memcpy(&index, record + sizeof(block), sizeof(index));
-    *number = index;
-    return cache_block(tr->cache, block);
+    _Static_assert(sizeof(value) == GLUE_RECORD_BYTES, "what flow.c emits");
+    __builtin_memcpy(&value, record, sizeof(value));
+    *number = value >> BLOCK_NUMBER_BITS;
+    return cache_block(tr->cache, value & ((1u << BLOCK_NUMBER_BITS) - 1));
 }
 
-static uint64_t block_rip(const struct block *block, unsigned index)
+static uint64_t block_rip(const struct translator *tr, const struct block *block, unsigned index)
 {
-    const uint64_t rip = block->key.linear - block->key.cs_base + block->sites[index].guest;
+    const uint64_t rip =
+        block->key.linear - block->key.cs_base + cache_site(tr->cache, block, index).guest;
 
     return mode_is_code64(block->key.mode) ? rip : (uint32_t)rip;
+}
+
+/* Where the code of instruction `index` executes. */
+static uint64_t site_host(const struct translator *tr, const struct block *block, unsigned index)
+{
+    return cache_host(tr->cache, block) + cache_site(tr->cache, block, index).host;
 }
 
 /* Fetch and interpret what is at CS:rip, whatever it is. */
@@ -355,12 +366,13 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     struct block_call decoded;
 
     flags_collect(cpu);
-    cpu->rip = block_rip(block, index);
+    cpu->rip = block_rip(tr, block, index);
     if (tr->options.counted)
         cpu->icount -= count - index;
     if (call == NULL) {
         const struct phys_page *page = physmem_page(tr->mem, block->key.phys);
-        const unsigned at = (block->key.phys & (PAGE_SIZE - 1)) + block->sites[index].guest;
+        const unsigned at =
+            (block->key.phys & (PAGE_SIZE - 1)) + cache_site(tr->cache, block, index).guest;
 
         if (page->host == NULL || decode(page->host + at, PAGE_SIZE - at, code_size_of(cpu->mode),
                                          &decoded.in) != DECODE_OK)
@@ -374,15 +386,16 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     cpu->code_written = false; /* the listener has dropped the blocks */
     /* Before the next fetch, whose page may have the same entry in the interpreter's TLB. */
     tables_fill(cpu, missed);
-    if (block->dead || cpu->mode != block->key.mode || block->no_resume >> (index + 1) % 64 & 1 ||
-        cpu->rip != block_rip(block, index + 1) || must_return(cpu) || must_interpret(cpu))
+    if (block->dead || cpu->mode != block->key.mode ||
+        !cache_resumes(tr->cache, block, index + 1) ||
+        cpu->rip != block_rip(tr, block, index + 1) || must_return(cpu) || must_interpret(cpu))
         return insn_row(&call->in)->traits & ENDS ? go_on_system(tr, cpu) : go_on(tr, cpu);
     /* Those that end a block may have moved CS to where it has a limit, or let interrupts in. */
     if ((insn_row(&call->in)->traits & ENDS) && (!(cpu->mode & MODE_CS_FLAT) || cpu_has_event(cpu)))
         return go_on_system(tr, cpu);
     if (tr->options.counted)
         cpu->icount += count - index - 1;
-    return resume(tr, cpu, block->host + block->sites[index + 1].host);
+    return resume(tr, cpu, site_host(tr, block, index + 1));
 }
 
 /*
@@ -398,7 +411,7 @@ static uint64_t avoid_dead(struct translator *tr, struct cpu *cpu, uint64_t host
     if (block != NULL && block->dead) {
         flags_collect(cpu);
         for (unsigned i = 1; i <= block->insn_count && tr->options.counted; i++)
-            if (block->host + block->sites[i].host == at && block_rip(block, i) == cpu->rip)
+            if (site_host(tr, block, i) == at && block_rip(tr, block, i) == cpu->rip)
                 cpu->icount -= block->insn_count - i;
         return go_on(tr, cpu);
     }
@@ -411,7 +424,7 @@ static uint64_t avoid_dead(struct translator *tr, struct cpu *cpu, uint64_t host
 static uint64_t interpret_access(struct translator *tr, struct cpu *cpu, struct block *block,
                                  unsigned index)
 {
-    const physaddr_t phys = block->key.phys + block->sites[index].guest;
+    const physaddr_t phys = block->key.phys + cache_site(tr->cache, block, index).guest;
     const linaddr_t missed = rt_of(cpu)->t0;
     physaddr_t stored;
     const uint64_t stores = physmem_code_page_stores(tr->mem, &stored);
@@ -443,9 +456,8 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
     struct translator *tr = translator_of(cpu);
     unsigned index;
     struct block *block = record_block(tr, record, &index);
-    uint16_t kept;
+    const unsigned kept = record[GLUE_RECORD_BYTES];
 
-    __builtin_memcpy(&kept, record + GLUE_RECORD_BYTES, sizeof(kept));
     tr->counters.slow++;
     /* The supervisor may run without being interrupted for long: what it misses shows that it does.
      */
@@ -453,7 +465,7 @@ uint64_t runtime_slow(struct cpu *cpu, const uint8_t *record)
         !(cpu->mode & (MODE_WINDOW | MODE_USER)))
         (void)windows_tick(tr->windows);
     if (kept != BLOCK_NO_CALL)
-        return interpret_one(tr, cpu, block, index, &block->calls[kept]);
+        return interpret_one(tr, cpu, block, index, cache_call(tr->cache, block, kept));
     ungroup(tr, cpu, block);
     return interpret_access(tr, cpu, block, index);
 }
@@ -465,7 +477,7 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
     struct block *block = record_block(tr, record, &index);
 
     flags_collect(cpu);
-    cpu->rip = block_rip(block, index);
+    cpu->rip = block_rip(tr, block, index);
     if (tr->options.counted && block->next_bytes == 0)
         cpu->icount--; /* the block has counted it, and so will the interpreter */
     note_next_page(tr, cpu, block);
@@ -495,8 +507,8 @@ static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t 
 static void note_region(struct translator *tr, struct cpu *cpu, const struct block *block,
                         unsigned index, int64_t slot)
 {
-    const physaddr_t phys = block->key.phys + block->sites[index].guest;
-    struct region_note *note = runtime_region(tr, phys, block_rip(block, index));
+    const physaddr_t phys = block->key.phys + cache_site(tr->cache, block, index).guest;
+    struct region_note *note = runtime_region(tr, phys, block_rip(tr, block, index));
 
     tr->counters.region_changes++;
     if (slot < -WINDOW_SLOTS / 2 || slot >= WINDOW_SLOTS / 2) {
@@ -527,11 +539,11 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     tr->counters.host_faults++;
     if (index == block->insn_count) { /* between blocks: HOST_STACK could not be had */
         flags_collect(cpu);
-        cpu->rip = block_rip(block, index);
+        cpu->rip = block_rip(tr, block, index);
         return go_on(tr, cpu);
     }
-    phys = block->key.phys + block->sites[index].guest;
-    next = block_rip(block, index + 1);
+    phys = block->key.phys + cache_site(tr->cache, block, index).guest;
+    next = block_rip(tr, block, index + 1);
     host = interpret_access(tr, cpu, block, index);
     raised = cpu->rip != next;
     if (address == 0)
@@ -564,10 +576,11 @@ static void note_loop(struct translator *tr, struct cpu *cpu, const struct block
     if (tr->options.no_superblock || tr->options.eager_superblock || tr->options.count_heads)
         return;
     for (unsigned i = 0; i < from->exit_count; i++) {
-        struct block *to = from->exits[i].to;
+        struct block *to = cache_exit_to(tr->cache, from, i);
 
-        if (!from->exits[i].head || to == NULL || to->super || to->next_bytes != 0 ||
-            to->key.mode != from->key.mode || ++to->head_visits < LOOP_SAMPLES)
+        if (!cache_exit(tr->cache, from, i)->head || to == NULL || to->super ||
+            to->next_bytes != 0 || to->key.mode != from->key.mode ||
+            ++to->head_visits < LOOP_SAMPLES)
             continue;
         make_superblock(tr, cpu, to);
         return;
@@ -583,7 +596,7 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
     tr->counters.stops++;
     tr->busy = true;
     flags_collect(cpu);
-    cpu->rip = block_rip(block, index);
+    cpu->rip = block_rip(tr, block, index);
     if (tr->options.counted)
         cpu->icount -= block->insn_count - index;
     else if (!block->dead)
@@ -596,24 +609,27 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     struct translator *tr = translator_of(cpu);
     unsigned number;
     struct block *from = record_block(tr, record, &number), *to;
-    struct block_exit *exit = &from->exits[number];
+    const struct block_exit exit = *cache_exit(tr->cache, from, number);
     const uint64_t epoch = cache_epoch(tr->cache);
     bool settled;
 
     tr->counters.resolves++;
     flags_collect(cpu);
-    cpu->rip = exit->target;
+    cpu->rip = cache_exit_target(tr->cache, from, number);
     if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    to = find_head(tr, cpu, (exit->checked ? BUILD_ENTRY : 0) | (exit->head ? heat_flag(tr) : 0),
+    to = find_head(tr, cpu, (exit.checked ? BUILD_ENTRY : 0) | (exit.head ? heat_flag(tr) : 0),
                    &settled);
     if (to == NULL)
         return leave(tr);
     /* Making room for `to` may have reused the memory of `from`. */
     if (settled && !tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
-        cache_epoch(tr->cache) == epoch)
-        cache_link(tr->cache, from, exit, to);
-    return resume(tr, cpu, to->host);
+        cache_epoch(tr->cache) == epoch) {
+        if (exit.checked)
+            flow_make_entry(tr, to);
+        cache_link(tr->cache, from, number, to);
+    }
+    return resume(tr, cpu, cache_host(tr->cache, to));
 }
 
 uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record)
@@ -624,7 +640,7 @@ uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record)
 
     tr->counters.rechecks++;
     flags_collect(cpu);
-    cpu->rip = block_rip(block, 0);
+    cpu->rip = block_rip(tr, block, 0);
     /* The jump cache may have led here: correct it. */
     return go_on_indirect(tr, cpu, heat_flag(tr));
 }
@@ -648,7 +664,7 @@ uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record)
     struct block *block = record_block(tr, record, &index);
 
     flags_collect(cpu);
-    cpu->rip = block_rip(block, 0);
+    cpu->rip = block_rip(tr, block, 0);
     rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_HEAT_VISITS;
     if (!block->dead)
         make_superblock(tr, cpu, block);
@@ -758,7 +774,7 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             fpu_load(cpu);
         flags_offer(cpu);
         tr->counters.enters++;
-        glue_of(tr, cpu->mode)->enter(cpu, block->host);
+        glue_of(tr, cpu->mode)->enter(cpu, cache_host(tr->cache, block));
     }
     if (tr->windows != NULL)
         windows_leave(tr->windows);

@@ -17,20 +17,20 @@ struct glue {
     void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
     uint64_t reload;   /* load the contract's registers, go on at rt.resume */
     uint64_t leave;    /* state is in struct cpu: return from enter() */
-    uint64_t slow;     /* CALL; then u32 block, u16 instruction, u16 block_call or BLOCK_NO_CALL:
-                          interpret it, go on */
-    uint64_t step;     /* CALL; then the same: fetch it anew and interpret it */
-    uint64_t stop;     /* CALL; then the same: leave before the instruction */
-    uint64_t resolve;  /* CALL; then u32 block, u16 exit: find and link the exit's target */
-    uint64_t hot;      /* CALL; then u32 block, u16 0: it has been come to often */
-    uint64_t recheck;  /* CALL; then u32 block, u16 0: its page may be mapped elsewhere now */
+    /* CALL; then a record: u32, the block and, from BLOCK_NUMBER_BITS, a number in it. */
+    uint64_t slow;     /* instruction, and u8 block_call or BLOCK_NO_CALL: interpret it, go on */
+    uint64_t step;     /* instruction: fetch it anew and interpret it */
+    uint64_t stop;     /* instruction: leave before it */
+    uint64_t resolve;  /* exit: find and link its target */
+    uint64_t hot;      /* 0: the block has been come to often */
+    uint64_t recheck;  /* 0: its page may be mapped elsewhere now */
     uint64_t indirect; /* JMP, or CALL, with T0 = offset in CS: find the block */
     uint64_t return_miss[TLB_VIEWS];  /* JMP with T0 = offset in CS, T1: &record of the RET */
     uint64_t return_empty[TLB_VIEWS]; /* RET at the bottom of a return stack */
     uint64_t fault; /* entered by the host-fault handler; rt.fault_block, rt.fault_insn */
 };
 
-enum { GLUE_RECORD_BYTES = 6 };
+enum { GLUE_RECORD_BYTES = 4 };
 
 struct returns;
 
@@ -181,8 +181,10 @@ void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id);
 bool tables_know_mode(struct cpu *cpu);
 /* No inline stores to the page of host memory that starts at `host`. */
 void tables_drop_writes(struct cpu *cpu, const uint8_t *host);
-/* The block is gone (NULL: all are).  empty: what an empty jump cache entry jumps to. */
-void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empty);
+/* The block at `key`, entered at `checked`, is gone (NULL: all are).  empty: what an empty jump
+ * cache entry jumps to. */
+void tables_drop_block(struct cpu *cpu, const struct block_key *key, uint64_t checked,
+                       uint64_t empty);
 
 /* translator/hostsignal.c: host faults inside generated code become side exits. */
 void hostsignal_attach(struct translator *tr);

@@ -72,6 +72,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"block lookups", c->lookups},
         {"block lookup hits", c->lookup_hits},
         {"chains made", c->chains},
+        {"checked entries made late", c->late_entries},
         {"chains undone", c->unchains},
         {"entries from the run loop", r->enters},
         {"exits: direct jump to resolve", r->resolves},
@@ -108,6 +109,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"cache bytes of live blocks", c->live_bytes},
         {"cache bytes of dead blocks", c->dead_bytes},
         {"cache bytes passed over", c->hole_bytes},
+        {"bytes of tables for blocks", cache_table_bytes(tr->cache)},
         {"code page id resets", c->id_resets},
     };
 

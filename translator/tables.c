@@ -496,15 +496,16 @@ static struct jump_entry empty_entry(uint32_t index, uint64_t empty)
     return (struct jump_entry){-((uint64_t)(index ^ 2) + 1), empty};
 }
 
-void tables_drop_block(struct cpu *cpu, const struct block *block, uint64_t empty)
+void tables_drop_block(struct cpu *cpu, const struct block_key *key, uint64_t checked,
+                       uint64_t empty)
 {
     struct rt *rt = rt_of(cpu);
 
-    if (block != NULL) {
-        const uint32_t index = rt_jump_index(mmu_mode_view(block->key.mode), block->key.linear);
+    if (key != NULL) {
+        const uint32_t index = rt_jump_index(mmu_mode_view(key->mode), key->linear);
         struct jump_entry *entry = &rt->jumps[index];
 
-        if (entry->host == block->checked_host)
+        if (entry->host == checked)
             *entry = empty_entry(index, empty);
         return;
     }

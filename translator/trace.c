@@ -74,11 +74,11 @@ static unsigned exits_for(const struct translator *tr, const struct trace *t, en
 
 /* The block that `from`, whose instructions were the last, has been found to go on to if that is at
  * `offset`; or NULL. */
-static const struct block *went_to(const struct block *start, const struct block *from,
-                                   int64_t offset)
+static const struct block *went_to(const struct cache *cache, const struct block *start,
+                                   const struct block *from, int64_t offset)
 {
     for (unsigned i = 0; i < from->exit_count; i++) {
-        const struct block *to = from->exits[i].to;
+        const struct block *to = cache_exit_to(cache, from, i);
 
         if (to != NULL && to->key.linear - start->key.linear == (uint64_t)offset &&
             to->key.phys - start->key.phys == (uint64_t)offset && to->key.mode == start->key.mode &&
@@ -89,17 +89,18 @@ static const struct block *went_to(const struct block *start, const struct block
 }
 
 /* The block that comes next in the trace, and how; NULL: it ends. */
-static const struct block *next_of(const struct block *start, const struct block *from,
-                                   const struct trace *t, enum trace_go *go)
+static const struct block *next_of(const struct cache *cache, const struct block *start,
+                                   const struct block *from, const struct trace *t,
+                                   enum trace_go *go)
 {
     const int64_t end = t->offset[t->count];
-    const struct block *to = went_to(start, from, end);
+    const struct block *to = went_to(cache, start, from, end);
 
     *go = TRACE_BEHIND;
     if (to != NULL || t->insn[t->count - 1].ops[0].kind != OPERAND_REL)
         return to;
     *go = TRACE_AT_TARGET;
-    return target_offset(t) > end ? went_to(start, from, target_offset(t)) : NULL;
+    return target_offset(t) > end ? went_to(cache, start, from, target_offset(t)) : NULL;
 }
 
 /* Along the exits that were taken. */
@@ -112,7 +113,7 @@ static void follow_exits(const struct translator *tr, const struct cpu *cpu,
     enum trace_go go;
 
     while (take_run(cpu, head->key.mode, bytes, at, room, block->insn_count, t)) {
-        block = next_of(head, block, t, &go);
+        block = next_of(tr->cache, head, block, t, &go);
         if (block == NULL || t->count == BLOCK_MAX_INSNS)
             break;
         exits += exits_for(tr, t, go);

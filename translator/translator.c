@@ -72,7 +72,11 @@ static void on_drop(void *ctx, const struct block *block)
 
     if (tr->cpu == NULL)
         return;
-    tables_drop_block(tr->cpu, block, tr->glue[0].indirect);
+    if (block != NULL)
+        tables_drop_block(tr->cpu, &block->key, cache_checked_host(tr->cache, block),
+                          tr->glue[0].indirect);
+    else
+        tables_drop_block(tr->cpu, NULL, 0, tr->glue[0].indirect);
     returns_forget(tr->returns);
 }
 
@@ -186,7 +190,7 @@ int translator_attach(struct translator *tr, struct cpu *cpu)
         tr->windows = windows_create(cpu, tr->options.eager_window);
     cpu->translator_state = tr;
     beside_init(cpu);
-    tables_drop_block(cpu, NULL, tr->glue[0].indirect);
+    tables_drop_block(cpu, NULL, 0, tr->glue[0].indirect);
     cpu->kick = on_kick;
     cpu->tlb.on_flush = on_flush;
     cpu->tlb.on_flush_ctx = tr;
@@ -197,7 +201,7 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
 {
     if (tr->cpu != cpu)
         return;
-    tables_drop_block(cpu, NULL, tr->glue[0].indirect);
+    tables_drop_block(cpu, NULL, 0, tr->glue[0].indirect);
     beside_flush(tr);
     windows_destroy(tr->windows);
     tr->windows = NULL;

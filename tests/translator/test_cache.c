@@ -22,7 +22,7 @@ enum {
     MEMORY = 1 << 20,
     NAMES = 1 << 14, /* keys that are used; key n is at guest address n * KEY_BYTES */
     KEY_BYTES = 48,  /* blocks overlap grains of 64 bytes, and pages */
-    GUEST_BYTES = 40,
+    GUEST_BYTES = 31,
     ROOM = 1 << 20, /* bytes of cache, the least there is */
 };
 
@@ -76,7 +76,7 @@ static struct block_key key_of(uint32_t name)
 {
     const physaddr_t at = (physaddr_t)name * KEY_BYTES;
 
-    return (struct block_key){.phys = at, .linear = at + 0x400000, .mode = 7};
+    return (struct block_key){.phys = at, .linear = at + 0x400000, .mode = MODE_CODE64 | MODE_USER};
 }
 
 static struct block *find(struct world *w, uint32_t name)
@@ -84,6 +84,20 @@ static struct block *find(struct world *w, uint32_t name)
     const struct block_key key = key_of(name);
 
     return cache_find(w->cache, &key);
+}
+
+/* The exits of the blocks lead to addresses that say whose they are, near ones and far ones. */
+static uint64_t target_of(uint32_t name)
+{
+    return name % 2 == 0 ? name : UINT64_C(0x123456789abc0000) + name;
+}
+
+static uint32_t name_of(const struct world *w, const struct block *b)
+{
+    const uint32_t name = cache_exit_target(w->cache, b, 0) & 0xffff;
+
+    assert_int_equal(cache_exit_target(w->cache, b, 0), target_of(name));
+    return name;
 }
 
 /* A block of about `bytes` host bytes that answers `name`; NULL: it was not kept. */
@@ -94,15 +108,16 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
     struct emit e, cold;
     struct block *b = cache_begin(w->cache, &e, &cold);
     uint8_t *start = e.at;
-    struct block_exit exit = {.target = name};
+    struct block_records records = {.exit_count = 1};
+    uint8_t *field, *first;
     struct emit *stub;
     struct label skip;
 
     assert_non_null(b);
     b->key = key_of(name);
     b->guest_bytes = (uint16_t)(in_page < GUEST_BYTES ? in_page : GUEST_BYTES);
-    b->next_bytes = (uint16_t)(GUEST_BYTES - b->guest_bytes);
-    b->next_phys = (at | (PAGE_SIZE - 1)) + 1;
+    b->next_bytes = (GUEST_BYTES - b->guest_bytes) & 15;
+    records.next_phys = (at | (PAGE_SIZE - 1)) + 1;
     b->insn_count = 1;
     b->page_id = cache_page_id(w->cache, b->key.linear, b->key.phys, b->key.mode);
     skip = emit_jmp(&e);
@@ -110,25 +125,25 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
         emit_u8(&e, 0xcc);
     emit_bind(&e, skip);
     emit_call_to(&e, w->ret);
-    exit.jump = emit_jmp(&e).field;
+    field = emit_jmp(&e).field;
     while ((unsigned)(e.at - start) < bytes && !e.overflow)
         emit_u8(&e, 0xcc);
-    b->host_bytes = (uint32_t)(emit_here(&e) - b->checked_host);
+    b->host_bytes = (uint16_t)(emit_here(&e) - cache_hot_host(w->cache, b));
     stub = cold.at != NULL ? &cold : &e;
     cache_set_cold(w->cache, b, stub);
     if (!e.overflow) {
-        exit.stub = (int32_t)(stub->at - (exit.jump + 4));
-        memcpy(exit.jump, &exit.stub, 4);
+        const int32_t to_stub = (int32_t)(stub->at - (field + 4));
+
+        memcpy(field, &to_stub, sizeof(to_stub));
     }
+    first = stub->at;
     emit_mov_ri(stub, RAX, name);
     emit_call_to(stub, w->ret);
     emit_ret(stub);
-    while ((uintptr_t)stub->at & 7)
-        emit_u8(stub, 0xcc);
-    b->exits = (struct block_exit *)stub->at;
-    b->exit_count = 1;
-    emit_bytes(stub, &exit, sizeof(exit));
-    b->cold_bytes = (uint32_t)(emit_here(stub) - cache_cold_host(w->cache, b));
+    b->cold_bytes = (uint16_t)(stub->at - first);
+    records.exits[0].target = target_of(name);
+    records.exits[0].jump = field;
+    cache_emit_records(w->cache, b, stub, &records);
     return e.overflow || cold.overflow || !cache_commit(w->cache, b, &e, &cold) ? NULL : b;
 }
 
@@ -150,19 +165,19 @@ static struct block *find_or_make(struct world *w, uint32_t name, unsigned bytes
     return b != NULL ? b : make_surely(w, name, bytes);
 }
 
-static uint32_t run(const struct block *b)
+static uint32_t run(const struct world *w, const struct block *b)
 {
-    return ((uint32_t(*)(void))b->host)();
+    return ((uint32_t(*)(void))cache_host(w->cache, b))();
 }
 
 /* Where the block's links lead to. */
-static uint32_t end_of(const struct block *b)
+static uint32_t end_of(const struct world *w, const struct block *b)
 {
     for (unsigned i = 0; i < 1000; i++) {
         assert_false(b->dead);
-        if (b->exits[0].to == NULL)
-            return (uint32_t)b->exits[0].target;
-        b = b->exits[0].to;
+        if (cache_exit_to(w->cache, b, 0) == NULL)
+            return name_of(w, b);
+        b = cache_exit_to(w->cache, b, 0);
     }
     return UINT32_MAX; /* a circle: not to be run */
 }
@@ -182,16 +197,18 @@ static void check(struct world *w)
         if (b == NULL)
             continue;
         assert_ptr_equal(cache_block(w->cache, cache_number(w->cache, b)), b);
-        assert_ptr_equal(cache_block_at(w->cache, b->checked_host), b);
-        assert_ptr_equal(cache_block_at(w->cache, b->checked_host + b->host_bytes - 1), b);
-        assert_ptr_not_equal(cache_block_at(w->cache, b->checked_host + b->room), b);
-        if (end_of(b) != UINT32_MAX)
-            assert_int_equal(run(b), end_of(b));
+        assert_ptr_equal(cache_block_at(w->cache, cache_hot_host(w->cache, b)), b);
+        assert_ptr_equal(cache_block_at(w->cache, cache_hot_host(w->cache, b) + b->host_bytes - 1),
+                         b);
+        assert_ptr_not_equal(cache_block_at(w->cache, cache_hot_host(w->cache, b) + block_room(b)),
+                             b);
+        if (end_of(w, b) != UINT32_MAX)
+            assert_int_equal(run(w, b), end_of(w, b));
         for (uint64_t p = b->key.phys; p < b->key.phys + GUEST_BYTES; p++)
             marked[p / 64] = true;
-        at[count] = b->checked_host;
-        until[count++] = b->checked_host + b->room;
-        bytes += b->room + b->cold_room;
+        at[count] = cache_hot_host(w->cache, b);
+        until[count++] = cache_hot_host(w->cache, b) + block_room(b);
+        bytes += block_room(b) + b->cold_room;
     }
     assert_int_equal(cache_counters(w->cache)->live_bytes, bytes);
     for (unsigned i = 0; i < MEMORY / 64; i++)
@@ -217,14 +234,14 @@ static void test_random_life(void **state)
         const uint32_t name = random_below(3) ? random_below(NAMES / 64) : random_below(NAMES);
         struct block *b = find_or_make(&w, name, 40 + random_below(random_below(30) ? 400 : 9000));
 
-        assert_int_equal(b->exits[0].target, name);
-        if (end_of(b) != UINT32_MAX)
-            assert_int_equal(run(b), end_of(b));
+        assert_int_equal(name_of(&w, b), name);
+        if (end_of(&w, b) != UINT32_MAX)
+            assert_int_equal(run(&w, b), end_of(&w, b));
         if (what < 40) {
             struct block *to = find(&w, random_below(NAMES / 64));
 
             if (to != NULL)
-                cache_link(w.cache, b, &b->exits[0], to);
+                cache_link(w.cache, b, 0, to);
         } else if (what < 44) {
             cache_invalidate(w.cache, b);
             assert_null(find(&w, name));
@@ -264,12 +281,12 @@ static void test_dead_block_keeps_its_code(void **state)
     epoch = cache_epoch(w.cache);
     cache_invalidate_range(w.cache, key_of(5).phys + 3, 1);
     assert_true(b->dead);
-    assert_int_equal(run(b), 5);
+    assert_int_equal(run(&w, b), 5);
     assert_int_equal(cache_epoch(w.cache), epoch);
-    assert_ptr_equal(cache_block_at(w.cache, b->host), b);
+    assert_ptr_equal(cache_block_at(w.cache, cache_host(w.cache, b)), b);
     /* And until its memory is used again, the epoch says so. */
     for (unsigned i = 0; cache_epoch(w.cache) == epoch; i++) {
-        assert_int_equal(run(b), 5);
+        assert_int_equal(run(&w, b), 5);
         make_surely(&w, 100 + i % 1000, 300);
         assert_true(i < 20000);
     }
@@ -284,17 +301,64 @@ static void test_link_goes_with_its_target(void **state)
     world_open(&w, *state, ROOM);
     from = make_surely(&w, 1, 100);
     to = make_surely(&w, 2, 100);
-    cache_link(w.cache, from, &from->exits[0], to);
-    assert_int_equal(run(from), 2);
+    cache_link(w.cache, from, 0, to);
+    assert_int_equal(run(&w, from), 2);
     cache_invalidate(w.cache, to);
-    assert_int_equal(run(from), 1);
+    assert_int_equal(run(&w, from), 1);
     to = make_surely(&w, 2, 200);
-    cache_link(w.cache, from, &from->exits[0], to);
-    assert_int_equal(run(from), 2);
+    cache_link(w.cache, from, 0, to);
+    assert_int_equal(run(&w, from), 2);
     cache_invalidate(w.cache, from);
-    assert_null(to->incoming);
-    cache_link(w.cache, from, &from->exits[0], to); /* the dead are not linked */
-    assert_int_equal(run(from), 1);
+    assert_int_equal(to->incoming, 0);
+    cache_link(w.cache, from, 0, to); /* the dead are not linked */
+    assert_int_equal(run(&w, from), 1);
+    world_close(&w);
+}
+
+/* Make the block's checked entry, should it be one that is made late. */
+static bool make_entry(struct world *w, struct block *b)
+{
+    struct emit e;
+    uint64_t host;
+
+    if (!b->late || cache_checked_host(w->cache, b) != 0)
+        return false;
+    if (!cache_entry_begin(w->cache, b, &e))
+        return false;
+    host = emit_here(&e);
+    emit_jmp_to(&e, cache_host(w->cache, b));
+    assert_false(e.overflow);
+    assert_in_range(emit_here(&e) - host, 1, BLOCK_ENTRY_BYTES);
+    cache_entry_end(w->cache, b, host);
+    assert_int_equal(cache_checked_host(w->cache, b), host);
+    return true;
+}
+
+/* It is wherever there was room when it was needed, and is as good as its block for as long. */
+static void test_late_entries_stay_with_their_blocks(void **state)
+{
+    struct world w;
+    unsigned entries = 0;
+
+    world_open(&w, *state, ROOM);
+    for (unsigned i = 0; i < 30000; i++) {
+        const uint32_t name = random_below(3) ? random_below(NAMES / 64) : random_below(NAMES);
+        struct block *b = find_or_make(&w, name, 40 + random_below(400));
+        struct block *to = find(&w, random_below(NAMES / 64));
+
+        if (to != NULL)
+            entries += make_entry(&w, to);
+        cache_exit(w.cache, b, 0)->checked = true;
+        if (to != NULL && to->late)
+            cache_link(w.cache, b, 0, to); /* those without are refused */
+        if (end_of(&w, b) != UINT32_MAX)
+            assert_int_equal(run(&w, b), end_of(&w, b));
+        if (i % 8000 == 7999)
+            check(&w);
+    }
+    assert_int_equal(cache_counters(w.cache)->late_entries, entries);
+    if (((const struct cache_policy *)*state)->more != NULL)
+        assert_true(entries > 200);
     world_close(&w);
 }
 
@@ -305,7 +369,7 @@ static void test_large_blocks(void **state)
 
     world_open(&w, *state, ROOM);
     for (unsigned i = 0; i < 500; i++)
-        assert_int_equal(run(make_surely(&w, i % 37, 60000)), i % 37);
+        assert_int_equal(run(&w, make_surely(&w, i % 37, 60000)), i % 37);
     cache_flush(w.cache);
     world_close(&w);
 }
@@ -348,13 +412,13 @@ static unsigned hot_makes(const struct cache_policy *policy, bool linked)
             b = make_surely(&w, hot, 250);
             makes++;
         }
-        assert_int_equal(run(b), end_of(b));
+        assert_int_equal(run(&w, b), end_of(&w, b));
         /* Used through a link only: seen once the link has been cut. */
         if (linked) {
             struct block *next = find(&w, hot + 1);
 
-            if (next != NULL && b->exits[0].to == NULL && hot % 2 == 0)
-                cache_link(w.cache, b, &b->exits[0], next);
+            if (next != NULL && cache_exit_to(w.cache, b, 0) == NULL && hot % 2 == 0)
+                cache_link(w.cache, b, 0, next);
         }
         make_surely(&w, 200 + i % (NAMES - 200), 250);
     }
@@ -386,7 +450,7 @@ static void test_all_hot(void **state)
         for (unsigned k = 0; k < 30; k++) {
             const struct block *b = find_or_make(&w, (i * 7 + k * 331) % NAMES, 2000);
 
-            assert_int_equal(run(b), (i * 7 + k * 331) % NAMES);
+            assert_int_equal(run(&w, b), (i * 7 + k * 331) % NAMES);
         }
     check(&w);
     world_close(&w);
@@ -425,6 +489,7 @@ int main(void)
         {"random life", test_random_life},
         {"a dead block keeps its code", test_dead_block_keeps_its_code},
         {"a link goes with its target", test_link_goes_with_its_target},
+        {"late entries stay with their blocks", test_late_entries_stay_with_their_blocks},
         {"large blocks", test_large_blocks},
         {"never writable and executable", test_is_never_writable_and_executable},
         {"hot blocks stay", test_hot_blocks_stay},

@@ -114,7 +114,7 @@ static void where_a_jump_was_always_taken_it_goes_on_at_the_target(void **state)
     block = RUN(&m, over, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 5); /* test jns | inc dec jnz */
-    assert_int_equal(block->sites[2].guest, 2 + 2 + 22);
+    assert_int_equal(cache_site(m.tr->cache, block, 2).guest, 2 + 2 + 22);
     assert_int_equal(block->guest_bytes, 2 + 2 + 22 + 4);
     machine_close(&m);
 }

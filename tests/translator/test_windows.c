@@ -513,7 +513,7 @@ static bool looks_up_stack(struct machine *m, unsigned number, const uint8_t *co
     memcpy(physmem_backing(m->mem, page), code, bytes);
     block = build_block(m->tr, m->cpu, &key, BUILD_ENTRY);
     assert_non_null(block);
-    return memmem((const void *)block->checked_host, block->host_bytes, wanted,
+    return memmem((const void *)cache_hot_host(m->tr->cache, block), block->host_bytes, wanted,
                   (size_t)(e.at - wanted)) != NULL;
 }
 
