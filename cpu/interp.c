@@ -154,13 +154,44 @@ FAULT_CHECK static bool fetch_bytes(struct cpu *cpu, linaddr_t linear, uint8_t *
     return true;
 }
 
+/* Where the bytes at CS:rip are in host memory: INSN_MAX_LENGTH of them, in the segment and in one
+ * page that has been fetched from.  NULL: look closer. */
+static const uint8_t *fetch_host(const struct cpu *cpu)
+{
+    const linaddr_t linear = interp_linear(cpu, cpu->rip);
+    const unsigned index = linear >> PAGE_SHIFT & (TLB_SIZE - 1);
+    const struct tlb_entry *const entry = &cpu->tlb.entries[mmu_view(cpu)][index];
+
+    if (entry->tag_exec != (linear & PAGE_MASK) ||
+        (linear & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX_LENGTH)
+        return NULL;
+    if (!cpu_is_code64(cpu) && cpu->rip + (INSN_MAX_LENGTH - 1) > cpu->seg[CS].limit)
+        return NULL;
+    return (const uint8_t *)(linear + entry->addend);
+}
+
+FAULT_CHECK static bool fetched(struct cpu *cpu, enum decode_status status)
+{
+    switch (status) {
+    case DECODE_OK:
+        return true;
+    case DECODE_INVALID:
+        return fault_ud(cpu);
+    default: /* beyond the CS limit, or more than 15 bytes */
+        return fault_gp(cpu, 0);
+    }
+}
+
 bool interp_fetch(struct cpu *cpu, struct insn *in)
 {
     const enum code_size code_size = interp_code_size(cpu);
+    const uint8_t *const host = fetch_host(cpu);
     uint8_t bytes[INSN_MAX_LENGTH];
     unsigned have = 0, want = INSN_MAX_LENGTH;
     enum decode_status status;
 
+    if (host != NULL)
+        return fetched(cpu, decode(host, INSN_MAX_LENGTH, code_size, in));
     if (code_size != CODE64) {
         const uint64_t limit = cpu->seg[CS].limit;
 
@@ -177,14 +208,7 @@ bool interp_fetch(struct cpu *cpu, struct insn *in)
             return false;
         status = decode(bytes, have, code_size, in);
     }
-    switch (status) {
-    case DECODE_OK:
-        return true;
-    case DECODE_INVALID:
-        return fault_ud(cpu);
-    default: /* beyond the CS limit, or more than 15 bytes */
-        return fault_gp(cpu, 0);
-    }
+    return fetched(cpu, status);
 }
 
 /* ---- one instruction ---- */
