@@ -56,16 +56,15 @@ static bool extends(const struct insn *in)
 void narrow_after(struct build *b, const struct insn *in, bool called)
 {
     const rule_fn rule = rule_table[in->row];
+    const uint16_t written = rules_written(in);
 
     if (called || (rule != rule_native && rule != rule_lea)) {
         b->narrow = 0;
         return;
     }
-    for (unsigned reg = 0; reg < 16; reg++)
-        if (rules_writes_gpr(in, reg))
-            b->narrow &= (uint16_t) ~(1u << reg);
-    if (extends(in) && rules_writes_gpr(in, in->ops[0].reg))
-        b->narrow |= (uint16_t)(1u << in->ops[0].reg);
+    b->narrow &= (uint16_t)~written;
+    if (extends(in))
+        b->narrow |= (uint16_t)(written & 1u << in->ops[0].reg);
 }
 
 static bool is_narrow(const struct build *b, uint8_t reg)

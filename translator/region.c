@@ -212,20 +212,18 @@ static void keep_known(struct build *b, const struct insn *in)
     struct region *r = &b->region;
     const uint8_t from = copied_from(in);
     const bool copied = from != NO_REG && (r->known >> from & 1);
+    const uint16_t written = rules_written(in);
 
-    for (unsigned reg = 0; reg < 16; reg++) {
-        if (!rules_writes_gpr(in, reg))
-            continue;
-        if (r->known >> reg & 1) {
-            const int64_t step = rules_step(in, reg);
+    for (unsigned left = written & r->known; left != 0; left &= left - 1) {
+        const unsigned reg = (unsigned)__builtin_ctz(left);
+        const int64_t step = rules_step(in, reg);
 
-            if (step == 0 || step > WINDOW_DRIFT_MAX || step < -WINDOW_DRIFT_MAX)
-                r->known &= (uint16_t) ~(1u << reg);
-            else
-                r->drift += (int32_t)(step < 0 ? -step : step);
-        }
-        r->written |= (uint16_t)(1u << reg);
+        if (step == 0 || step > WINDOW_DRIFT_MAX || step < -WINDOW_DRIFT_MAX)
+            r->known &= (uint16_t) ~(1u << reg);
+        else
+            r->drift += (int32_t)(step < 0 ? -step : step);
     }
+    r->written |= written;
     if (copied) {
         r->known |= (uint16_t)(1u << in->ops[0].reg);
         if (rule_table[in->row] == rule_lea)

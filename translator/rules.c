@@ -55,15 +55,24 @@ static bool is_gpr(const struct operand *op)
     return op->kind == OPERAND_GPR || op->kind == OPERAND_GPR8H;
 }
 
+static uint16_t gpr_bit(const struct operand *op)
+{
+    return is_gpr(op) ? (uint16_t)(1u << op->reg) : 0;
+}
+
+uint16_t rules_written(const struct insn *in)
+{
+    enum { RAX_TO_RBX = 0xf }; /* PCMPxSTRI: the index goes to ECX */
+    const uint32_t traits = insn_row(in)->traits;
+
+    return (uint16_t)((traits & IMPLICIT ? RAX_TO_RBX : 0) |
+                      (traits & READ0 ? 0 : gpr_bit(&in->ops[0])) |
+                      (traits & WRITE1 ? gpr_bit(&in->ops[1]) : 0));
+}
+
 bool rules_writes_gpr(const struct insn *in, unsigned reg)
 {
-    const uint32_t traits = insn_row(in)->traits;
-    const struct operand *ops = in->ops;
-
-    if ((traits & IMPLICIT) && reg <= RBX) /* PCMPxSTRI: the index goes to ECX */
-        return true;
-    return (!(traits & READ0) && is_gpr(&ops[0]) && ops[0].reg == reg) ||
-           ((traits & WRITE1) && is_gpr(&ops[1]) && ops[1].reg == reg);
+    return reg < 16 && rules_written(in) >> reg & 1;
 }
 
 static bool is_named(const struct insn *in, const char *name)

@@ -12,6 +12,8 @@ unsigned rules_memory_size(const struct insn *in);
 enum access rules_memory_access(const struct insn *in);
 /* Does the instruction, copied, change guest register `reg`?  (IMPLICIT rows: any of RAX..RBX.) */
 bool rules_writes_gpr(const struct insn *in, unsigned reg);
+/* All of those, a bit each: who asks about every register asks once. */
+uint16_t rules_written(const struct insn *in);
 
 /* By how much the instruction moves the 64-bit register, when that is all it does to it; else 0. */
 int64_t rules_step(const struct insn *in, unsigned reg);

@@ -20,7 +20,7 @@
 
 enum {
     BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
-    HOT = 4,          /* an address is translated at its HOT-th visit; before, it is interpreted */
+    HOT = 2,          /* an address is translated at its HOT-th visit; before, it is interpreted */
     SLOW_TICK = 512,  /* side exits that are a sign of a busy supervisor */
     COLD_RUN = 32,    /* instructions interpreted at the most on a cold visit */
     LOOP_SAMPLES = 2, /* of a loop, before it gets a superblock */
@@ -86,13 +86,17 @@ static bool fetch_address(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
     }
 }
 
-/*
- * Worth translating yet?  A translation costs as much as some ten visits of the interpreter.  An
- * entry counts for the last address that came to it, so that code which ran once leaves no trace.
- */
-static bool is_hot(struct translator *tr, const struct block_key *key)
+static uint64_t heat_mixed(const struct block_key *key)
 {
-    const uint64_t mixed = (key->phys ^ key->linear << 24) * 0x9e3779b97f4a7c15ull;
+    return (key->phys ^ key->linear << 24) * 0x9e3779b97f4a7c15ull;
+}
+
+/*
+ * Worth translating yet?  What has run twice will mostly run again.  An entry counts for the last
+ * address that came to it, so that code which ran once leaves no trace.
+ */
+static bool is_hot(struct translator *tr, uint64_t mixed)
+{
     struct heat *heat = &tr->heat[mixed >> (64 - HEAT_BITS)];
     const uint8_t tag = (uint8_t)mixed;
 
@@ -163,6 +167,7 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned
 {
     struct block_key key = {.mode = cpu->mode};
     struct block *block;
+    uint64_t mixed;
 
     if (!(cpu->mode & MODE_CS_FLAT)) {
         if ((uint32_t)cpu->rip > cpu->seg[CS].limit)
@@ -178,10 +183,13 @@ static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned
         return NULL; /* the run loop stops there */
     if (!fetch_address(cpu, key.linear, &key.phys))
         return NULL;
+    mixed = heat_mixed(&key);
+    __builtin_prefetch(&tr->heat[mixed >> (64 - HEAT_BITS)]); /* two cache misses at once */
     block = cache_find(tr->cache, &key);
     if (block == NULL) {
-        if (!is_hot(tr, &key)) {
+        if (!is_hot(tr, mixed)) {
             tr->counters.cold++;
+            tr->cold = true;
             return NULL;
         }
         block = build_timed(tr, cpu, &key, flags);
@@ -730,9 +738,11 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
         windows_enter(tr->windows);
     for (;;) {
         const unsigned flags = tr->arrived;
+        bool cold = tr->cold; /* the reason why generated code was left: do not count twice */
         struct block *block;
 
         tr->arrived = 0;
+        tr->cold = false;
         /* Before exit_request is read: a kick is seen there, or undoes this. */
         __atomic_store_n(&cpu->poll_go, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&cpu->poll_stop, 0, __ATOMIC_SEQ_CST);
@@ -751,8 +761,10 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             result = RUN_BUDGET;
             break;
         }
-        if (cpu_has_event(cpu))
+        if (cpu_has_event(cpu)) {
             cpu_service_event(cpu);
+            cold = false;
+        }
         if (cpu->halted || cpu->waiting_sipi) {
             result = RUN_HALTED;
             break;
@@ -765,8 +777,9 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
             cpu->code_written = false;
             continue;
         }
-        block = find_block(tr, cpu, flags);
+        block = cold ? NULL : find_block(tr, cpu, flags);
         if (block == NULL) {
+            tr->cold = false;
             run_cold(tr, cpu, end - cpu->icount);
             continue;
         }

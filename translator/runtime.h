@@ -91,6 +91,7 @@ struct translator {
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
     bool busy;        /* generated code was found running */
+    bool cold;        /* find_block() has said: interpret */
     unsigned arrived; /* how the run loop has come to CS:rip: enum build_flag */
     struct smc smc;
     uint16_t window_cost[1 << WINDOW_MISS_BITS];
