@@ -19,6 +19,7 @@
 #define FERR_PORT_COUNT     2
 #define FLOPPY_IRQ          6
 #define FLOPPY_DMA          2
+#define SERIAL_GATHER_NS    UINT64_C(1000000)
 
 static const uint16_t serial_ports[SERIAL_COUNT] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
 
@@ -130,6 +131,8 @@ static bool options_create(struct pc *pc)
                                            config->serial[i]);
         if (pc->serial[i] == NULL)
             return false;
+        if (!config->counted_time)
+            serial16550_gather(pc->serial[i], SERIAL_GATHER_NS);
     }
     return true;
 }

@@ -237,6 +237,7 @@ static void watch_service(struct pc *pc, unsigned index)
     watch->deferred = !watch_wanted(watch);
     if (watch->deferred)
         return;
+    pc_flush_output(pc);                 /* before what the input is answered with */
     watch->ready(watch->ctx, watch->fd); /* may unwatch */
     watch->deferred = !watch->pollable;
     watch_rearm(pc, index);

@@ -246,6 +246,7 @@ void pc_events_destroy(struct pc *pc);
 void pc_events_arm_timer(struct pc *pc);   /* the waker kicks the CPU at the next deadline */
 void pc_events_disarm_timer(struct pc *pc);
 void pc_events_service(struct pc *pc);     /* call what is readable and wanted */
+void pc_flush_output(struct pc *pc);       /* what serial ports have gathered goes to the host */
 /* Sleep until the deadline (UINT64_MAX: none), a wanted descriptor, or pc_stop(). */
 void pc_events_sleep(struct pc *pc, uint64_t deadline_ns);
 

@@ -155,7 +155,15 @@ static enum run_exit cpu_run(struct pc *pc, uint64_t max_insns)
     return exit;
 }
 
-enum pc_exit pc_run(struct pc *pc, uint64_t max_insns)
+void pc_flush_output(struct pc *pc)
+{
+    for (unsigned i = 0; i < SERIAL_COUNT; i++) {
+        if (pc->serial[i] != NULL)
+            serial16550_flush(pc->serial[i]);
+    }
+}
+
+static enum pc_exit run(struct pc *pc, uint64_t max_insns)
 {
     struct cpu *cpu = pc->cpu;
     const uint64_t start = cpu->icount;
@@ -178,12 +186,14 @@ enum pc_exit pc_run(struct pc *pc, uint64_t max_insns)
             return PC_STOPPED;
         if (pc->paused) {
             pc_control_tell(pc);
+            pc_flush_output(pc);
             if (pc->paused)
                 pc_events_sleep(pc, UINT64_MAX);
             look = true;
             continue;
         }
         if (cpu_is_idle(cpu)) {
+            pc_flush_output(pc);
             idle(pc);
             look = true;
             continue;
@@ -201,4 +211,12 @@ enum pc_exit pc_run(struct pc *pc, uint64_t max_insns)
         if (max_insns != UINT64_MAX && cpu->icount - start >= max_insns && !pc->exit_pending)
             return PC_BUDGET;
     }
+}
+
+enum pc_exit pc_run(struct pc *pc, uint64_t max_insns)
+{
+    const enum pc_exit reason = run(pc, max_insns);
+
+    pc_flush_output(pc);
+    return reason;
 }

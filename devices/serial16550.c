@@ -10,8 +10,9 @@
  *   3 4 7   LCR, MCR, SCR
  *   5 6     LSR, MSR        -
  *
- * A byte written to THR is with the host at once, so the transmitter is always empty; the interrupt
- * line still falls and rises for it, as an edge-triggered controller needs.  Bytes from the host
+ * A byte written to THR has left at once, so the transmitter is always empty; the interrupt line
+ * still falls and rises for it, as an edge-triggered controller needs.  A host that pays for each
+ * write gets bytes together, see serial16550_gather().  Bytes from the host
  * come when the receive FIFO has room.  The modem lines say that somebody is there: CTS, DSR, DCD.
  *
  * Software that polls may look rarely and have little room for what it finds (a firmware that turns
@@ -30,6 +31,7 @@
 enum {
     PORT_COUNT = 8,
     FIFO_SIZE = 16,
+    GATHER_SIZE = 512,
     POLLED_UNREAD = 1, /* characters that wait for who polls */
     CLOCK_HZ = 115200, /* characters' bits at divisor 1: 1.8432 MHz / 16 */
 
@@ -106,6 +108,10 @@ struct serial16550 {
     struct clock_timer timeout;   /* characters wait in the FIFO and nobody comes */
     struct clock_timer pace;      /* the next characters may come */
     uint64_t next_ns;             /* when */
+    struct clock_timer gather;    /* what was sent goes to the host */
+    uint64_t gather_ns;           /* how long after its first byte; 0: at once */
+    uint8_t sent[GATHER_SIZE];
+    unsigned sent_count;
     struct received fifo[FIFO_SIZE];
     unsigned fifo_first, fifo_count;
     uint8_t ier, lcr, mcr, scr;
@@ -290,14 +296,52 @@ static void serial_send_break(void *chip)
 
 /* -- Transmitter ------------------------------------------------------------------------------- */
 
+void serial16550_flush(struct serial16550 *dev)
+{
+    const unsigned count = dev->sent_count;
+
+    if (count == 0)
+        return;
+    clock_cancel(dev->clock, &dev->gather);
+    dev->sent_count = 0;
+    dev->backend->write(dev->backend->ctx, dev->sent, count);
+}
+
+static void gather_fire(void *ctx, uint64_t now_ns)
+{
+    (void)now_ns;
+    serial16550_flush(ctx);
+}
+
+void serial16550_gather(struct serial16550 *dev, uint64_t delay_ns)
+{
+    serial16550_flush(dev);
+    dev->gather_ns = delay_ns;
+}
+
+static void send(struct serial16550 *dev, uint8_t value)
+{
+    if (dev->backend == NULL || dev->backend->write == NULL)
+        return;
+    if (dev->gather_ns == 0) {
+        dev->backend->write(dev->backend->ctx, &value, 1);
+        return;
+    }
+    dev->sent[dev->sent_count++] = value;
+    if (dev->sent_count == GATHER_SIZE)
+        serial16550_flush(dev);
+    else if (dev->sent_count == 1)
+        clock_arm(dev->clock, &dev->gather, clock_now_ns(dev->clock) + dev->gather_ns);
+}
+
 static void thr_write(struct serial16550 *dev, uint8_t value)
 {
     dev->thre_pending = false;
     irq_update(dev);
     if (dev->mcr & MCR_LOOP)
         fifo_put(dev, value & (uint8_t)(0xff >> (3 - (dev->lcr & 3))), 0);
-    else if (dev->backend != NULL && dev->backend->write != NULL)
-        dev->backend->write(dev->backend->ctx, &value, 1);
+    else
+        send(dev, value);
     dev->thre_pending = true;
     irq_update(dev);
 }
@@ -485,6 +529,8 @@ struct serial16550 *serial16550_create(struct bus *bus, struct clock *clock, uin
     dev->timeout.ctx = dev;
     dev->pace.fire = pace_fire;
     dev->pace.ctx = dev;
+    dev->gather.fire = gather_fire;
+    dev->gather.ctx = dev;
     if (bus_map_io(bus, base, PORT_COUNT, &serial16550_ops, dev) != 0) {
         free(dev);
         return NULL;
@@ -503,6 +549,7 @@ void serial16550_destroy(struct serial16550 *dev)
 {
     if (dev == NULL)
         return;
+    serial16550_flush(dev);
     clock_cancel(dev->clock, &dev->timeout);
     clock_cancel(dev->clock, &dev->pace);
     bus_unmap_io(dev->bus, dev->base, PORT_COUNT);
@@ -512,6 +559,7 @@ void serial16550_destroy(struct serial16550 *dev)
 /* [PC16550D table I "UART Reset Configuration"]; the divisor, undefined there, is 9600 baud's. */
 void serial16550_reset(struct serial16550 *dev)
 {
+    serial16550_flush(dev);
     clock_cancel(dev->clock, &dev->timeout);
     clock_cancel(dev->clock, &dev->pace);
     dev->next_ns = 0;

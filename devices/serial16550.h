@@ -21,4 +21,9 @@ struct serial16550 *serial16550_create(struct bus *bus, struct clock *clock, uin
 void serial16550_destroy(struct serial16550 *dev);
 void serial16550_reset(struct serial16550 *dev);
 
+/* What the guest sends goes to the backend in one piece, at most delay_ns after its first byte (0,
+ * as after creation: each byte at once); or when serial16550_flush() is called. */
+void serial16550_gather(struct serial16550 *dev, uint64_t delay_ns);
+void serial16550_flush(struct serial16550 *dev);
+
 #endif

@@ -330,6 +330,40 @@ static void test_polling_gets_no_more_than_the_line_carries(void **state)
     set(rig, 2, 0x03);
 }
 
+static void test_output_is_gathered_for_the_host(void **state)
+{
+    struct rig *rig = *state;
+
+    serial16550_gather(rig->uart, 1000000);
+    set(rig, 0, 'a');
+    fake_run(&rig->fake, 900000);
+    set(rig, 0, 'b');
+    assert_int_equal(rig->output_count, 0);
+    assert_int_equal(get(rig, 5), 0x60); /* the guest sees nothing of it */
+    fake_run(&rig->fake, 100000);        /* from the first byte on */
+    assert_int_equal(rig->output_count, 2);
+    fake_run(&rig->fake, 5000000);
+    assert_int_equal(rig->output_count, 2);
+    set(rig, 0, 'c');
+    serial16550_flush(rig->uart);
+    assert_int_equal(rig->output_count, 3);
+    set(rig, 0, 'd');
+    serial16550_reset(rig->uart);
+    assert_int_equal(rig->output_count, 4);
+    assert_memory_equal(rig->output, "abcd", 4);
+    rig->output_count = 0;
+    for (unsigned i = 0; i < 512; i++)
+        set(rig, 0, (uint8_t)i);
+    assert_int_equal(rig->output_count, sizeof(rig->output)); /* as much as the rig keeps */
+    assert_int_equal(rig->output[255], 255);
+    set(rig, 0, 'e');
+    rig->output_count = 0;
+    serial16550_gather(rig->uart, 0); /* nothing waits for ever */
+    assert_int_equal(rig->output_count, 1);
+    set(rig, 0, 'f');
+    assert_int_equal(rig->output_count, 2);
+}
+
 static void test_nobody_there(void **state)
 {
     struct rig *rig = *state;
@@ -346,11 +380,17 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_registers),    T(test_transmit),
-        T(test_receive_one),  T(test_fifo_trigger_and_timeout),
-        T(test_overrun),      T(test_break),
-        T(test_priorities),   T(test_loopback),
-        T(test_nobody_there), T(test_polling_gets_no_more_than_the_line_carries),
+        T(test_registers),
+        T(test_transmit),
+        T(test_receive_one),
+        T(test_fifo_trigger_and_timeout),
+        T(test_overrun),
+        T(test_break),
+        T(test_priorities),
+        T(test_loopback),
+        T(test_nobody_there),
+        T(test_output_is_gathered_for_the_host),
+        T(test_polling_gets_no_more_than_the_line_carries),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
