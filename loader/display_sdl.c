@@ -13,16 +13,35 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/ps2mouse.h"
 #include "loader/display_front.h"
 #include "loader/display_link.h"
+#include "loader/library.h"
 
 enum { CODE_PICTURE, CODE_STOP };
 
+/* SDL's own functions. */
+struct sdl {
+#define SYMBOL LIBRARY_POINTER
+#include "loader/display_sdl.def"
+#undef SYMBOL
+};
+
+static const char *const sdl_names[] = {
+#define SYMBOL LIBRARY_NAME
+#include "loader/display_sdl.def"
+#undef SYMBOL
+};
+
+#define SDL_NAMES (sizeof(sdl_names) / sizeof(sdl_names[0]))
+_Static_assert(sizeof(struct sdl) == SDL_NAMES * sizeof(void *), "one pointer a name");
+
 struct display_sdl {
+    struct sdl lib;
     struct display_link *link;
     pthread_t thread;
     sem_t started;
@@ -47,7 +66,7 @@ static void push(struct display_sdl *sdl, int code)
     memset(&event, 0, sizeof(event));
     event.type = sdl->event;
     event.user.code = code;
-    SDL_PushEvent(&event);
+    sdl->lib.SDL_PushEvent(&event);
 }
 
 /* Machine's thread. */
@@ -63,23 +82,23 @@ static void wake(void *ctx)
 
 static void set_title(struct display_sdl *sdl)
 {
-    SDL_SetWindowTitle(sdl->window,
-                       sdl->grabbed ? "Ringer - Ctrl-Alt-G releases the mouse" : "Ringer");
+    sdl->lib.SDL_SetWindowTitle(sdl->window,
+                                sdl->grabbed ? "Ringer - Ctrl-Alt-G releases the mouse" : "Ringer");
 }
 
 static void set_grab(struct display_sdl *sdl, bool grab)
 {
     sdl->grabbed = grab;
-    SDL_SetRelativeMouseMode(grab ? SDL_TRUE : SDL_FALSE);
-    SDL_SetWindowGrab(sdl->window, grab ? SDL_TRUE : SDL_FALSE);
-    SDL_ShowCursor(sdl->show_cursor || !grab ? SDL_ENABLE : SDL_DISABLE);
+    sdl->lib.SDL_SetRelativeMouseMode(grab ? SDL_TRUE : SDL_FALSE);
+    sdl->lib.SDL_SetWindowGrab(sdl->window, grab ? SDL_TRUE : SDL_FALSE);
+    sdl->lib.SDL_ShowCursor(sdl->show_cursor || !grab ? SDL_ENABLE : SDL_DISABLE);
     set_title(sdl);
 }
 
 static void set_full_screen(struct display_sdl *sdl, bool full)
 {
     sdl->full_screen = full;
-    SDL_SetWindowFullscreen(sdl->window, full ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    sdl->lib.SDL_SetWindowFullscreen(sdl->window, full ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
 }
 
 /* Where the picture is in a window of another size: as large as fits, in its proportions. */
@@ -99,7 +118,7 @@ static SDL_Rect fit(const SDL_Surface *picture, const SDL_Surface *window)
 /* Paint these parts of the picture; count 0: all of it, and what is beside it. */
 static void show(struct display_sdl *sdl, const SDL_Rect *rects, int count)
 {
-    SDL_Surface *window = SDL_GetWindowSurface(sdl->window);
+    SDL_Surface *window = sdl->lib.SDL_GetWindowSurface(sdl->window);
     SDL_Rect area;
 
     if (window == NULL || sdl->picture == NULL)
@@ -107,31 +126,32 @@ static void show(struct display_sdl *sdl, const SDL_Rect *rects, int count)
     if (count != 0 && window->w == sdl->picture->w && window->h == sdl->picture->h) {
         for (int i = 0; i < count; i++) {
             area = rects[i];
-            SDL_BlitSurface(sdl->picture, &rects[i], window, &area);
+            sdl->lib.SDL_BlitSurface(sdl->picture, &rects[i], window, &area);
         }
-        SDL_UpdateWindowSurfaceRects(sdl->window, rects, count);
+        sdl->lib.SDL_UpdateWindowSurfaceRects(sdl->window, rects, count);
         return;
     }
     area = fit(sdl->picture, window);
-    SDL_FillRect(window, NULL, 0);
+    sdl->lib.SDL_FillRect(window, NULL, 0);
     if (area.w == sdl->picture->w && area.h == sdl->picture->h)
-        SDL_BlitSurface(sdl->picture, NULL, window, &area);
+        sdl->lib.SDL_BlitSurface(sdl->picture, NULL, window, &area);
     else
-        SDL_BlitScaled(sdl->picture, NULL, window, &area);
-    SDL_UpdateWindowSurface(sdl->window);
+        sdl->lib.SDL_BlitScaled(sdl->picture, NULL, window, &area);
+    sdl->lib.SDL_UpdateWindowSurface(sdl->window);
 }
 
 /* The guest's screen has another size. */
 static void resize(struct display_sdl *sdl, int width, int height)
 {
     if (sdl->picture != NULL)
-        SDL_FreeSurface(sdl->picture);
-    sdl->picture = SDL_CreateRGBSurfaceWithFormat(0, width, height, 32, SDL_PIXELFORMAT_RGB888);
+        sdl->lib.SDL_FreeSurface(sdl->picture);
+    sdl->picture =
+        sdl->lib.SDL_CreateRGBSurfaceWithFormat(0, width, height, 32, SDL_PIXELFORMAT_RGB888);
     if (sdl->picture == NULL)
         return; /* not enough host memory: what is shown stays */
-    SDL_SetSurfaceBlendMode(sdl->picture, SDL_BLENDMODE_NONE);
+    sdl->lib.SDL_SetSurfaceBlendMode(sdl->picture, SDL_BLENDMODE_NONE);
     if (!sdl->full_screen && !sdl->resized_by_user)
-        SDL_SetWindowSize(sdl->window, width, height);
+        sdl->lib.SDL_SetWindowSize(sdl->window, width, height);
 }
 
 static void copy_part(SDL_Surface *to, const struct display_surface *from, const SDL_Rect *rect)
@@ -191,7 +211,7 @@ static bool host_key(struct display_sdl *sdl, const SDL_KeyboardEvent *key)
         if (key->type == SDL_KEYDOWN && !key->repeat && !sdl->full_screen) {
             sdl->resized_by_user = false;
             if (sdl->picture != NULL)
-                SDL_SetWindowSize(sdl->window, sdl->picture->w, sdl->picture->h);
+                sdl->lib.SDL_SetWindowSize(sdl->window, sdl->picture->w, sdl->picture->h);
         }
         return true;
     default:
@@ -313,18 +333,18 @@ static bool shows_nothing(const char *driver)
 static bool start(struct display_sdl *sdl)
 {
     /* Termination is loader/signals.c's business, and the screen saver the user's. */
-    SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
-    SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
-    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
-    if (SDL_Init(SDL_INIT_VIDEO) != 0)
+    sdl->lib.SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+    sdl->lib.SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
+    sdl->lib.SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
+    if (sdl->lib.SDL_Init(SDL_INIT_VIDEO) != 0)
         return false;
-    if (shows_nothing(SDL_GetCurrentVideoDriver())) {
-        SDL_SetError("there is no desktop to open a window on (DISPLAY, WAYLAND_DISPLAY)");
+    if (shows_nothing(sdl->lib.SDL_GetCurrentVideoDriver())) {
+        sdl->lib.SDL_SetError("there is no desktop to open a window on (DISPLAY, WAYLAND_DISPLAY)");
         return false;
     }
-    sdl->event = SDL_RegisterEvents(1);
-    sdl->window = SDL_CreateWindow("Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720,
-                                   400, SDL_WINDOW_RESIZABLE);
+    sdl->event = sdl->lib.SDL_RegisterEvents(1);
+    sdl->window = sdl->lib.SDL_CreateWindow(
+        "Ringer", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720, 400, SDL_WINDOW_RESIZABLE);
     if (sdl->window == NULL)
         return false;
     if (sdl->full_screen)
@@ -335,10 +355,10 @@ static bool start(struct display_sdl *sdl)
 static void stop(struct display_sdl *sdl)
 {
     if (sdl->picture != NULL)
-        SDL_FreeSurface(sdl->picture);
+        sdl->lib.SDL_FreeSurface(sdl->picture);
     if (sdl->window != NULL)
-        SDL_DestroyWindow(sdl->window);
-    SDL_Quit();
+        sdl->lib.SDL_DestroyWindow(sdl->window);
+    sdl->lib.SDL_Quit();
 }
 
 static void *thread_main(void *arg)
@@ -348,7 +368,7 @@ static void *thread_main(void *arg)
 
     sdl->failed = !start(sdl);
     if (sdl->failed) {
-        SDL_strlcpy(sdl->why, SDL_GetError(), sizeof(sdl->why));
+        snprintf(sdl->why, sizeof(sdl->why), "%s", sdl->lib.SDL_GetError());
         stop(sdl);
         sem_post(&sdl->started);
         return NULL;
@@ -356,7 +376,7 @@ static void *thread_main(void *arg)
     __atomic_store_n(&sdl->ready, 1, __ATOMIC_RELEASE);
     sem_post(&sdl->started);
     take_picture(sdl); /* what came before anybody could be woken */
-    while (SDL_WaitEvent(&event) != 0 && on_event(sdl, &event))
+    while (sdl->lib.SDL_WaitEvent(&event) != 0 && on_event(sdl, &event))
         ;
     stop(sdl);
     return NULL;
@@ -382,6 +402,10 @@ struct display_sdl *display_sdl_open(const struct display_spec *spec, struct pc 
 
     if (sdl == NULL) {
         (void)error_set(error, "-display sdl: not enough host memory");
+        return NULL;
+    }
+    if (!library_load("-display sdl", RINGER_SDL_FILE, sdl_names, &sdl->lib, SDL_NAMES, error)) {
+        free(sdl);
         return NULL;
     }
     sdl->full_screen = spec->full_screen;

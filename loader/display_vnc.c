@@ -19,13 +19,31 @@
 #include "devices/ps2mouse.h"
 #include "loader/display_front.h"
 #include "loader/display_link.h"
+#include "loader/library.h"
 
 enum { PORT_BASE = 5900, PASSWORD_BYTES = 9, POLL_MAX = 128, CHALLENGE_BYTES = 16 };
 enum { FIRST_PICTURE_MS = 300, HELD_MAX = 16 };
 /* Buttons in a viewer's mask. */
 enum { RFB_LEFT = 1, RFB_MIDDLE = 2, RFB_RIGHT = 4, RFB_WHEEL_UP = 8, RFB_WHEEL_DOWN = 16 };
 
+/* libvncserver's functions, and two of its variables. */
+struct vncserver {
+#define SYMBOL LIBRARY_POINTER
+#include "loader/display_vnc.def"
+#undef SYMBOL
+};
+
+static const char *const vncserver_names[] = {
+#define SYMBOL LIBRARY_NAME
+#include "loader/display_vnc.def"
+#undef SYMBOL
+};
+
+#define VNCSERVER_NAMES (sizeof(vncserver_names) / sizeof(vncserver_names[0]))
+_Static_assert(sizeof(struct vncserver) == VNCSERVER_NAMES * sizeof(void *), "one pointer a name");
+
 struct display_vnc {
+    struct vncserver lib;
     struct display_link *link;
     pthread_t thread;
     int wake_fd; /* the picture changed, or the end */
@@ -129,25 +147,26 @@ static rfbBool on_password(rfbClientPtr client, const char *response, int length
     if (password[0] == '\0' || length != CHALLENGE_BYTES)
         return FALSE;
     memcpy(expected, client->authChallenge, sizeof(expected));
-    rfbEncryptBytes(expected, password);
+    vnc->lib.rfbEncryptBytes(expected, password);
     return memcmp(expected, response, sizeof(expected)) == 0;
 }
 
 /* ---- the picture ---- */
 
 /* 0x00RRGGBB in host order, which libvncserver does not assume. */
-static void set_format(rfbScreenInfoPtr screen)
+static void set_format(struct display_vnc *vnc)
 {
+    rfbScreenInfoPtr screen = vnc->screen;
     rfbClientIteratorPtr iterator;
     rfbClientPtr client;
 
     screen->serverFormat.redShift = 16;
     screen->serverFormat.greenShift = 8;
     screen->serverFormat.blueShift = 0;
-    iterator = rfbGetClientIterator(screen);
-    while ((client = rfbClientIteratorNext(iterator)) != NULL)
+    iterator = vnc->lib.rfbGetClientIterator(screen);
+    while ((client = vnc->lib.rfbClientIteratorNext(iterator)) != NULL)
         screen->setTranslateFunction(client);
-    rfbReleaseClientIterator(iterator);
+    vnc->lib.rfbReleaseClientIterator(iterator);
 }
 
 /* The guest's screen has another size.  Without memory for it viewers keep the old picture. */
@@ -157,9 +176,9 @@ static bool resize(struct display_vnc *vnc, const struct display_surface *surfac
 
     if (pixels == NULL)
         return false;
-    rfbNewFramebuffer(vnc->screen, (char *)pixels, (int)surface->width, (int)surface->height, 8, 3,
-                      4);
-    set_format(vnc->screen);
+    vnc->lib.rfbNewFramebuffer(vnc->screen, (char *)pixels, (int)surface->width,
+                               (int)surface->height, 8, 3, 4);
+    set_format(vnc);
     free(vnc->pixels);
     vnc->pixels = pixels;
     return true;
@@ -186,9 +205,9 @@ static void take_picture(struct display_vnc *vnc)
     }
     display_link_give_back(vnc->link);
     for (size_t i = 0; i < count; i++)
-        rfbMarkRectAsModified(vnc->screen, (int)rects[i].x, (int)rects[i].y,
-                              (int)(rects[i].x + rects[i].width),
-                              (int)(rects[i].y + rects[i].height));
+        vnc->lib.rfbMarkRectAsModified(vnc->screen, (int)rects[i].x, (int)rects[i].y,
+                                       (int)(rects[i].x + rects[i].width),
+                                       (int)(rects[i].y + rects[i].height));
 }
 
 /* ---- the server's thread ---- */
@@ -218,10 +237,10 @@ static void wait_for_something(struct display_vnc *vnc)
     }
     add_fd(fds, &count, vnc->screen->listenSock);
     add_fd(fds, &count, vnc->screen->listen6Sock);
-    iterator = rfbGetClientIterator(vnc->screen);
-    while ((client = rfbClientIteratorNext(iterator)) != NULL)
+    iterator = vnc->lib.rfbGetClientIterator(vnc->screen);
+    while ((client = vnc->lib.rfbClientIteratorNext(iterator)) != NULL)
         add_fd(fds, &count, client->sock);
-    rfbReleaseClientIterator(iterator);
+    vnc->lib.rfbReleaseClientIterator(iterator);
     if (poll(fds, count, -1) > 0 && fds[0].revents != 0 &&
         read(vnc->wake_fd, &counter, sizeof(counter)) > 0)
         take_picture(vnc);
@@ -233,9 +252,9 @@ static void *thread_main(void *arg)
 
     while (!__atomic_load_n(&vnc->stop, __ATOMIC_ACQUIRE)) {
         wait_for_something(vnc);
-        rfbProcessEvents(vnc->screen, 0);
+        vnc->lib.rfbProcessEvents(vnc->screen, 0);
     }
-    rfbShutdownServer(vnc->screen, TRUE);
+    vnc->lib.rfbShutdownServer(vnc->screen, TRUE);
     return NULL;
 }
 
@@ -247,8 +266,9 @@ static void quiet(const char *format, ...)
 }
 
 /* Where to listen; false: not an address that the host knows. */
-static bool set_address(rfbScreenInfoPtr screen, const struct display_spec *spec)
+static bool set_address(struct display_vnc *vnc, const struct display_spec *spec)
 {
+    rfbScreenInfoPtr screen = vnc->screen;
     const int port = PORT_BASE + (int)spec->vnc_number;
     struct in6_addr address6;
 
@@ -260,7 +280,7 @@ static bool set_address(rfbScreenInfoPtr screen, const struct display_spec *spec
         return true;
     }
     screen->port = port;
-    return rfbStringToAddr((char *)spec->vnc_host, &screen->listenInterface) != 0;
+    return vnc->lib.rfbStringToAddr((char *)spec->vnc_host, &screen->listenInterface) != 0;
 }
 
 static bool server_open(struct display_vnc *vnc, const struct display_spec *spec, int width,
@@ -268,12 +288,12 @@ static bool server_open(struct display_vnc *vnc, const struct display_spec *spec
 {
     rfbScreenInfoPtr screen;
 
-    rfbLog = rfbErr = quiet;
-    screen = vnc->screen = rfbGetScreen(NULL, NULL, width, height, 8, 3, 4);
+    *vnc->lib.rfbLog = *vnc->lib.rfbErr = quiet;
+    screen = vnc->screen = vnc->lib.rfbGetScreen(NULL, NULL, width, height, 8, 3, 4);
     vnc->pixels = calloc((size_t)height, (size_t)width * sizeof(uint32_t));
     if (screen == NULL || vnc->pixels == NULL)
         return error_set(error, "-vnc: not enough host memory");
-    if (!set_address(screen, spec))
+    if (!set_address(vnc, spec))
         return error_set(error, "-vnc: unknown address \"%s\"", spec->vnc_host);
     screen->frameBuffer = (char *)vnc->pixels;
     screen->screenData = vnc;
@@ -290,8 +310,8 @@ static bool server_open(struct display_vnc *vnc, const struct display_spec *spec
         screen->authPasswdData = vnc; /* anything: says that a password is asked for */
         screen->passwordCheck = on_password;
     }
-    set_format(screen);
-    rfbInitServer(screen);
+    set_format(vnc);
+    vnc->lib.rfbInitServer(screen);
     if (screen->listenSock < 0 && screen->listen6Sock < 0)
         return error_set(error, "-vnc: cannot listen at %s, port %u: is it in use?", spec->vnc_host,
                          PORT_BASE + spec->vnc_number);
@@ -331,7 +351,7 @@ static void destroy(struct display_vnc *vnc)
     if (vnc->screen != NULL) {
         vnc->screen->authPasswdData = NULL;
         vnc->screen->listen6Interface = NULL;
-        rfbScreenCleanup(vnc->screen);
+        vnc->lib.rfbScreenCleanup(vnc->screen);
     }
     display_link_close(vnc->link);
     if (vnc->wake_fd >= 0)
@@ -350,6 +370,11 @@ struct display_vnc *display_vnc_open(const struct display_spec *spec, struct pc 
 
     if (vnc == NULL) {
         (void)error_set(error, "-vnc: not enough host memory");
+        return NULL;
+    }
+    if (!library_load("-vnc", RINGER_VNC_FILE, vncserver_names, &vnc->lib, VNCSERVER_NAMES,
+                      error)) {
+        free(vnc);
         return NULL;
     }
     pthread_mutex_init(&vnc->password_lock, NULL);
