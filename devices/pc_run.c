@@ -13,7 +13,7 @@
 
 #define DEFAULT_NS_X1000    1000
 #define COUNTED_SLICE_INSNS UINT64_C(10000000) /* how often descriptors are looked at */
-#define TSC_MEASURE_NS      UINT64_C(2000000)
+#define TSC_MEASURE_NS      UINT64_C(500000)
 #define TSC_TOLERANCE_DIV   100 /* 1 %: the loader measured the same counter, as roughly */
 
 /* ---- time ---- */

@@ -39,17 +39,17 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* The rate of the host's time stamp counter, which the guest's follows: measured over 5 ms. */
-static uint64_t measure_tsc_hz(void)
+/* The rate of the host's time stamp counter, which the guest's follows: measured over the 5 ms or
+ * more since the start, in most of which a kernel was read. */
+static uint64_t measure_tsc_hz(const struct machine *m)
 {
-    const uint64_t t0 = monotonic_ns(), c0 = __rdtsc();
-    uint64_t t1, c1;
+    uint64_t ns, tsc;
 
     do {
-        t1 = monotonic_ns();
-        c1 = __rdtsc();
-    } while (t1 - t0 < TSC_MEASURE_NS);
-    return clock_scale(c1 - c0, NS_PER_S, t1 - t0);
+        ns = monotonic_ns() - m->start_ns;
+        tsc = __rdtsc() - m->start_tsc;
+    } while (ns < TSC_MEASURE_NS);
+    return clock_scale(tsc, NS_PER_S, ns);
 }
 
 static uint64_t rtc_epoch_s(const struct options *options)
@@ -243,11 +243,12 @@ static bool open_drives(struct machine *m, struct error *error)
 static bool prepare(struct machine *m, struct error *error)
 {
     const struct options *o = m->options;
-    const uint64_t tsc_hz = o->counted ? COUNTED_TSC_HZ : measure_tsc_hz();
     char message[1536], model[512];
+    uint64_t tsc_hz;
 
     if (!open_log(m, error) || !read_files(m, error))
         return false;
+    tsc_hz = o->counted ? COUNTED_TSC_HZ : measure_tsc_hz(m);
     /* Counted time promises that a run can be repeated: no random numbers from the host. */
     if (snprintf(model, sizeof(model), "%s%s", o->cpu_model,
                  o->counted ? ",-rdrand,-rdseed" : "") >= (int)sizeof(model))
@@ -529,6 +530,7 @@ int machine_run(const struct options *options, struct error *error)
 
     signals_install(on_quit, &m);
     m.start_ns = monotonic_ns();
+    m.start_tsc = __rdtsc();
     if (prepare(&m, error))
         status = options->accel == RUN_LOCKSTEP ? lockstep_run(&m, error) : run_one(&m, error);
     signals_restore_terminal();

@@ -50,7 +50,8 @@ struct machine {
     struct translator_options translator;
     struct pc_config config;
     struct pc *volatile pc; /* volatile: the signal handler stops it */
-    uint64_t start_ns;         /* host time, for -d stats */
+    uint64_t start_ns;         /* host time, for -d stats and the TSC's rate */
+    uint64_t start_tsc;        /* the TSC then */
     volatile bool quit;     /* the user or a signal asked to end */
 };
 
