@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "loader/image_store.h"
+#include "loader/library.h"
 
 bool store_is_nbd(const char *file)
 {
@@ -64,8 +65,25 @@ enum { CHUNK_BYTES = 1 << 20, PROGRAM_BYTES = 512, ARGUMENT_BYTES = 2 * IMAGE_PA
 /* How long a new connection may take, and how often it is seen whether it was given up. */
 enum { RECONNECT_MS = 2000, RECONNECT_STEP_MS = 50 };
 
+/* libnbd's functions. */
+struct libnbd {
+#define SYMBOL LIBRARY_POINTER
+#include "loader/image_nbd.def"
+#undef SYMBOL
+};
+
+static const char *const libnbd_names[] = {
+#define SYMBOL LIBRARY_NAME
+#include "loader/image_nbd.def"
+#undef SYMBOL
+};
+
+#define LIBNBD_NAMES (sizeof(libnbd_names) / sizeof(libnbd_names[0]))
+_Static_assert(sizeof(struct libnbd) == LIBNBD_NAMES * sizeof(void *), "one pointer a name");
+
 struct remote {
     struct store store;
+    struct libnbd lib;
     struct nbd_handle *nbd; /* NULL: no connection, and the last attempt failed */
     pthread_mutex_t lock;   /* guards fd, which abort() needs while it is open */
     int fd;                 /* the connection; -1: none */
@@ -84,9 +102,9 @@ static struct remote *remote_of(struct store *store)
     return (struct remote *)store;
 }
 
-static int last_error(void)
+static int last_error(struct remote *remote)
 {
-    const int error = nbd_get_errno();
+    const int error = remote->lib.nbd_get_errno();
 
     return error > 0 ? -error : -EIO;
 }
@@ -106,8 +124,9 @@ static int read_once(struct remote *remote, const struct iovec *iov, unsigned io
         const uint64_t part = size - done < CHUNK_BYTES ? size - done : CHUNK_BYTES;
         const uint64_t there = on_server(remote, offset + done, part);
 
-        if (there != 0 && nbd_pread(remote->nbd, remote->buffer, there, offset + done, 0) != 0)
-            return last_error();
+        if (there != 0 &&
+            remote->lib.nbd_pread(remote->nbd, remote->buffer, there, offset + done, 0) != 0)
+            return last_error(remote);
         memset(remote->buffer + there, 0, part - there);
         iov_scatter(iov, iov_count, done, remote->buffer, part);
         done += part;
@@ -126,8 +145,9 @@ static int write_once(struct remote *remote, const struct iovec *iov, unsigned i
         for (uint64_t i = there; i < part; i++)
             if (remote->buffer[i] != 0)
                 return -ENOSPC; /* behind the end there are zeros and nothing else */
-        if (there != 0 && nbd_pwrite(remote->nbd, remote->buffer, there, offset + done, 0) != 0)
-            return last_error();
+        if (there != 0 &&
+            remote->lib.nbd_pwrite(remote->nbd, remote->buffer, there, offset + done, 0) != 0)
+            return last_error(remote);
         done += part;
     }
     return 0;
@@ -135,8 +155,8 @@ static int write_once(struct remote *remote, const struct iovec *iov, unsigned i
 
 static int flush_once(struct remote *remote)
 {
-    if (remote->can_flush && nbd_flush(remote->nbd, 0) != 0)
-        return last_error();
+    if (remote->can_flush && remote->lib.nbd_flush(remote->nbd, 0) != 0)
+        return last_error(remote);
     if (remote->lost) {
         remote->lost = remote->unflushed = false;
         return -EIO;
@@ -154,8 +174,8 @@ static int discard_once(struct remote *remote, uint64_t offset, uint64_t size)
 
         if (there == 0)
             return 0;
-        if (nbd_trim(remote->nbd, there, offset, 0) != 0)
-            return last_error();
+        if (remote->lib.nbd_trim(remote->nbd, there, offset, 0) != 0)
+            return last_error(remote);
         offset += part;
         size -= part;
     }
@@ -168,8 +188,8 @@ static bool reconnect(struct remote *remote);
 
 static bool is_connected(const struct remote *remote)
 {
-    return remote->nbd != NULL && nbd_aio_is_dead(remote->nbd) <= 0 &&
-           nbd_aio_is_closed(remote->nbd) <= 0;
+    return remote->nbd != NULL && remote->lib.nbd_aio_is_dead(remote->nbd) <= 0 &&
+           remote->lib.nbd_aio_is_closed(remote->nbd) <= 0;
 }
 
 /* The request, once more where the connection was lost under it: all of them may be repeated. */
@@ -254,7 +274,7 @@ static void drop_connection(struct remote *remote)
 {
     set_fd(remote, -1);
     if (remote->nbd != NULL)
-        nbd_close(remote->nbd);
+        remote->lib.nbd_close(remote->nbd);
     remote->nbd = NULL;
 }
 
@@ -262,8 +282,9 @@ static void remote_close(struct store *store)
 {
     struct remote *remote = remote_of(store);
 
-    if (remote->nbd != NULL && nbd_aio_is_ready(remote->nbd) > 0)
-        nbd_shutdown(remote->nbd, 0); /* tells the server; what it does then is its matter */
+    if (remote->nbd != NULL && remote->lib.nbd_aio_is_ready(remote->nbd) > 0)
+        remote->lib.nbd_shutdown(remote->nbd,
+                                 0); /* tells the server; what it does then is its matter */
     drop_connection(remote);
     pthread_mutex_destroy(&remote->lock);
     free(remote->buffer);
@@ -287,8 +308,13 @@ static struct remote *remote_create(const struct image_spec *spec, const char *f
     struct remote *remote = calloc(1, sizeof(*remote));
 
     if (remote != NULL) {
+        if (!library_load(spec->file, RINGER_LIBNBD_FILE, libnbd_names, &remote->lib, LIBNBD_NAMES,
+                          error)) {
+            free(remote);
+            return NULL;
+        }
         remote->buffer = malloc(CHUNK_BYTES);
-        remote->nbd = nbd_create();
+        remote->nbd = remote->lib.nbd_create();
         remote->fd = -1;
         pthread_mutex_init(&remote->lock, NULL);
         remote->spec = *spec;
@@ -304,26 +330,26 @@ static struct remote *remote_create(const struct image_spec *spec, const char *f
 
 static void take_connection(struct remote *remote)
 {
-    set_fd(remote, nbd_aio_get_fd(remote->nbd));
-    remote->can_flush = nbd_can_flush(remote->nbd) > 0;
-    remote->can_trim = nbd_can_trim(remote->nbd) > 0;
+    set_fd(remote, remote->lib.nbd_aio_get_fd(remote->nbd));
+    remote->can_flush = remote->lib.nbd_can_flush(remote->nbd) > 0;
+    remote->can_trim = remote->lib.nbd_can_trim(remote->nbd) > 0;
 }
 
 /* Connected: what does the server offer? */
 static bool negotiate(struct remote *remote, const struct image_spec *spec, bool read_only,
                       const char *format, struct error *error)
 {
-    const int64_t bytes = nbd_get_size(remote->nbd);
-    const int64_t minimum = nbd_get_block_size(remote->nbd, LIBNBD_SIZE_MINIMUM);
+    const int64_t bytes = remote->lib.nbd_get_size(remote->nbd);
+    const int64_t minimum = remote->lib.nbd_get_block_size(remote->nbd, LIBNBD_SIZE_MINIMUM);
 
     if (bytes < 0)
-        return error_set(error, "%s: %s", spec->file, nbd_get_error());
+        return error_set(error, "%s: %s", spec->file, remote->lib.nbd_get_error());
     if (bytes == 0 || bytes > INT64_MAX - BLOCK_SECTOR)
         return error_set(error, "%s: the image is empty or too large", spec->file);
     if (minimum > BLOCK_SECTOR)
         return error_set(error, "%s: the server wants blocks of at least %lld bytes", spec->file,
                          (long long)minimum);
-    if (!read_only && nbd_is_read_only(remote->nbd) > 0)
+    if (!read_only && remote->lib.nbd_is_read_only(remote->nbd) > 0)
         return error_set(error, "%s: the server allows no writing (readonly=on, snapshot=on)",
                          spec->file);
     remote->bytes = (uint64_t)bytes;
@@ -348,7 +374,7 @@ static uint64_t host_ms(void)
 }
 
 /* nbd:unix:PATH or nbd:HOST:PORT, then perhaps :exportname=NAME */
-static int connect_old_syntax(struct nbd_handle *nbd, const char *file)
+static int connect_old_syntax(struct remote *remote, const char *file)
 {
     static const char marker[] = ":exportname=";
     char text[IMAGE_PATH_BYTES], *export, *port;
@@ -357,22 +383,22 @@ static int connect_old_syntax(struct nbd_handle *nbd, const char *file)
     export = strstr(text, marker);
     if (export != NULL) {
         *export = '\0';
-        if (nbd_set_export_name(nbd, export + strlen(marker)) != 0)
+        if (remote->lib.nbd_set_export_name(remote->nbd, export + strlen(marker)) != 0)
             return -1;
     }
     if (!strncmp(text, "unix:", 5))
-        return nbd_aio_connect_unix(nbd, text + 5);
+        return remote->lib.nbd_aio_connect_unix(remote->nbd, text + 5);
     port = strrchr(text, ':');
     if (port == NULL)
-        return nbd_aio_connect_tcp(nbd, text, "10809");
+        return remote->lib.nbd_aio_connect_tcp(remote->nbd, text, "10809");
     *port++ = '\0';
-    return nbd_aio_connect_tcp(nbd, text, port);
+    return remote->lib.nbd_aio_connect_tcp(remote->nbd, text, port);
 }
 
-static int connect_start(struct nbd_handle *nbd, const char *file)
+static int connect_start(struct remote *remote, const char *file)
 {
-    return strstr(file, "://") != NULL ? nbd_aio_connect_uri(nbd, file)
-                                       : connect_old_syntax(nbd, file);
+    return strstr(file, "://") != NULL ? remote->lib.nbd_aio_connect_uri(remote->nbd, file)
+                                       : connect_old_syntax(remote, file);
 }
 
 /* 0 when connected, -1 when that failed or was given up.  limit_ms 0: as long as it takes. */
@@ -380,14 +406,14 @@ static int connect_finish(struct remote *remote, uint64_t limit_ms)
 {
     const uint64_t start_ms = host_ms();
 
-    while (nbd_aio_is_connecting(remote->nbd) > 0) {
+    while (remote->lib.nbd_aio_is_connecting(remote->nbd) > 0) {
         if ((limit_ms != 0 && host_ms() - start_ms >= limit_ms) ||
             __atomic_load_n(&remote->given_up, __ATOMIC_RELAXED))
             return -1;
-        if (nbd_poll(remote->nbd, RECONNECT_STEP_MS) < 0)
+        if (remote->lib.nbd_poll(remote->nbd, RECONNECT_STEP_MS) < 0)
             return -1;
     }
-    return nbd_aio_is_ready(remote->nbd) > 0 ? 0 : -1;
+    return remote->lib.nbd_aio_is_ready(remote->nbd) > 0 ? 0 : -1;
 }
 
 struct store *store_open_nbd(const struct image_spec *spec, bool read_only, struct error *error)
@@ -396,8 +422,8 @@ struct store *store_open_nbd(const struct image_spec *spec, bool read_only, stru
 
     if (remote == NULL)
         return NULL;
-    if (connect_start(remote->nbd, spec->file) != 0 || connect_finish(remote, 0) != 0)
-        (void)error_set(error, "%s: %s", spec->file, nbd_get_error());
+    if (connect_start(remote, spec->file) != 0 || connect_finish(remote, 0) != 0)
+        (void)error_set(error, "%s: %s", spec->file, remote->lib.nbd_get_error());
     else if (negotiate(remote, spec, read_only, "nbd", error))
         return &remote->store;
     remote_close(&remote->store);
@@ -443,7 +469,7 @@ static void image_options(const struct image_spec *spec, const char *format, cha
     text[used] = '\0';
 }
 
-static int start_qemu_nbd(struct nbd_handle *nbd, const struct image_spec *spec, const char *format,
+static int start_qemu_nbd(struct remote *remote, const struct image_spec *spec, const char *format,
                           bool read_only)
 {
     static char *const caches[] = {"--cache=writeback", "--cache=none", "--cache=writethrough",
@@ -463,11 +489,11 @@ static int start_qemu_nbd(struct nbd_handle *nbd, const struct image_spec *spec,
     argv[count++] = "--image-opts";
     argv[count++] = options;
     argv[count] = NULL;
-    return nbd_connect_systemd_socket_activation(nbd, argv);
+    return remote->lib.nbd_connect_systemd_socket_activation(remote->nbd, argv);
 }
 
 /* Newer nbdkits read qcow2, and nothing more than that. */
-static int start_nbdkit(struct nbd_handle *nbd, const struct image_spec *spec)
+static int start_nbdkit(struct remote *remote, const struct image_spec *spec)
 {
     char file[IMAGE_PATH_BYTES + 8];
     char *argv[8];
@@ -483,14 +509,14 @@ static int start_nbdkit(struct nbd_handle *nbd, const struct image_spec *spec)
     argv[count++] = "file";
     argv[count++] = file;
     argv[count] = NULL;
-    return nbd_connect_systemd_socket_activation(nbd, argv);
+    return remote->lib.nbd_connect_systemd_socket_activation(remote->nbd, argv);
 }
 
-static int start_server(struct nbd_handle *nbd, const struct image_spec *spec, const char *format,
+static int start_server(struct remote *remote, const struct image_spec *spec, const char *format,
                         bool read_only)
 {
-    return find_program("qemu-nbd") ? start_qemu_nbd(nbd, spec, format, read_only)
-                                    : start_nbdkit(nbd, spec);
+    return find_program("qemu-nbd") ? start_qemu_nbd(remote, spec, format, read_only)
+                                    : start_nbdkit(remote, spec);
 }
 
 /* Worker's thread: the server again, and the same image. */
@@ -500,17 +526,16 @@ static bool reconnect(struct remote *remote)
     bool ok;
 
     drop_connection(remote);
-    remote->nbd = nbd_create();
+    remote->nbd = remote->lib.nbd_create();
     if (remote->nbd == NULL)
         return false;
     if (remote->foreign_format[0] != '\0')
-        ok = start_server(remote->nbd, spec, remote->foreign_format, remote->store.read_only) == 0;
+        ok = start_server(remote, spec, remote->foreign_format, remote->store.read_only) == 0;
     else
-        ok = connect_start(remote->nbd, spec->file) == 0 &&
-             connect_finish(remote, RECONNECT_MS) == 0;
-    if (!ok || nbd_get_size(remote->nbd) != (int64_t)remote->bytes ||
-        nbd_get_block_size(remote->nbd, LIBNBD_SIZE_MINIMUM) > BLOCK_SECTOR ||
-        (!remote->store.read_only && nbd_is_read_only(remote->nbd) > 0)) {
+        ok = connect_start(remote, spec->file) == 0 && connect_finish(remote, RECONNECT_MS) == 0;
+    if (!ok || remote->lib.nbd_get_size(remote->nbd) != (int64_t)remote->bytes ||
+        remote->lib.nbd_get_block_size(remote->nbd, LIBNBD_SIZE_MINIMUM) > BLOCK_SECTOR ||
+        (!remote->store.read_only && remote->lib.nbd_is_read_only(remote->nbd) > 0)) {
         drop_connection(remote);
         return false;
     }
@@ -545,7 +570,7 @@ struct store *store_open_foreign(const struct image_spec *spec, const char *form
     remote = remote_create(spec, format, error);
     if (remote == NULL)
         return NULL;
-    if (start_server(remote->nbd, spec, format, read_only) != 0)
+    if (start_server(remote, spec, format, read_only) != 0)
         (void)error_set(error, "%s: %s cannot serve it as %s", spec->file, program, format);
     else if (negotiate(remote, spec, read_only, format, error))
         return &remote->store;

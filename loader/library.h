@@ -1,10 +1,10 @@
 /*
  * loader/library.h -- shared libraries that are loaded when somebody asks for what they do.
  *
- * SDL2 and libvncserver bring some fifty others along, which cost each start 10 to 20 ms and 8 MiB,
- * and most machines have no screen.  NAME.def lists the symbols that are used, each as
- * SYMBOL(name); a front end makes a struct of typed pointers of it, in that order, and calls
- * through that, so that the compiler still checks calls against the library's own header.
+ * SDL2, libvncserver and libnbd bring some sixty others along, which cost each start 10 to 20 ms
+ * and 8 MiB, and most machines have neither screen nor NBD.  NAME.def lists the symbols that are
+ * used, each as SYMBOL(name); their user makes a struct of typed pointers of it, in that order, and
+ * calls through that, so that the compiler still checks calls against the library's own header.
  */
 #ifndef RINGER_LOADER_LIBRARY_H
 #define RINGER_LOADER_LIBRARY_H
