@@ -49,7 +49,7 @@ struct block_key {
  *     28  exits, 16 bytes for each
  *     11  sites, two bytes for each instruction
  *     15  for where late checked entries are, rounding up, what is rare
- *     34  its share of the tables that find it (translator/cache_index.c, cache->starts)
+ *     26  its share of the tables that find it (translator/cache_index.c, cache->starts)
  *
  * So blocks are named by number, places by their distance from something, what is rare is in struct
  * block_extra, and what follows from other things is not kept.  Functions below say it in full.

@@ -166,12 +166,13 @@ bool cache_reserve_end(struct cache *cache, const struct emit *e)
 
 uint64_t cache_table_bytes(const struct cache *cache)
 {
-    const struct cache_counters *c = &cache->counters;
-    const uint64_t used = c->live_bytes + c->dead_bytes;
+    uint64_t room = 0;
 
+    for (uint32_t i = 0; i < cache->block_high; i++)
+        room += block_room(&cache->blocks[i]);
     return (uint64_t)cache->block_high * sizeof(cache->blocks[0]) + index_bytes(&cache->by_key) +
            index_bytes(&cache->by_next_page) +
-           (used >> CACHE_GRAIN_SHIFT) * sizeof(cache->starts[0]);
+           (room >> CACHE_GRAIN_SHIFT) * sizeof(cache->starts[0]);
 }
 
 /* ---- the list of the blocks that start in a page ---- */

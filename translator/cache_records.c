@@ -151,6 +151,17 @@ static bool is_wide(const struct block_records *records, unsigned insn_count)
     return false;
 }
 
+static void emit_narrow_sites(struct emit *e, const struct block_site *sites, unsigned count)
+{
+    uint8_t narrow[2 * (BLOCK_MAX_INSNS + 1)];
+
+    for (unsigned i = 0; i < count; i++) {
+        narrow[2 * i] = (uint8_t)sites[i].guest;
+        narrow[2 * i + 1] = (uint8_t)sites[i].host;
+    }
+    emit_bytes(e, narrow, 2 * count);
+}
+
 /* The target as it is kept; false: it is too far away. */
 static bool near_target(const struct block *block, uint64_t target, int32_t *near)
 {
@@ -210,10 +221,8 @@ void cache_emit_records(const struct cache *cache, struct block *block, struct e
     block->wide = is_wide(records, block->insn_count);
     if (block->wide)
         emit_bytes(e, records->sites, sites * sizeof(records->sites[0]));
-    for (unsigned i = 0; i < sites && !block->wide; i++) {
-        emit_u8(e, (uint8_t)records->sites[i].guest);
-        emit_u8(e, (uint8_t)records->sites[i].host);
-    }
+    else
+        emit_narrow_sites(e, records->sites, sites);
     block->has_extra = extra.no_resume != 0 || block->next_bytes != 0 || extra.far_count != 0 ||
                        extra.call_count != 0 || extra.hole_count != 0;
     if (block->has_extra)
