@@ -439,7 +439,10 @@ static void tlb_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum
     struct tlb_entry *entry = tlb_claim(cpu, view, tag, phys & PAGE_MASK);
 
     entry->addend = (uint64_t)page->host - tag;
-    cpu->tlb.global[view][index] = rights.global;
+    if (rights.global)
+        cpu->tlb.global[view][index / 64] |= 1ull << index % 64;
+    else
+        cpu->tlb.global[view][index / 64] &= ~(1ull << index % 64);
     if (access == ACCESS_EXEC && page->host != NULL)
         entry->tag_exec = tag;
     if (!rights.data || breakpoint_on_page(cpu, linear)) {
@@ -536,14 +539,13 @@ static void tlb_drop(struct cpu *cpu, bool keep_global)
         for (unsigned word = 0; word < TLB_SIZE / 64; word++) {
             uint64_t left = tlb->used[view][word];
 
+            if (keep_global)
+                left &= ~tlb->global[view][word];
+            tlb->used[view][word] &= ~left;
             for (; left != 0; left &= left - 1) {
-                const unsigned bit = ctz64(left);
-                struct tlb_entry *entry = &tlb->entries[view][word * 64 + bit];
+                struct tlb_entry *entry = &tlb->entries[view][word * 64 + ctz64(left)];
 
-                if (keep_global && tlb->global[view][word * 64 + bit])
-                    continue;
                 entry->tag_read = entry->tag_write = entry->tag_exec = TLB_INVALID;
-                tlb->used[view][word] &= ~(1ull << bit);
             }
         }
     }

@@ -62,9 +62,9 @@ _Static_assert(sizeof(struct tlb_entry) == 1 << TLB_ENTRY_SHIFT, "generated code
 struct tlb {
     struct tlb_entry entries[TLB_VIEWS][TLB_SIZE];
     uint64_t phys[TLB_VIEWS][TLB_SIZE];   /* physical page address of each valid entry */
-    uint8_t global[TLB_VIEWS][TLB_SIZE];  /* entry came from a global page */
-    /* One bit for each entry that may have a valid tag, so that a flush touches no other. */
-    uint64_t used[TLB_VIEWS][TLB_SIZE / 64];
+    /* One bit for each entry that may have a valid tag, and for each that came from a global page,
+     * so that a flush touches no others. */
+    uint64_t used[TLB_VIEWS][TLB_SIZE / 64], global[TLB_VIEWS][TLB_SIZE / 64];
     /* Where large pages were filled since everything was last dropped, by linear address: INVLPG
      * there may mean more than one entry. [SDM 3A 4.10.4.1]  One bit for each 4 MiB (pages of 2 and
      * 4 MiB) and for each GiB (those of 1 GiB), modulo the size of the table. */
@@ -75,5 +75,10 @@ struct tlb {
     void (*on_flush)(void *ctx, uint64_t argument, enum tlb_flush what);
     void *on_flush_ctx;
 };
+
+static inline bool tlb_is_global(const struct tlb *tlb, enum tlb_view view, unsigned index)
+{
+    return tlb->global[view][index / 64] >> index % 64 & 1;
+}
 
 #endif

@@ -433,7 +433,7 @@ void tables_fill(struct cpu *cpu, linaddr_t linear)
 
     if (!readable && !writable)
         return;
-    view_set_global(view, index, cpu->tlb.global[number][slot]);
+    view_set_global(view, index, tlb_is_global(&cpu->tlb, number, slot));
     if (table->addend[index] == 0)
         view_log(view, index, 0);
     table->neg_read[index] = readable ? -page : rt_no_tag(index);
@@ -480,7 +480,7 @@ void tables_fill_code(struct cpu *cpu, linaddr_t linear, uint32_t id)
     drop_other_modes(view, cpu->mode);
     view_set_global(view, index,
                     cpu->tlb.entries[number][slot].tag_exec == (linear & PAGE_MASK) &&
-                        cpu->tlb.global[number][slot]);
+                        tlb_is_global(&cpu->tlb, number, slot));
     if (view->table->code_id[index] == 0)
         view_log(view, index, LOG_CODE);
     view->table->code_id[index] = id;
