@@ -300,6 +300,17 @@ static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu, unsigned 
     return resume(tr, cpu, cache_host(tr->cache, block));
 }
 
+/* Back from the guest's handler of a page fault at what the user had no page: one signal is enough
+ * to find that out, and the next one is spared. */
+static void fill_awaited(struct translator *tr, const struct cpu *cpu)
+{
+    if (tr->awaited.host == 0 || tr->awaited.rip != cpu->rip || !(cpu->mode & MODE_USER))
+        return;
+    if (windows_fill_again(tr->windows, tr->awaited.host))
+        tr->counters.window_awaited++;
+    tr->awaited.host = 0;
+}
+
 /*
  * The same after a system instruction has jumped (SYSCALL, IRET): by the jump cache where that
  * knows the way, as generated code would.  The mode may be a new one, and the code ids that checked
@@ -309,6 +320,7 @@ static uint64_t go_on_system(struct translator *tr, struct cpu *cpu)
 {
     const struct jump_entry *entry = jump_entry(tr, cpu);
 
+    fill_awaited(tr, cpu);
     if (entry == NULL || entry->negated != jump_negated(cpu) || tr->options.counted ||
         !tables_know_mode(cpu) || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
         return go_on_indirect(tr, cpu, heat_flag(tr));
@@ -502,7 +514,9 @@ static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t 
 
     tr->counters.window_misses++;
     if (fine)
-        *cost += filled || raised ? WINDOW_FILL_COST : WINDOW_MISS_COST;
+        *cost += filled || raised        ? WINDOW_FILL_COST
+                 : cpu->mode & MODE_USER ? WINDOW_MISS_COST
+                                         : WINDOW_SUPERVISOR_MISS_COST;
     if (fine && *cost >= WINDOW_COST_MAX) {
         tr->counters.unwindowed++;
         fpu_leave(cpu);
@@ -540,7 +554,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     const enum tlb_view view = mmu_mode_view(block->key.mode);
     physaddr_t phys;
     uint64_t host;
-    uint64_t next;
+    uint64_t rip, next;
     bool filled, raised;
 
     (void)unused;
@@ -551,6 +565,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         return go_on(tr, cpu);
     }
     phys = block->key.phys + cache_site(tr->cache, block, index).guest;
+    rip = block_rip(tr, block, index);
     next = block_rip(tr, block, index + 1);
     host = interpret_access(tr, cpu, block, index);
     raised = cpu->rip != next;
@@ -562,6 +577,8 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     }
     filled = windows_fill(tr->windows, view == VIEW_USER, address);
     note_window_miss(tr, cpu, phys, filled, raised);
+    tr->awaited.host = raised && !filled && view == VIEW_USER ? address : 0;
+    tr->awaited.rip = rip;
     host = avoid_dead(tr, cpu, host);
     if (host != leave(tr)) /* there may be a new region */
         rt_of(cpu)->stack = windows_select(tr->windows, cpu->mode, cpu->gpr[RSP]);

@@ -39,6 +39,7 @@ struct run_counters {
     uint64_t region_changes; /* checks that failed */
     uint64_t return_misses, superblocks;
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
+    uint64_t window_awaited;            /* fills behind the guest's handler of its fault */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
     uint64_t building_ticks; /* of the TSC, spent in build_block() */
 };
@@ -54,9 +55,16 @@ struct heat {
 /*
  * What instructions have cost by faulting in a window, by where they are.  A fault that maps pages
  * is an investment; one after which the page still cannot be there (a page that the guest has yet
- * to map, device memory, a store beside translated code) is likely to come again.
+ * to map, device memory, a store beside translated code) is likely to come again, most of all the
+ * supervisor's to user memory.
  */
-enum { WINDOW_MISS_BITS = 16, WINDOW_FILL_COST = 1, WINDOW_MISS_COST = 24, WINDOW_COST_MAX = 768 };
+enum {
+    WINDOW_MISS_BITS = 16,
+    WINDOW_FILL_COST = 1,
+    WINDOW_MISS_COST = 24,
+    WINDOW_SUPERVISOR_MISS_COST = 128,
+    WINDOW_COST_MAX = 768,
+};
 
 /* Which region an instruction's operand was found in last, and how often that has changed. */
 struct region_note {
@@ -91,6 +99,11 @@ struct translator {
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
     bool busy;        /* generated code was found running */
+    /* A user's access has missed its window, and the guest was told of a fault: where in the host,
+     * and which instruction.  Its handler will most often have put a page there. */
+    struct {
+        uint64_t host, rip;
+    } awaited;
     bool cold;        /* find_block() has said: interpret */
     unsigned arrived; /* how the run loop has come to CS:rip: enum build_flag */
     struct smc smc;

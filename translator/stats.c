@@ -90,6 +90,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"windows looked through", w.revalidations},
         {"window faults", r->window_misses},
         {"window fills", w.fills},
+        {"window fills after a page fault", r->window_awaited},
         {"window pages mapped", w.pages},
         {"window pages dropped", w.drops},
         {"windows given up for a probe", r->unwindowed},

@@ -363,6 +363,13 @@ bool windows_fill(struct windows *windows, bool user, uint64_t host)
     return window_fill(&windows->host, w, host);
 }
 
+bool windows_fill_again(struct windows *windows, uint64_t host)
+{
+    const struct window *w = windows->current;
+
+    return w != NULL && window_region_at(w, host) != NULL && windows_fill(windows, true, host);
+}
+
 /* ---- dropping ---- */
 
 static void mark_stale(struct windows *windows, bool all, unsigned pcid)

@@ -83,6 +83,9 @@ bool windows_contains(const struct windows *windows, uint64_t host);
 /* An access to this host address faulted and the instruction was interpreted: map what
  * may be mapped there.  False: nothing could be. */
 bool windows_fill(struct windows *windows, bool user, uint64_t host);
+/* The same some time after the user's fault, which the guest has been told of: if that window is
+ * still current. */
+bool windows_fill_again(struct windows *windows, uint64_t host);
 
 /* Follow what cpu->tlb drops; after tables_flush(). */
 void windows_flush(struct windows *windows, uint64_t argument, enum tlb_flush what);

@@ -348,6 +348,33 @@ static void address_spaces_that_were_evicted_see_their_own_pages(void **state)
     machine_close(&m);
 }
 
+/* A page fault's handler may come back in another address space than it was called from. */
+static void what_a_handler_has_mapped_is_filled_in_its_own_window_only(void **state)
+{
+    struct machine m;
+    physaddr_t here, there;
+    uint8_t *at;
+
+    (void)state;
+    open_long(&m);
+    here = table_new(&m);
+    there = table_new(&m);
+    map_page(&m, there, LINEAR, page_with(&m, 2) | ALL);
+    map_page(&m, here, LINEAR + 0x1000, page_with(&m, 3) | ALL);
+    assert_true(run_in(&m, here));
+    (void)fill(&m, LINEAR + 0x1000);
+    at = host_of(&m, LINEAR);
+    assert_false(fill(&m, LINEAR)); /* the guest is told of a fault */
+    assert_true(run_in(&m, there));
+    assert_false(windows_fill_again(m.tr->windows, (uint64_t)at));
+    assert_false(readable(at));
+    map_page(&m, here, LINEAR, page_with(&m, 1) | ALL);
+    assert_true(run_in(&m, here));
+    assert_true(windows_fill_again(m.tr->windows, (uint64_t)at));
+    assert_int_equal(byte_at(at), 1);
+    machine_close(&m);
+}
+
 /* A guest that mentions all of its address space in each of many roots: what the host reserves for
  * it stays below its own address space. */
 static void regions_are_bounded(void **state)
@@ -620,6 +647,7 @@ int main(void)
         cmocka_unit_test(dropping_every_second_page_does_not_exhaust_the_host),
         cmocka_unit_test(a_page_that_the_host_refuses_to_map_is_not_there),
         cmocka_unit_test(address_spaces_that_were_evicted_see_their_own_pages),
+        cmocka_unit_test(what_a_handler_has_mapped_is_filled_in_its_own_window_only),
         cmocka_unit_test(regions_are_bounded),
         cmocka_unit_test(a_change_of_nxe_empties_windows),
         cmocka_unit_test(a_change_of_the_physical_map_empties_windows),
