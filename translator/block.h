@@ -49,7 +49,7 @@ struct block_key {
  *     28  exits, 16 bytes for each
  *     11  sites, two bytes for each instruction
  *     15  for where late checked entries are, rounding up, what is rare
- *     26  its share of the tables that find it (translator/cache_index.c, cache->starts)
+ *     18  its share of the tables that find it (translator/cache_index.c, cache->starts)
  *
  * So blocks are named by number, places by their distance from something, what is rare is in struct
  * block_extra, and what follows from other things is not kept.  Functions below say it in full.
@@ -146,7 +146,8 @@ _Static_assert(sizeof(struct block) == 64, "a cache line");
 
 enum {
     BLOCK_ROOM_UNIT = 16,
-    BLOCK_NUMBER_BITS = 24, /* numbers of blocks are less than 1 << this */
+    BLOCK_NUMBER_BITS = 24,
+    BLOCK_MOST = (1 << BLOCK_NUMBER_BITS) - 1, /* a number + 1 has that many bits, too */
     BLOCK_STUB_BYTES = 9,   /* of an exit: CALL and record (translator/flow.c) */
     BLOCK_ENTRY_BYTES = 32, /* of a late checked entry, at the most */
 };

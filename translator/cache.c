@@ -32,6 +32,16 @@ static uint32_t page_hash(physaddr_t gpa)
     return cache_mix(gpa >> PAGE_SHIFT);
 }
 
+static uint32_t block_hash(const struct cache *cache, uint32_t number)
+{
+    return key_hash(&cache->blocks[number].key);
+}
+
+static uint32_t next_page_hash(const struct cache *cache, uint32_t number)
+{
+    return page_hash(cache_extra(cache, &cache->blocks[number])->next_phys);
+}
+
 static uint32_t rounded(uint64_t bytes)
 {
     return (uint32_t)((bytes + CACHE_ALIGN - 1) & ~(CACHE_ALIGN - 1u));
@@ -117,14 +127,15 @@ struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cac
     if (cache->bytes > CACHE_MOST)
         cache->bytes = CACHE_MOST;
     cache->block_limit = (uint32_t)(cache->bytes / CACHE_BLOCK_LEAST);
-    if (cache->block_limit > 1u << BLOCK_NUMBER_BITS)
-        cache->block_limit = 1u << BLOCK_NUMBER_BITS;
+    if (cache->block_limit > BLOCK_MOST)
+        cache->block_limit = BLOCK_MOST;
     cache->starts = map_table(starts_bytes(cache));
     cache->blocks = map_table(blocks_bytes(cache));
     cache->ghosts = map_table(ghosts_bytes);
-    if (!index_open(&cache->by_key) || !index_open(&cache->by_next_page) ||
-        !page_ids_open(&cache->ids) || !map_code(cache) || cache->starts == NULL ||
-        cache->blocks == NULL || cache->ghosts == NULL) {
+    if (!index_open(&cache->by_key, block_hash) ||
+        !index_open(&cache->by_next_page, next_page_hash) || !page_ids_open(&cache->ids) ||
+        !map_code(cache) || cache->starts == NULL || cache->blocks == NULL ||
+        cache->ghosts == NULL) {
         cache_destroy(cache);
         return NULL;
     }
@@ -377,12 +388,12 @@ void cache_invalidate(struct cache *cache, struct block *block)
     cache->counters.invalidated++;
     cache->counters.live_bytes -= memory_of(block);
     cache->counters.dead_bytes += memory_of(block);
-    index_remove(&cache->by_key, key_hash(&block->key), number);
+    index_remove(cache, &cache->by_key, key_hash(&block->key), number);
     page_remove(cache, block);
     unlink_exits(cache, block);
     track_bytes(cache, block, physmem_code_drop);
     if (block->next_bytes != 0)
-        index_remove(&cache->by_next_page, page_hash(cache_extra(cache, block)->next_phys), number);
+        index_remove(cache, &cache->by_next_page, next_page_hash(cache, number), number);
     isolate(cache, block);
 }
 
@@ -396,9 +407,9 @@ static struct block *find_crossing(const struct cache *cache, physaddr_t gpa, ph
         struct block *b;
         physaddr_t next_phys;
 
-        if ((uint32_t)(index->slots[i] >> 32) != hash)
+        if (!index_matches(index->slots[i], hash))
             continue;
-        b = &cache->blocks[(uint32_t)index->slots[i] - 1];
+        b = &cache->blocks[index_number(index->slots[i])];
         next_phys = cache_extra(cache, b)->next_phys;
         if (next_phys < end && next_phys + b->next_bytes > gpa)
             return b;
@@ -533,7 +544,7 @@ struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *co
 
     cache->retry = cache->pending != NULL;
     page_ids_grow(&cache->ids);
-    if (!index_grow(&cache->by_key) || !index_grow(&cache->by_next_page) ||
+    if (!index_grow(cache, &cache->by_key) || !index_grow(cache, &cache->by_next_page) ||
         !cache->policy->begin(cache, &hot_room, &cold_room))
         return NULL;
     if (cache->pending == NULL)
@@ -647,7 +658,7 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     page_insert(cache, block);
     track_bytes(cache, block, physmem_code_mark);
     if (block->next_bytes != 0)
-        index_insert(&cache->by_next_page, page_hash(cache_extra(cache, block)->next_phys), number);
+        index_insert(&cache->by_next_page, next_page_hash(cache, number), number);
     if (counters->evicted_blocks != 0) {
         uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);
 
@@ -674,9 +685,9 @@ struct block *cache_find(struct cache *cache, const struct block_key *key)
     for (uint32_t i = index_first(index, hash); index->slots[i] != 0; i = index_next(index, i)) {
         struct block *b;
 
-        if ((uint32_t)(index->slots[i] >> 32) != hash)
+        if (!index_matches(index->slots[i], hash))
             continue;
-        b = &cache->blocks[(uint32_t)index->slots[i] - 1];
+        b = &cache->blocks[index_number(index->slots[i])];
         if (b->key.phys == key->phys && b->key.linear == key->linear &&
             b->key.cs_base == key->cs_base && b->key.mode == key->mode) {
             cache->counters.lookup_hits++;

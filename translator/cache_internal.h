@@ -33,19 +33,39 @@ enum {
 
 /* ---- numbers of blocks by a hash, translator/cache_index.c ---- */
 
+struct cache;
+
 /* Open addressing, linear probing, at most three quarters full. */
 struct index {
-    uint64_t *slots; /* hash << 32 | number + 1; 0: empty */
+    uint32_t *slots; /* low bits of the hash << BLOCK_NUMBER_BITS | number + 1; 0: empty */
     unsigned bits;
     uint32_t count;
+    uint32_t (*hash_of)(const struct cache *cache, uint32_t number); /* of a block that is in it */
 };
 
-bool index_open(struct index *index);
+bool index_open(struct index *index,
+                uint32_t (*hash_of)(const struct cache *cache, uint32_t number));
 void index_close(struct index *index);
 /* Room for one more?  Calls the C library. */
-bool index_grow(struct index *index);
+bool index_grow(const struct cache *cache, struct index *index);
 void index_insert(struct index *index, uint32_t hash, uint32_t number);
-void index_remove(struct index *index, uint32_t hash, uint32_t number);
+void index_remove(const struct cache *cache, struct index *index, uint32_t hash, uint32_t number);
+
+static inline uint32_t index_slot(uint32_t hash, uint32_t number)
+{
+    return hash << BLOCK_NUMBER_BITS | (number + 1);
+}
+
+static inline uint32_t index_number(uint32_t slot)
+{
+    return (slot & ((1u << BLOCK_NUMBER_BITS) - 1)) - 1;
+}
+
+/* Nearly always only where that is the block's hash. */
+static inline bool index_matches(uint32_t slot, uint32_t hash)
+{
+    return (slot ^ hash << BLOCK_NUMBER_BITS) >> BLOCK_NUMBER_BITS == 0;
+}
 
 static inline uint32_t index_first(const struct index *index, uint32_t hash)
 {
