@@ -449,8 +449,9 @@ static void tlb_fill(struct cpu *cpu, linaddr_t linear, enum access access, enum
         entry->tag_read = entry->tag_write = TLB_INVALID;
         return;
     }
-    if (access != ACCESS_EXEC)
-        entry->tag_read = page->host != NULL ? tag : tag | TLB_INDIRECT;
+    /* After a fetch, too: with a tag for stores alone, the two halves of a read-modify-write could
+     * disagree once the guest has changed its tables. */
+    entry->tag_read = page->host != NULL ? tag : tag | TLB_INDIRECT;
     if (rights.store)
         entry->tag_write = mmu_stores_directly(page) ? tag : tag | TLB_INDIRECT;
     cpu->tlb.fill_count++;

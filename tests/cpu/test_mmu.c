@@ -363,6 +363,26 @@ static void write_tag_needs_a_dirty_page(void **state)
     assert_int_not_equal(entry_of(m, 0x1010, VIEW_USER)->tag_read, 0x1000);
 }
 
+/* A fetch left a tag for stores, but none for loads: ADD to memory passed its check by the old
+ * entry, and then failed to load by the new one, with the error code of a load. */
+static void after_a_fetch_a_page_can_be_loaded_from_as_well_as_stored_to(void **state)
+{
+    struct machine *m = *state;
+    uint64_t value;
+    physaddr_t phys;
+    uint8_t *host;
+
+    put32(m, ROOT, TABLE1 | P | RW | US);
+    put32(m, TABLE1 + 4, PAGE | P | RW | A | D);
+    put32(m, PAGE + 0x10, 0x11223344);
+    paging(m, CR4_SMAP, 0);
+    assert_true(mmu_fill(m->cpu, 0x1000, ACCESS_EXEC, VIEW_SUPERVISOR, &host, &phys));
+    put32(m, TABLE1 + 4, 0); /* not flushed: the entry is still good, for both */
+    assert_true(access_probe_write(m->cpu, DS, 0x1010, 4));
+    assert_true(access_read(m->cpu, DS, 0x1010, 4, &value));
+    assert_int_equal(value, 0x11223344);
+}
+
 static void flushes_spare_what_they_may(void **state)
 {
     struct machine *m = *state;
@@ -669,6 +689,7 @@ int main(void)
         TEST(four_levels),
         TEST(smep_and_smap),
         TEST(write_tag_needs_a_dirty_page),
+        TEST(after_a_fetch_a_page_can_be_loaded_from_as_well_as_stored_to),
         TEST(flushes_spare_what_they_may),
         TEST(stores_to_code_are_seen),
         TEST(rom_and_mmio_have_no_short_way),
