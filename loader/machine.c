@@ -264,6 +264,8 @@ static bool prepare(struct machine *m, struct error *error)
         .no_bmi2 = o->no_bmi2,
         .no_retcache = o->no_retcache,
         .no_superblock = o->no_superblock,
+        .no_rename = o->no_rename,
+        .eager_path = o->eager_path,
         .eager_superblock = o->eager_superblock,
         .count_heads = o->count_heads,
         .no_group = o->no_group,

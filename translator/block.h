@@ -16,7 +16,7 @@
 #include "cpu/cpu.h"
 #include "translator/emit.h"
 
-enum { BLOCK_MAX_INSNS = 64, BLOCK_EXITS = 12 };
+enum { BLOCK_MAX_INSNS = 64, SUPERBLOCK_MAX_INSNS = 128, BLOCK_EXITS = 14, BLOCK_RESUMES = 64 };
 
 static inline enum code_size code_size_of(uint32_t mode)
 {
@@ -62,7 +62,8 @@ struct block_exit {
     uint32_t next;    /* reference of another exit that is linked to the same target */
     uint32_t link;    /* reference of what points here, an exit or the target; 0: not linked */
     int32_t target;   /* offset in CS, from the block's start; is_far: number of the far target */
-    uint16_t jump;    /* rel32 field to patch: offset from the block's first hot byte */
+    uint16_t jump;    /* rel32 field to patch: offset from the first byte of the part it is in */
+    bool is_cold : 1; /* that is the cold one */
     bool checked : 1; /* to another page: enters the target where it checks its page */
     bool head : 1;    /* backward, or by CALL: the target may be worth a superblock */
     bool is_far : 1;
@@ -94,7 +95,8 @@ struct block_hole {
 
 /* What few blocks have. */
 struct block_extra {
-    uint64_t no_resume;   /* bit i: instruction i cannot be entered from outside (0 always can) */
+    uint64_t no_resume;   /* bit i: instruction i cannot be entered from outside (0 always can); none
+                             from BLOCK_RESUMES on can */
     physaddr_t next_phys; /* where the next page is, when next_bytes is not 0 */
     uint8_t far_count, call_count, hole_count;
 };
@@ -132,6 +134,7 @@ struct block {
     uint8_t misses;         /* of the inline TLB, in a grouped block */
     uint8_t head_visits; /* samples of the loop that begins here; visits, before they are counted */
     bool super : 1;      /* a superblock */
+    bool renamed : 1;    /* behind its stubs is what restores the contract after a fault */
     bool counts : 1;     /* its visits, if that can lead to anything */
     bool entry_is_hot : 1; /* its checked entry is in its hot part */
     bool grouped : 1;      /* some of its accesses share a probe */
@@ -165,12 +168,12 @@ struct block_records {
     struct {
         uint64_t target; /* offset in CS */
         uint8_t *jump;   /* rel32 field to patch, writable alias */
-        bool checked, head;
+        bool is_cold, checked, head;
     } exits[BLOCK_EXITS];
-    struct block_site sites[BLOCK_MAX_INSNS + 1]; /* the last is the end */
+    struct block_site sites[SUPERBLOCK_MAX_INSNS + 1]; /* the last is the end */
     unsigned call_count, hole_count;
-    struct block_call calls[BLOCK_MAX_INSNS]; /* by the number in a record of glue.slow */
-    struct block_hole holes[BLOCK_MAX_INSNS]; /* ascending */
+    struct block_call calls[SUPERBLOCK_MAX_INSNS]; /* by the number in a record of glue.slow */
+    struct block_hole holes[SUPERBLOCK_MAX_INSNS]; /* ascending */
     uint64_t no_resume;                       /* struct block_extra */
     physaddr_t next_phys;
 };
@@ -258,6 +261,8 @@ void cache_entry_end(struct cache *cache, struct block *block, uint64_t host);
 /* Where the code of the block's parts begins. */
 uint64_t cache_hot_host(const struct cache *cache, const struct block *block);
 uint64_t cache_cold_host(const struct cache *cache, const struct block *block);
+/* Where a fault in a block that is `renamed` goes: behind the stubs of its exits. */
+uint64_t cache_fault_host(const struct cache *cache, const struct block *block);
 struct block *cache_find(struct cache *cache, const struct block_key *key);
 
 /* Short name of a block for generated code, and back.  Good as long as the block is. */

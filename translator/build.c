@@ -50,7 +50,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const unsigned jumps = b->jump_count;
     const bool lost = b->stack_lost;
     const int32_t drift = b->stack_drift;
-    const unsigned holes = b->records.hole_count;
+    const unsigned holes = b->records.hole_count, leaves = b->leave_count;
     const unsigned exits = b->records.exit_count, far_polls = b->far_poll_count;
 
     settle_before(b, in);
@@ -69,6 +69,8 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->ended = b->returns = false;
     b->records.exit_count = exits;
     b->far_poll_count = far_polls;
+    b->leave_count = leaves;
+    b->unfit |= b->swap_count != 0; /* the handler wants the contract */
     build_keep(b);
     build_call_slow(b);
     b->stack_lost = false; /* the way back sets it */
@@ -111,7 +113,7 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->view = mmu_mode_view(key->mode);
     b->mode = key->mode;
     b->ended = b->returns = false;
-    b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = 0;
+    b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = b->leave_count = 0;
     b->records.exit_count = b->records.hole_count = 0;
     b->records.no_resume = 0;
     b->records.next_phys = d->next_phys;
@@ -121,6 +123,7 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->insns = d->insn;
     b->insn_calls = d->call;
     b->insn_goes = d->go;
+    b->insn_offsets = d->offset;
     b->insn_count = d->count;
     b->no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
     b->window = key->mode & MODE_WINDOW;
@@ -131,10 +134,29 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     group_begin(b);
 }
 
-/* The trace as a block.  NULL: no room, or not enough of it the first time that one is tried. */
+/* May a jump to the block's start stay in it?  Where blocks are linked it may, as they are. */
+static bool may_loop(const struct build *b)
+{
+    const struct translator_options *options = &b->tr->options;
+
+    return (b->block->super || options->eager_superblock) && (b->mode & MODE_CS_FLAT) &&
+           !options->counted && !options->no_chain;
+}
+
+/* A loop may go on here for all times but the first. */
+static void loop_again(struct build *b)
+{
+    if (b->loop == 0 || !build_has_regions(b) || b->stack_lost || b->stack_drift != 0)
+        return;
+    region_again(b, &b->again);
+    b->again.host = emit_here(&b->e);
+}
+
+/* The trace as a block.  NULL: no room, or not enough of it the first time that one is tried; or it
+ * cannot be had with this renaming: *unfit. */
 static struct block *make(struct translator *tr, struct cpu *cpu, const struct block_key *key,
                           unsigned flags, const struct trace *trace, const uint8_t *bytes,
-                          bool super)
+                          const struct path *path, bool super, enum renaming renaming, bool *unfit)
 {
     struct build b;
     uint8_t *start;
@@ -156,7 +178,12 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.block->late &= !b.entry_is_hot;
     b.crossing = trace->next_bytes != 0;
     b.live = NULL;
+    b.path = path;
+    rename_begin(&b, renaming);
     build_entry(&b);
+    rename_enter(&b);
+    b.again.host = 0;
+    b.loop = may_loop(&b) ? emit_here(&b.e) : 0;
     start = b.e.at - (emit_here(&b.e) - cache_host(tr->cache, b.block));
 
     if (trace->next_bytes != 0)
@@ -171,12 +198,14 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
         b.bytes = bytes + trace->offset[i];
         b.rip = key->linear - key->cs_base + trace->offset[i];
         b.next_rip = b.rip + trace->insn[i].length;
+        if (i != 0 && i == trace->second)
+            loop_again(&b);
         if (trace->step)
             build_step(&b);
         else
             translate_insn(&b, &trace->insn[i], trace->call[i]);
         if (b.group.base != NO_REG && i + 1 < trace->count)
-            b.records.no_resume |= 1ull << (i + 1);
+            build_forbid(&b, i + 1);
     }
     b.records.sites[trace->count] =
         (struct block_site){trace->offset[trace->count], (uint16_t)(b.e.at - start)};
@@ -199,7 +228,10 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     record_kept(&b, trace);
     cache_emit_records(tr->cache, b.block, &b.e, &b.records);
     split = b.cold.at != NULL;
-    if (b.hot.overflow || b.e.overflow || cold_bytes > UINT16_MAX)
+    *unfit = b.unfit;
+    if (b.records.hole_count != 0 && trace->second != 0) /* the same bytes, twice */
+        return NULL;
+    if (b.unfit || b.hot.overflow || b.e.overflow || cold_bytes > UINT16_MAX)
         return NULL;
     if (!cache_commit(tr->cache, b.block, split ? &b.hot : &b.e, split ? &b.e : &b.cold))
         return NULL;
@@ -208,8 +240,26 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     return b.block;
 }
 
+/* The same with as much renaming as it can be had with. */
+static struct block *make_somehow(struct translator *tr, struct cpu *cpu,
+                                  const struct block_key *key, unsigned flags,
+                                  const struct trace *trace, const uint8_t *bytes,
+                                  const struct path *path, bool super)
+{
+    enum renaming renaming = super || tr->options.eager_superblock ? RENAMING_LENDS : RENAMING_NONE;
+    struct block *block;
+    bool unfit;
+
+    do {
+        block = make(tr, cpu, key, flags, trace, bytes, path, super, renaming, &unfit);
+        if (block == NULL && !unfit && super) /* once more, with more room */
+            block = make(tr, cpu, key, flags, trace, bytes, path, true, renaming, &unfit);
+    } while (unfit && renaming-- != RENAMING_NONE);
+    return block;
+}
+
 static struct block *build(struct translator *tr, struct cpu *cpu, const struct block_key *key,
-                           unsigned flags, struct block *head)
+                           unsigned flags, struct block *head, struct path *path)
 {
     const struct phys_page *page = physmem_page(tr->mem, key->phys);
     struct block *block;
@@ -218,10 +268,14 @@ static struct block *build(struct translator *tr, struct cpu *cpu, const struct 
 
     if (page->host == NULL)
         return NULL;
-    bytes = trace_decode(tr, cpu, key, page->host, head, &trace);
-    block = make(tr, cpu, key, flags, &trace, bytes, head != NULL);
-    if (block == NULL && head != NULL) /* once more, with more room */
-        block = make(tr, cpu, key, flags, &trace, bytes, true);
+    bytes = trace_decode(tr, cpu, key, page->host, head, path, &trace);
+    block = make_somehow(tr, cpu, key, flags, &trace, bytes, path, head != NULL);
+    if (block == NULL && trace.second != 0) { /* simpler */
+        path->count = path->second;
+        path->second = 0;
+        bytes = trace_decode(tr, cpu, key, page->host, head, path, &trace);
+        block = make_somehow(tr, cpu, key, flags, &trace, bytes, path, true);
+    }
     /* Not before: with a page's last code goes what is known of its bytes, and stores beside code
      * would begin anew.  If it was evicted, the new one may be in its place. */
     if (block != NULL && head != NULL && head != block)
@@ -232,12 +286,13 @@ static struct block *build(struct translator *tr, struct cpu *cpu, const struct 
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
                           unsigned flags)
 {
-    return build(tr, cpu, key, flags, NULL);
+    return build(tr, cpu, key, flags, NULL, NULL);
 }
 
-struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block)
+struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block,
+                               struct path *path)
 {
     const struct block_key key = block->key;
 
-    return build(tr, cpu, &key, block->entry_is_hot ? BUILD_ENTRY : 0, block);
+    return build(tr, cpu, &key, block->entry_is_hot ? BUILD_ENTRY : 0, block, path);
 }

@@ -21,12 +21,29 @@
 #include "translator/runtime.h"
 #include "translator/trace.h"
 
-enum { BUILD_MAX_JUMPS = 4 * BLOCK_MAX_INSNS };
+enum { BUILD_MAX_JUMPS = 4 * SUPERBLOCK_MAX_INSNS };
 
 /* A jump to a side exit that is emitted after the block's code. */
 struct side_jump {
     struct label label;
     uint8_t insn;
+};
+
+/* Where a jump out of the block goes first: into the cold part. */
+struct leave {
+    struct label jump;
+    uint8_t insn;
+    uint8_t exit;  /* number of the exit that follows ... */
+    uint64_t loop; /* or where the loop goes on; 0: at the exit */
+    bool poll;    /* stop here when kicked, before the instruction */
+};
+
+/* A guest register that a superblock keeps elsewhere than the contract says, see rename.c. */
+struct swap {
+    uint8_t in;   /* it has the host register ... */
+    uint8_t out;  /* of this one, which is in struct cpu; NO_REG: of none */
+    uint8_t host;
+    bool changed; /* an instruction writes `in` */
 };
 
 /* Accesses that share one probe, see group.c. */
@@ -48,6 +65,13 @@ struct region {
     uint64_t live;    /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
 };
 
+/* What the code from a place on takes for known. */
+struct known {
+    uint64_t host; /* the place; 0: there is none */
+    int16_t slot;
+    uint16_t regions, narrow; /* as in struct region, and struct build */
+};
+
 struct build {
     struct translator *tr;
     struct cpu *cpu;
@@ -63,11 +87,22 @@ struct build {
     enum tlb_view view;
     uint32_t mode;
     bool code64;
-    const struct contract *contract;
+    const struct contract *contract; /* own, if there are swaps */
+    struct contract own;
+    struct swap swaps[16];
+    unsigned swap_count;
+    uint16_t lent;  /* a bit each: scratch registers of the host that swaps have taken */
+    bool unfit;     /* a rule needs one of them */
+    uint64_t loop;  /* host address where the block's loop goes on; 0: by an exit */
+    struct known again; /* at the start of its second copy (struct path) */
+    struct leave leaves[BLOCK_EXITS + 1];
+    unsigned leave_count;
     const struct glue *glue;
     const struct insn *insns; /* the whole block, and which of them call the interpreter */
     const bool *insn_calls;
     const uint8_t *insn_goes; /* enum trace_go */
+    const uint16_t *insn_offsets;
+    const struct path *path; /* that the instructions were taken from, or NULL */
     unsigned insn_count;
     struct group group;
     struct region region;
@@ -86,8 +121,8 @@ struct build {
     enum trace_go go;     /* if it is a control transfer */
     bool last;            /* no instruction follows in the block */
     bool ended;           /* the rule emitted the block's exits */
-    uint8_t kept_as[BLOCK_MAX_INSNS]; /* number of the instruction's block_call */
-    uint8_t kept[BLOCK_MAX_INSNS];    /* the other way */
+    uint8_t kept_as[SUPERBLOCK_MAX_INSNS]; /* number of the instruction's block_call */
+    uint8_t kept[SUPERBLOCK_MAX_INSNS];    /* the other way */
     uint8_t kept_count;
     bool crossing;           /* the one instruction goes on in the next page; bytes is a copy */
     const struct insn *live; /* whose immediate is to be loaded to the host register ... */
@@ -128,7 +163,7 @@ uint64_t build_constant_address(const struct build *b, const struct insn *in);
 /* In 64-bit code: is the operand in the region of its base, nothing but a displacement being added?
  * One that WINDOW_BIAS can be taken from. */
 bool build_is_base_only(const struct insn *in);
-/* T0 = effective address (offset in its segment). May clobber T1. */
+/* T0 = effective address (offset in its segment). May clobber T1, or TC if that is lent. */
 void build_address(struct build *b, const struct insn *in);
 
 /* in->seg:[...] -> T0 = linear address; jumps to the side exit on a segment violation.
@@ -213,6 +248,38 @@ struct place region_place(const struct build *b, const struct insn *in);
 void region_operand(struct build *b, const struct insn *in);
 void region_after(struct build *b, const struct insn *in, bool called, bool passed);
 
+/* ---- a superblock's own contract, translator/rename.c ---- */
+
+/* Before any code: decide on one. */
+enum renaming {
+    RENAMING_NONE,
+    RENAMING,
+    RENAMING_LENDS, /* scratch registers as well */
+};
+void rename_begin(struct build *b, enum renaming renaming);
+/* From the contract of all blocks to the block's own, and back.  Clobber nothing. */
+void rename_enter(struct build *b);
+void rename_leave(struct build *b);
+
+/* Instruction `index`, which 0 is not, cannot be entered from outside. */
+static inline void build_forbid(struct build *b, unsigned index)
+{
+    if (index < BLOCK_RESUMES)
+        b->records.no_resume |= UINT64_C(1) << index;
+}
+
+/* The current rule needs a scratch register of the host. */
+static inline void build_needs(struct build *b, uint8_t host)
+{
+    b->unfit |= b->lent >> host & 1;
+}
+
+/* The second copy of a loop begins here, and goes to the last instruction.  What does not change in it
+ * may be taken for known whenever it begins again. */
+void region_again(struct build *b, struct known *known);
+/* Is all that known here? */
+bool region_knows(const struct build *b, const struct known *known);
+
 /* ---- leaving, translator/flow.c ---- */
 
 /* On `label`: interpret the current instruction instead. */
@@ -278,7 +345,9 @@ enum build_flag {
 };
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
                           unsigned flags);
-/* In the place of `block`, which is dropped: a superblock.  NULL as above. */
-struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block);
+/* In the place of `block`, which is dropped: a superblock.  path: from there, or NULL; it may
+ * be cut.  NULL as above. */
+struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block,
+                               struct path *path);
 
 #endif

@@ -239,7 +239,7 @@ static uint32_t incoming_ref(const struct cache *cache, const struct block *bloc
 static void unlink_exit(struct cache *cache, struct block *from, unsigned number)
 {
     struct block_exit *const exit = cache_exit(cache, from, number);
-    const uint32_t field = from->hot + exit->jump;
+    const uint32_t field = (exit->is_cold ? from->cold : from->hot) + exit->jump;
     const uint32_t stub = from->cold + number * BLOCK_STUB_BYTES;
 
     if (exit->link == 0)
@@ -264,7 +264,7 @@ static void unlink_exits(struct cache *cache, struct block *block)
 void cache_link(struct cache *cache, struct block *from, unsigned number, struct block *to)
 {
     struct block_exit *const exit = cache_exit(cache, from, number);
-    uint8_t *const field = cache->rw + from->hot + exit->jump;
+    uint8_t *const field = cache->rw + (exit->is_cold ? from->cold : from->hot) + exit->jump;
     const uint64_t host = exit->checked ? cache_checked_host(cache, to) : cache_host(cache, to);
 
     if (from->dead || to->dead || host == 0)
@@ -616,6 +616,11 @@ uint64_t cache_hot_host(const struct cache *cache, const struct block *block)
 uint64_t cache_cold_host(const struct cache *cache, const struct block *block)
 {
     return (uint64_t)(cache->rx + block->cold);
+}
+
+uint64_t cache_fault_host(const struct cache *cache, const struct block *block)
+{
+    return cache_cold_host(cache, block) + block->exit_count * (uint64_t)BLOCK_STUB_BYTES;
 }
 
 /* The memory that has been emitted into is the block's.  False: that is too much. */

@@ -138,7 +138,7 @@ bool cache_resumes(const struct cache *cache, const struct block *block, unsigne
 
     if (index == block->insn_count)
         return !block->no_end;
-    return extra == NULL || !(extra->no_resume >> index & 1);
+    return index < BLOCK_RESUMES && (extra == NULL || !(extra->no_resume >> index & 1));
 }
 
 /* ---- making them ---- */
@@ -153,7 +153,7 @@ static bool is_wide(const struct block_records *records, unsigned insn_count)
 
 static void emit_narrow_sites(struct emit *e, const struct block_site *sites, unsigned count)
 {
-    uint8_t narrow[2 * (BLOCK_MAX_INSNS + 1)];
+    uint8_t narrow[2 * (SUPERBLOCK_MAX_INSNS + 1)];
 
     for (unsigned i = 0; i < count; i++) {
         narrow[2 * i] = (uint8_t)sites[i].guest;
@@ -175,7 +175,9 @@ static void emit_exit(const struct cache *cache, const struct block *block, stru
                       const struct block_records *records, unsigned number, uint8_t *far_count)
 {
     struct block_exit exit = {
-        .jump = (uint16_t)(records->exits[number].jump - (cache->rw + block->hot)),
+        .jump = (uint16_t)(records->exits[number].jump - cache->rw -
+                           (records->exits[number].is_cold ? block->cold : block->hot)),
+        .is_cold = records->exits[number].is_cold,
         .checked = records->exits[number].checked,
         .head = records->exits[number].head,
     };

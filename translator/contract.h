@@ -161,6 +161,7 @@ struct rt {
     uint64_t value;              /* what a PUSH or CALL carries over its probe */
     uint64_t t0;                 /* T0 at the side exit: linear address of the missed access */
     uint64_t stack;              /* what HOST_STACK becomes */
+    uint64_t stack_kept;         /* what it is while a superblock has lent it (rename.c) */
     uint64_t fault_address;      /* host address inside a window, or 0; set by the same */
     int64_t fault_slot;          /* a check failed: number of the region where the operand is */
     struct block *fault_block;   /* set by the host-fault handler */

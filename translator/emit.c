@@ -485,6 +485,14 @@ struct label emit_jcc(struct emit *e, uint8_t condition)
     return label_at(e, put_opcode(p, OP_0F | 0x80 | condition), 4);
 }
 
+void emit_jcc_to(struct emit *e, uint8_t condition, uint64_t host)
+{
+    const struct label label = emit_jcc(e, condition);
+
+    if (!e->overflow)
+        (void)put_u32(label.field, (uint32_t)(host - emit_here(e)));
+}
+
 static void jump_to(struct emit *e, uint8_t op, uint64_t host)
 {
     uint8_t *p = begin(e);

@@ -106,6 +106,7 @@ struct label emit_jmp(struct emit *e);                    /* rel32 */
 struct label emit_call(struct emit *e);                   /* rel32 */
 struct label emit_lea_label(struct emit *e, uint8_t dst); /* dst = where the label is bound */
 struct label emit_jcc(struct emit *e, uint8_t condition); /* rel32 */
+void emit_jcc_to(struct emit *e, uint8_t condition, uint64_t host); /* in the same block */
 void emit_jmp_to(struct emit *e, uint64_t host);          /* rel32 to a known address */
 void emit_call_to(struct emit *e, uint64_t host);         /* rel32 */
 void emit_jmp_m(struct emit *e, struct mem target);       /* indirect */

@@ -201,6 +201,14 @@ void build_check_next_page(struct build *b, uint32_t id)
     emit_bind(e, ok);
 }
 
+/* Where a jump to the target goes on in the block; 0: nowhere. */
+static uint64_t loop_at(const struct build *b, uint64_t target)
+{
+    if (b->loop == 0 || target != b->block->key.linear - b->block->key.cs_base)
+        return 0;
+    return b->again.host != 0 && region_knows(b, &b->again) ? b->again.host : b->loop;
+}
+
 static void add_exit(struct build *b, uint64_t target, struct label jump, bool call)
 {
     struct block_records *const records = &b->records;
@@ -214,6 +222,7 @@ static void add_exit(struct build *b, uint64_t target, struct label jump, bool c
     records->exits[i].checked = !same_page(b, target);
     records->exits[i].head = call || target <= b->rip;
     records->exits[i].jump = jump.field;
+    records->exits[i].is_cold = false;
     records->exit_count++;
 }
 
@@ -241,11 +250,37 @@ static int rest(const struct build *b)
     return (int)b->insn_count - b->index - 1;
 }
 
+/* The same by way of the cold part, where what is to be done first has room. */
+static void add_leave(struct build *b, uint64_t target, struct label jump, bool poll)
+{
+    const uint64_t loop = loop_at(b, target);
+
+    if (b->leave_count == sizeof(b->leaves) / sizeof(b->leaves[0])) {
+        b->e.overflow = true;
+        return;
+    }
+    b->leaves[b->leave_count++] = (struct leave){
+        .jump = jump,
+        .insn = b->index,
+        .exit = (uint8_t)b->records.exit_count,
+        .loop = loop,
+        .poll = poll,
+    };
+    if (loop == 0)
+        add_exit(b, target, (struct label){0}, false);
+}
+
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
 void build_exit(struct build *b, uint64_t target)
 {
-    count_insns(b, -rest(b));
-    add_exit(b, target, emit_jmp(&b->e), false);
+    if (loop_at(b, target) != 0) {
+        emit_jmp_to(&b->e, loop_at(b, target));
+    } else if (b->swap_count != 0) {
+        add_leave(b, target, emit_jmp(&b->e), false);
+    } else {
+        count_insns(b, -rest(b));
+        add_exit(b, target, emit_jmp(&b->e), false);
+    }
 }
 
 void build_call_exit(struct build *b, uint64_t target)
@@ -258,32 +293,29 @@ void build_call_begin(struct build *b)
     count_insns(b, -rest(b));
 }
 
-/* if (condition) goto target; else go on. */
-static void exit_if(struct build *b, uint8_t condition, uint64_t target)
+/* if (condition) goto target; else go on.  poll: owed on the way. */
+static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool poll)
 {
-    if (b->tr->options.counted && rest(b) != 0) {
-        const struct label over = emit_jcc(&b->e, condition ^ 1);
-
-        build_exit(b, target);
-        emit_bind(&b->e, over);
-    } else {
+    if (loop_at(b, target) != 0 && !poll)
+        emit_jcc_to(&b->e, condition, loop_at(b, target));
+    else if (poll || b->swap_count != 0 || (b->tr->options.counted && rest(b) != 0))
+        add_leave(b, target, emit_jcc(&b->e, condition), poll);
+    else
         add_exit(b, target, emit_jcc(&b->e, condition), false);
-    }
 }
 
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken)
 {
-    if (build_needs_poll(b, taken)) {
-        if (b->go == TRACE_ENDS)
-            build_poll(b);
-        else
-            build_poll_far(b);
-    }
+    const bool poll = build_needs_poll(b, taken);
+
     if (b->go == TRACE_AT_TARGET) {
-        exit_if(b, condition ^ 1, not_taken);
+        exit_if(b, condition ^ 1, not_taken, false);
         return;
     }
-    exit_if(b, condition, taken);
+    /* What goes on behind need not be stopped. */
+    if (poll && b->go == TRACE_ENDS)
+        build_poll(b);
+    exit_if(b, condition, taken, poll && b->go == TRACE_BEHIND);
     if (b->go == TRACE_BEHIND)
         return;
     build_exit(b, not_taken);
@@ -449,10 +481,55 @@ static void finish_exits(struct build *b)
     for (unsigned i = 0; i < b->records.exit_count && !e->overflow; i++) {
         uint8_t *const field = b->records.exits[i].jump, *const stub = e->at;
 
-        patch_rel32(field, (int32_t)(stub - (field + 4)));
+        if (field != NULL) /* else finish_leave() */
+            patch_rel32(field, (int32_t)(stub - (field + 4)));
         emit_call_to(e, b->glue->resolve);
         record(b, i);
     }
+}
+
+/* Kicked: stop before the instruction. */
+static void build_stop(struct build *b, unsigned insn)
+{
+    rename_leave(b);
+    emit_call_to(&b->e, b->glue->stop);
+    record(b, insn);
+}
+
+/*
+ *     mov   rcx, [cpu.poll_stop]      ; if owed
+ *     jrcxz go
+ *     (stop)
+ *   go:
+ *     (the contract of all blocks)
+ *     jmp   rel32                     ; the exit, or back to the loop
+ */
+static void finish_leave(struct build *b, const struct leave *leave)
+{
+    struct emit *e = &b->e;
+    struct label go = {0};
+    uint64_t stub;
+
+    emit_bind(e, leave->jump);
+    b->index = leave->insn;
+    if (leave->poll) {
+        emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
+        go = emit_jrcxz(e);
+        build_stop(b, leave->insn);
+        emit_bind(e, go);
+    }
+    if (leave->loop != 0) {
+        emit_jmp_to(e, leave->loop);
+        return;
+    }
+    count_insns(b, -rest(b));
+    rename_leave(b);
+    go = emit_jmp(e);
+    stub = cache_cold_host(b->tr->cache, b->block) + leave->exit * (uint64_t)BLOCK_STUB_BYTES;
+    if (!e->overflow)
+        patch_rel32(go.field, (int32_t)(stub - emit_here(e)));
+    b->records.exits[leave->exit].jump = go.field;
+    b->records.exits[leave->exit].is_cold = true;
 }
 
 void build_finish(struct build *b)
@@ -467,6 +544,10 @@ void build_finish(struct build *b)
     }
     go_cold(b);
     finish_exits(b);
+    if (b->swap_count != 0) { /* here: cache_fault_host() */
+        rename_leave(b);
+        emit_jmp_to(e, b->glue->fault);
+    }
     finish_entry(b);
     if (b->has_heat) {
         emit_bind(e, b->hot_jump);
@@ -475,8 +556,7 @@ void build_finish(struct build *b)
     }
     if (b->poll_count != 0) {
         emit_bind(e, stop);
-        emit_call_to(e, b->glue->stop);
-        record(b, b->index);
+        build_stop(b, b->index);
     }
     if (b->returns) {
         emit_bind(e, b->return_record);
@@ -485,13 +565,15 @@ void build_finish(struct build *b)
     }
     for (unsigned i = 0; i < b->far_poll_count; i++) {
         emit_bind(e, b->far_polls[i].label);
-        emit_call_to(e, b->glue->stop);
-        record(b, b->far_polls[i].insn);
+        build_stop(b, b->far_polls[i].insn);
     }
+    for (unsigned i = 0; i < b->leave_count; i++)
+        finish_leave(b, &b->leaves[i]);
     for (unsigned i = 0; i < b->jump_count;) {
         b->index = b->jumps[i].insn;
         for (; i < b->jump_count && b->jumps[i].insn == b->index; i++)
             emit_bind(e, b->jumps[i].label);
+        rename_leave(b);
         build_call_slow(b);
     }
 }

@@ -67,7 +67,9 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     rt->fault_slot = (int64_t)uc->uc_mcontext.gregs[REG_RCX] >> PAGE_SHIFT; /* see emit_check() */
     rt->fault_block = block;
     rt->fault_insn = site_at(tr->cache, block, (uint32_t)(pc - cache_host(tr->cache, block)));
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)glue_of(tr, block->key.mode)->fault;
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(block->renamed
+                                                  ? cache_fault_host(tr->cache, block)
+                                                  : glue_of(tr, block->key.mode)->fault);
     return true;
 }
 

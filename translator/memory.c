@@ -113,6 +113,7 @@ static void load_index(struct build *b)
 {
     struct emit *e = &b->e;
 
+    build_needs(b, T1);
     if (b->tr->bmi2 && !b->contract->shift)
         emit_rorx(e, W64, T1, T0, PAGE_SHIFT);
     else
@@ -177,7 +178,7 @@ void build_address(struct build *b, const struct insn *in)
         if (in->base != NO_REG)
             base = build_gpr_read(b, in->base, T0);
         if (in->index != NO_REG)
-            index = build_gpr_read(b, in->index, T1);
+            index = build_gpr_read(b, in->index, b->lent >> T1 & 1 ? TC : T1);
         emit_lea(e, w, T0,
                  ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp, false}));
     }
@@ -210,14 +211,17 @@ static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum
  */
 void build_distance(struct build *b, uint8_t dst, uint8_t reg)
 {
+    build_needs(b, dst);
     emit_shrx(&b->e, W64, dst, reg, HOST_CPU);
     emit_mov_rm(&b->e, W64, dst, INDEX(HOST_CPU, dst, 8, AT_SLOT(b->view == VIEW_USER, 0)));
 }
 
 static void find_stack(struct build *b)
 {
-    if (b->stack_lost)
+    if (b->stack_lost) {
+        build_needs(b, HOST_SP);
         build_distance(b, HOST_STACK, HOST_SP);
+    }
     b->stack_lost = false;
 }
 
@@ -309,6 +313,7 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
     } else if (build_is_base_only(in)) {
         build_distance(b, T1, build_gpr_read(b, in->base, T0));
     } else if (build_is_constant(in) && linaddr_is_canonical(build_constant_address(b, in))) {
+        build_needs(b, T1);
         emit_mov_ri(e, T0, build_constant_address(b, in));
         emit_mov_rm(e, W64, T1,
                     BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER,
@@ -316,6 +321,7 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
     } else {
         const uint8_t anchor = narrow_anchor(b, in);
 
+        build_needs(b, T1);
         build_address(b, in);
         build_distance(b, T1, anchor == NO_REG ? T0 : build_gpr_read(b, anchor, T1));
     }
@@ -375,6 +381,8 @@ static void probe(struct build *b, unsigned size, enum access access, struct mem
     const bool beside = access == ACCESS_WRITE && beside_wanted(b, size);
     struct label hit, done;
 
+    build_needs(b, T1);
+    build_needs(b, T2);
     emit_mov_rm(e, W64, T2, tag);
     emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)size - 1));
     shift_right(b, W64, TC, TC, PAGE_SHIFT);

@@ -57,10 +57,10 @@ static struct region_note *note_of(const struct build *b)
     return runtime_region(b->tr, build_phys(b), b->rip);
 }
 
-/* Do the registers say where the operand will be? */
+/* Do the registers say where the operand will be, or was? */
 static bool is_seen(const struct build *b, const struct insn *in)
 {
-    return is_unwritten(b, in->base) && is_unwritten(b, in->index);
+    return b->path != NULL || (is_unwritten(b, in->base) && is_unwritten(b, in->index));
 }
 
 /* The region that was seen last in this view, other than the stack's. */
@@ -69,11 +69,11 @@ static int16_t *usual_slot(const struct build *b)
     return &b->tr->usual_slot[b->view == VIEW_USER];
 }
 
-/* Where the operand would be if the instruction were the next to run; or where the block has been,
- * or another one was lately. */
+/* Where the operand was when the path was taken; or would be if the instruction were the next to
+ * run; or where the block has been, or another one was lately. */
 static int64_t guess(const struct build *b, const struct insn *in)
 {
-    const uint64_t *gpr = b->cpu->gpr;
+    const uint64_t *gpr = b->path != NULL ? b->path->gpr[b->index] : b->cpu->gpr;
     linaddr_t linear = build_constant_address(b, in);
 
     if (!is_seen(b, in))
@@ -235,6 +235,27 @@ static void keep_known(struct build *b, const struct insn *in)
     }
 }
 
+void region_again(struct build *b, struct known *known)
+{
+    struct region *r = &b->region;
+
+    for (unsigned i = b->index; i < b->insn_count; i++)
+        for (unsigned reg = 0; reg < 16; reg++)
+            if (rules_writes_gpr(&b->insns[i], reg))
+                r->known &= (uint16_t) ~(1u << reg);
+    r->drift = 0; /* of what is left, none moves */
+    known->slot = r->slot;
+    known->regions = r->known;
+    known->narrow = b->narrow;
+}
+
+bool region_knows(const struct build *b, const struct known *known)
+{
+    return (known->slot == NO_SLOT || known->slot == b->region.slot) &&
+           (b->region.known & known->regions) == known->regions &&
+           (b->narrow & known->narrow) == known->narrow;
+}
+
 void region_after(struct build *b, const struct insn *in, bool called, bool passed)
 {
     struct region *r = &b->region;
@@ -253,6 +274,6 @@ void region_after(struct build *b, const struct insn *in, bool called, bool pass
         r->drift = 0;
         r->written = UINT16_MAX;
     }
-    if (r->slot != NO_SLOT && b->index + 1u < b->insn_count)
+    if (r->slot != NO_SLOT && b->index + 1u < b->insn_count && b->index + 1u < 64)
         r->live |= UINT64_C(1) << (b->index + 1);
 }

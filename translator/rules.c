@@ -129,7 +129,7 @@ static bool plan_borrow(const struct build *b, const struct insn *in, const stru
             continue;
         if (scratch[i] == TC && (plan->lend_rcx || plan->address_in_rcx))
             continue;
-        if (scratch[i] == HOST_STACK && b->keeps_stack)
+        if ((scratch[i] == HOST_STACK && b->keeps_stack) || b->lent >> scratch[i] & 1)
             continue;
         pool[left++] = scratch[i];
     }
@@ -313,7 +313,12 @@ bool rule_native(struct build *b, const struct insn *in)
 {
     if (in->has_mem && (rules_memory_size(in) == 0 || rules_memory_size(in) > 64))
         return false;
-    return (live_wanted(b, in) && live_native(b, in)) || rules_copy(b, in);
+    if (live_wanted(b, in)) {
+        b->unfit |= b->lent != 0;
+        if (live_native(b, in))
+            return true;
+    }
+    return rules_copy(b, in);
 }
 
 bool rule_simd(struct build *b, const struct insn *in)

@@ -28,6 +28,7 @@ bool rule_lea(struct build *b, const struct insn *in);
 bool rule_nop(struct build *b, const struct insn *in);
 bool rule_div(struct build *b, const struct insn *in);
 bool rule_push(struct build *b, const struct insn *in);
+bool rule_pop(struct build *b, const struct insn *in);
 bool rule_jcc(struct build *b, const struct insn *in);
 bool rule_jmp(struct build *b, const struct insn *in);
 bool rule_call_near(struct build *b, const struct insn *in);

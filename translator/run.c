@@ -24,6 +24,8 @@ enum {
     SLOW_TICK = 512,  /* side exits that are a sign of a busy supervisor */
     COLD_RUN = 32,    /* instructions interpreted at the most on a cold visit */
     LOOP_SAMPLES = 2, /* of a loop, before it gets a superblock */
+    PATH_SAMPLES = 4, /* of one that never closed */
+    ARRIVAL_SAMPLES = 2, /* of a target of indirect jumps */
     HEAD_VISITS = 8,  /* as the start of a loop or function, before a block's are counted */
 };
 
@@ -153,6 +155,13 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
     return block;
 }
 
+/* Are superblocks made of what is found running? */
+static bool samples(const struct translator *tr)
+{
+    return !tr->options.no_superblock && !tr->options.eager_superblock &&
+           !tr->options.count_heads && !tr->options.counted;
+}
+
 /* Superblocks begin where loops and functions do. */
 static unsigned heat_flag(const struct translator *tr)
 {
@@ -162,26 +171,33 @@ static unsigned heat_flag(const struct translator *tr)
                : BUILD_HEAT;
 }
 
+/* Key of the block at CS:rip; false: there is none. */
+static bool find_key(struct cpu *cpu, struct block_key *key)
+{
+    *key = (struct block_key){.mode = cpu->mode};
+    if (!(cpu->mode & MODE_CS_FLAT)) {
+        if ((uint32_t)cpu->rip > cpu->seg[CS].limit)
+            return false;
+        key->cs_base = (uint32_t)cpu->seg[CS].base;
+    }
+    key->linear = key->cs_base + cpu->rip;
+    if (!cpu_is_code64(cpu))
+        key->linear = (uint32_t)key->linear;
+    else if (!linaddr_is_canonical(key->linear))
+        return false;
+    if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, key->linear, 1))
+        return false; /* the run loop stops there */
+    return fetch_address(cpu, key->linear, &key->phys);
+}
+
 /* The block at CS:rip, translated if it is hot, with these enum build_flag; NULL: interpret. */
 static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned flags)
 {
-    struct block_key key = {.mode = cpu->mode};
+    struct block_key key;
     struct block *block;
     uint64_t mixed;
 
-    if (!(cpu->mode & MODE_CS_FLAT)) {
-        if ((uint32_t)cpu->rip > cpu->seg[CS].limit)
-            return NULL;
-        key.cs_base = (uint32_t)cpu->seg[CS].base;
-    }
-    key.linear = key.cs_base + cpu->rip;
-    if (!cpu_is_code64(cpu))
-        key.linear = (uint32_t)key.linear;
-    else if (!linaddr_is_canonical(key.linear))
-        return NULL;
-    if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, key.linear, 1))
-        return NULL; /* the run loop stops there */
-    if (!fetch_address(cpu, key.linear, &key.phys))
+    if (!find_key(cpu, &key))
         return NULL;
     mixed = heat_mixed(&key);
     __builtin_prefetch(&tr->heat[mixed >> (64 - HEAT_BITS)]); /* two cache misses at once */
@@ -585,11 +601,12 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     return host;
 }
 
-static void make_superblock(struct translator *tr, struct cpu *cpu, struct block *block)
+static void make_superblock(struct translator *tr, struct cpu *cpu, struct block *block,
+                            struct path *path)
 {
     fpu_leave(cpu);
     tr->counters.superblocks++;
-    (void)build_superblock(tr, cpu, block);
+    (void)build_superblock(tr, cpu, block, path);
 }
 
 /*
@@ -598,18 +615,41 @@ static void make_superblock(struct translator *tr, struct cpu *cpu, struct block
  */
 static void note_loop(struct translator *tr, struct cpu *cpu, const struct block *from)
 {
-    if (tr->options.no_superblock || tr->options.eager_superblock || tr->options.count_heads)
+    if (!samples(tr))
         return;
     for (unsigned i = 0; i < from->exit_count; i++) {
         struct block *to = cache_exit_to(tr->cache, from, i);
+        struct path path;
 
         if (!cache_exit(tr->cache, from, i)->head || to == NULL || to->super ||
             to->next_bytes != 0 || to->key.mode != from->key.mode ||
             ++to->head_visits < LOOP_SAMPLES)
             continue;
-        make_superblock(tr, cpu, to);
+        if (cpu->debugger != NULL) /* may want to stop on the way */
+            make_superblock(tr, cpu, to, NULL);
+        /* Once more if it did not come back: this may have been the last time. */
+        else if (path_record(cpu, to, &path) && (path.closed || to->head_visits >= PATH_SAMPLES))
+            make_superblock(tr, cpu, to, &path);
         return;
     }
+}
+
+/*
+ * The same for code that goes from one indirect jump or return to the next: who stops at one is about
+ * to go on at CS:rip, so the block there is one that often runs.
+ */
+static void note_arrival(struct translator *tr, struct cpu *cpu, unsigned samples_least)
+{
+    struct block_key key;
+    struct block *block;
+    struct path path;
+
+    if (!samples(tr) || cpu->debugger != NULL || must_interpret(cpu))
+        return;
+    block = find_key(cpu, &key) ? cache_find(tr->cache, &key) : NULL;
+    if (block != NULL && !block->super && block->next_bytes == 0 &&
+        ++block->head_visits >= samples_least && path_record(cpu, block, &path))
+        make_superblock(tr, cpu, block, &path);
 }
 
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
@@ -619,7 +659,7 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
     struct block *block = record_block(tr, record, &index);
 
     tr->counters.stops++;
-    tr->busy = true;
+    tr->busy = __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0;
     flags_collect(cpu);
     cpu->rip = block_rip(tr, block, index);
     if (tr->options.counted)
@@ -636,6 +676,7 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     struct block *from = record_block(tr, record, &number), *to;
     const struct block_exit exit = *cache_exit(tr->cache, from, number);
     const uint64_t epoch = cache_epoch(tr->cache);
+    const bool exit_leads_back = exit.head;
     bool settled;
 
     tr->counters.resolves++;
@@ -647,6 +688,10 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
                    &settled);
     if (to == NULL)
         return leave(tr);
+    if (tr->options.eager_path && exit_leads_back && !to->super) {
+        note_arrival(tr, cpu, 1);
+        return leave(tr);
+    }
     /* Making room for `to` may have reused the memory of `from`. */
     if (settled && !tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
         cache_epoch(tr->cache) == epoch) {
@@ -678,6 +723,10 @@ uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
     tr->counters.indirect_misses++;
     flags_collect(cpu);
     cpu->rip = rt_of(cpu)->t0;
+    if (cpu->poll_go == 0) {
+        note_arrival(tr, cpu, ARRIVAL_SAMPLES);
+        return leave(tr);
+    }
     return go_on_indirect(tr, cpu, heat_flag(tr));
 }
 
@@ -692,7 +741,7 @@ uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record)
     cpu->rip = block_rip(tr, block, 0);
     rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_HEAT_VISITS;
     if (!block->dead)
-        make_superblock(tr, cpu, block);
+        make_superblock(tr, cpu, block, NULL);
     return go_on(tr, cpu);
 }
 
@@ -717,7 +766,11 @@ uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused)
     }
     flags_collect(cpu);
     cpu->rip = rt->t0;
-    return cpu->poll_go == 0 ? leave(tr) : go_on_indirect(tr, cpu, 0);
+    if (cpu->poll_go == 0) {
+        note_arrival(tr, cpu, ARRIVAL_SAMPLES);
+        return leave(tr);
+    }
+    return go_on_indirect(tr, cpu, 0);
 }
 
 /* ---- the run loop ---- */
@@ -751,6 +804,8 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
     enum run_exit result;
 
     hostsignal_attach(tr);
+    if (samples(tr))
+        sampler_start(&tr->sampler, cpu);
     if (tr->windows != NULL)
         windows_enter(tr->windows);
     for (;;) {

@@ -9,6 +9,7 @@
 
 #include "translator/block.h"
 #include "translator/contract.h"
+#include "translator/sampler.h"
 #include "translator/smc.h"
 #include "translator/translator.h"
 
@@ -98,6 +99,7 @@ struct translator {
         no_group[(1 << NO_GROUP_BITS) / 64]; /* addresses whose blocks do better without groups */
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
+    struct sampler sampler;
     bool busy;        /* generated code was found running */
     /* A user's access has missed its window, and the guest was told of a fault: where in the host,
      * and which instruction.  Its handler will most often have put a page there. */

@@ -17,7 +17,7 @@ static bool take(const struct cpu *cpu, uint32_t mode, const uint8_t *bytes, uns
 {
     struct insn *in = &t->insn[t->count];
 
-    if (t->count == BLOCK_MAX_INSNS || at >= room ||
+    if (t->count == SUPERBLOCK_MAX_INSNS || at >= room ||
         decode(bytes + at, room - at, code_size_of(mode), in) != DECODE_OK)
         return false;
     t->offset[t->count] = (uint16_t)at;
@@ -114,13 +114,35 @@ static void follow_exits(const struct translator *tr, const struct cpu *cpu,
 
     while (take_run(cpu, head->key.mode, bytes, at, room, block->insn_count, t)) {
         block = next_of(tr->cache, head, block, t, &go);
-        if (block == NULL || t->count == BLOCK_MAX_INSNS)
+        if (block == NULL || t->count == SUPERBLOCK_MAX_INSNS)
             break;
         exits += exits_for(tr, t, go);
         if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END)
             break;
         t->go[t->count - 1] = (uint8_t)go;
         at = (unsigned)(block->key.phys - head->key.phys);
+    }
+}
+
+/* Along a path that was taken. */
+static void follow_path(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
+                        const uint8_t *bytes, unsigned room, const struct path *path,
+                        unsigned count, struct trace *t)
+{
+    unsigned exits = 0;
+
+    t->count = 0;
+    for (unsigned i = 0; i < count && take(cpu, mode, bytes, path->offset[i], room, t); i++) {
+        const enum trace_go go = i + 1 < count && path->offset[i + 1] == t->offset[i + 1]
+                                     ? TRACE_BEHIND
+                                     : TRACE_AT_TARGET;
+
+        if (!ends(&t->insn[i]))
+            continue;
+        exits += exits_for(tr, t, go);
+        if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END || i + 1 == count)
+            break;
+        t->go[i] = (uint8_t)go;
     }
 }
 
@@ -131,14 +153,14 @@ static void follow_eagerly(const struct translator *tr, const struct cpu *cpu,
 {
     unsigned exits = 0, at = 0;
 
-    while (take_run(cpu, key->mode, bytes, at, room, BLOCK_MAX_INSNS, t)) {
+    while (take_run(cpu, key->mode, bytes, at, room, SUPERBLOCK_MAX_INSNS, t)) {
         const bool jump = rule_table[t->insn[t->count - 1].row] == rule_jmp;
         const enum trace_go go = jump ? TRACE_AT_TARGET : TRACE_BEHIND;
         const int64_t next = jump ? target_offset(t) : t->offset[t->count];
 
         exits += exits_for(tr, t, go);
         if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END ||
-            t->count == BLOCK_MAX_INSNS || next < t->offset[t->count])
+            t->count == SUPERBLOCK_MAX_INSNS || next < t->offset[t->count])
             break;
         t->go[t->count - 1] = (uint8_t)go;
         at = next < room ? (unsigned)next : room;
@@ -204,7 +226,7 @@ static void describe_step(struct trace *t, unsigned room)
 
 const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
                             const struct block_key *key, const uint8_t *page,
-                            const struct block *head, struct trace *t)
+                            const struct block *head, const struct path *path, struct trace *t)
 {
     const unsigned in_page = key->phys & (PAGE_SIZE - 1), room = PAGE_SIZE - in_page;
     const uint8_t *bytes = page + in_page;
@@ -212,7 +234,14 @@ const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
     t->count = 0;
     t->step = false;
     t->next_bytes = 0;
-    if (head != NULL)
+    t->second = 0;
+    if (path != NULL) {
+        follow_path(tr, cpu, key->mode, bytes, room, path, path->count, t);
+        if (path->second != 0 && t->count == path->count)
+            t->second = path->second;
+        else if (path->second != 0)
+            follow_path(tr, cpu, key->mode, bytes, room, path, path->second, t);
+    } else if (head != NULL)
         follow_exits(tr, cpu, head, bytes, room, t);
     else if (tr->options.eager_superblock)
         follow_eagerly(tr, cpu, key, bytes, room, t);

@@ -2,19 +2,24 @@
  * translator/trace.h -- which guest instructions a block is made of.
  *
  * An ordinary block runs to the first control transfer.  A *superblock* goes on behind it: it is made
- * once the loop that it begins has been found running (note_loop() in run.c), from the blocks that
- * were there, along exits that were taken.
+ * once the loop that it begins has been found running (note_loop() in run.c), along the way that the
+ * loop was seen to take (translator/path.h).
  *
- *     jcc    the way that was taken, leaving by an exit on the other; if both were, behind it
+ *     jcc    the way that was taken, leaving by an exit on the other
  *     call   behind it, if it has ever returned
  *     jmp    at its target
  *
- * All of a superblock lies in one page, each instruction at a higher address than the one before.
+ * Without a path it goes from block to block along exits that have been linked; where both have, behind
+ * the jump.
+ *
+ * All of a superblock lies in one page, each instruction at a higher address than the one before, but
+ * that a loop may be there twice.
  */
 #ifndef RINGER_TRANSLATOR_TRACE_H
 #define RINGER_TRANSLATOR_TRACE_H
 
 #include "translator/block.h"
+#include "translator/path.h"
 #include "translator/runtime.h"
 
 /* Where a trace goes on after a control transfer. */
@@ -25,12 +30,13 @@ enum trace_go {
 };
 
 struct trace {
-    struct insn insn[BLOCK_MAX_INSNS];
-    uint16_t offset[BLOCK_MAX_INSNS + 1]; /* from the block's first byte; the last: its end */
-    bool call[BLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
-    uint8_t go[BLOCK_MAX_INSNS];          /* of all but the last instruction, if it is a control
+    struct insn insn[SUPERBLOCK_MAX_INSNS];
+    uint16_t offset[SUPERBLOCK_MAX_INSNS + 1]; /* from the block's first byte; the last: its end */
+    bool call[SUPERBLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
+    uint8_t go[SUPERBLOCK_MAX_INSNS];          /* of all but the last instruction, if it is a control
                                              transfer: enum trace_go */
     unsigned count;
+    unsigned second; /* the same instructions from here to the end as up to here: struct path; or 0 */
     bool step;                         /* the one instruction is fetched anew each time */
     uint8_t crossing[INSN_MAX_LENGTH]; /* bytes of the one instruction when it crosses the page */
     unsigned next_bytes;               /* how many of them are in the next page */
@@ -40,10 +46,12 @@ struct trace {
 /*
  * The instructions of a block at `key`, of which `page` holds the bytes.  head: the block that is
  * there now, to be made a superblock; NULL: an ordinary one, or with -x eager-superblock one that
- * goes wherever it can.  There is always at least one.  Returns the block's bytes.
+ * goes wherever it can.  path: from there, or NULL.  There is always at least one.  Returns the
+ * block's bytes.
  */
 const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
                             const struct block_key *key, const uint8_t *page,
-                            const struct block *head, struct trace *trace);
+                            const struct block *head, const struct path *path,
+                            struct trace *trace);
 
 #endif

@@ -205,6 +205,7 @@ void translator_detach(struct translator *tr, struct cpu *cpu)
     beside_flush(tr);
     windows_destroy(tr->windows);
     tr->windows = NULL;
+    sampler_stop(&tr->sampler);
     returns_destroy(tr->returns);
     tr->returns = NULL;
     tables_destroy(tr->tables);

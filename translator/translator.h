@@ -19,7 +19,9 @@ struct translator_options {
     bool no_chain;         /* every block returns to the dispatcher */
     bool no_superblock;    /* blocks end at the first control transfer */
     bool count_heads;      /* superblocks by visits that blocks count, not by samples */
+    bool eager_path;       /* loops become superblocks when first seen; for tests */
     bool eager_superblock; /* none does that needs not, from the start; for tests */
+    bool no_rename;        /* superblocks have the registers of all blocks */
     bool no_retcache;      /* returns go by the jump cache */
     bool no_group;         /* probe every access by itself */
     bool no_window;        /* no windows: every access is probed */

@@ -259,6 +259,8 @@ static const struct engine engines[] = {
     {"translate, counted", true, {.counted = true}},
     {"translate, no superblocks", true, {.no_superblock = true}},
     {"translate, superblocks", true, {.eager_superblock = true}},
+    {"translate, superblocks along paths", true, {.eager_path = true}},
+    {"translate, superblocks along paths, windows", true, {.eager_path = true, .eager_window = true}},
     {"translate, superblocks, windows", true, {.eager_superblock = true, .eager_window = true}},
     {"translate, superblocks, counted", true, {.eager_superblock = true, .counted = true}},
 };

@@ -97,7 +97,7 @@ static void where_both_ways_were_taken_it_goes_on_behind(void **state)
     block = RUN(&m, both, &usual);
     assert_true(block->super);
     assert_int_equal(block->insn_count, 7);
-    assert_int_equal(block->exit_count, 3);
+    assert_int_equal(block->exit_count, 2); /* jz, and behind the jnz, which stays inside */
     assert_int_equal(m.cpu->gpr[RAX], 2500);
     assert_int_equal(m.cpu->gpr[RDX], 5000);
     machine_close(&m);
@@ -224,10 +224,10 @@ static void a_loop_first_come_to_from_above_becomes_one_too(void **state)
     machine_close(&m);
 }
 
-/* 12 exits at the most: a loop of conditional jumps, none taken. */
-LOOP(many, "test %ecx, %ecx\n .rept 20\n js 1f\n .endr\n 1: inc %eax\n");
-/* 64 instructions. */
-LOOP(wide, "test %ecx, %ecx\n js 1f\n .rept 100\n inc %edx\n .endr\n 1: inc %eax\n");
+/* BLOCK_EXITS at the most: a loop of conditional jumps, none taken. */
+LOOP(many, "test %ecx, %ecx\n .rept 40\n js 1f\n .endr\n 1: inc %eax\n");
+/* The second block is as long as one can be, and nothing goes on behind it. */
+LOOP(wide, "test %ecx, %ecx\n js 1f\n .rept 200\n inc %edx\n .endr\n 1: inc %eax\n");
 
 static void it_ends_when_it_is_full(void **state)
 {
@@ -242,8 +242,45 @@ static void it_ends_when_it_is_full(void **state)
     machine_close(&m);
     block = RUN(&m, wide, &usual);
     assert_true(block->super);
-    assert_int_equal(block->insn_count, BLOCK_MAX_INSNS);
-    assert_int_equal(m.cpu->gpr[RDX], 500000);
+    assert_int_equal(block->insn_count, 2 + BLOCK_MAX_INSNS);
+    assert_int_equal(m.cpu->gpr[RDX], 1000000);
+    machine_close(&m);
+}
+
+/* ECX counts; the way through the loop is always the same but once in 256 times. */
+LOOP(long_loop, "mov $300, %ebx\n 2: test %bl, %bl\n jz 1f\n inc %eax\n 1: inc %edx\n"
+                " dec %ebx\n jnz 2b\n");
+
+static void the_way_that_a_loop_takes_is_there_twice(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    (void)RUN(&m, long_loop, &eager);
+    block = find(&m, (unsigned)(long_loop_head - long_loop) + 5);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 2 * 6);
+    assert_int_equal(cache_site(m.tr->cache, block, 6).guest, 0);
+    assert_int_equal(m.cpu->gpr[RAX], 5000 * 299);
+    assert_int_equal(m.cpu->gpr[RDX], 5000 * 300);
+    machine_close(&m);
+}
+
+/* No kick comes, and nobody counts: the sampler finds it. */
+PROGRAM(sampled, "mov $400000000, %ecx\n" HEAD(sampled) "dec %ecx\n jnz sampled_head\n");
+
+static void a_loop_that_runs_long_is_found(void **state)
+{
+    const struct translator_options none = {0};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, sampled, &none);
+    assert_true(block->super);
+    assert_int_equal(m.cpu->gpr[RCX], 0);
     machine_close(&m);
 }
 
@@ -364,6 +401,8 @@ int main(void)
         cmocka_unit_test(a_function_is_the_start_of_one),
         cmocka_unit_test(a_loop_first_come_to_from_above_becomes_one_too),
         cmocka_unit_test(it_ends_when_it_is_full),
+        cmocka_unit_test(the_way_that_a_loop_takes_is_there_twice),
+        cmocka_unit_test(a_loop_that_runs_long_is_found),
         cmocka_unit_test(a_jump_with_16_bit_operands_ends_it),
         cmocka_unit_test(there_is_room_for_it_at_the_end_of_a_region),
         cmocka_unit_test(a_jump_to_the_end_of_cs_faults_at_the_jump),

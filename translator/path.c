@@ -1,0 +1,78 @@
+/*
+ * translator/path.c -- see translator/path.h.
+ *
+ * What is found running is what runs often, so the very next way through a loop is a good guess at
+ * the usual one.  [Duesterwald and Bala 2000 "Software Profiling for Hot Path Prediction: Less is
+ * More": next executing tail]
+ */
+#include "translator/path.h"
+
+#include "cpu/interp.h"
+
+enum { CALLEE_MOST = 500 }; /* instructions, before a call is left for the path's end */
+
+static bool step(struct cpu *cpu, uint32_t mode)
+{
+    const bool done = interp_step(cpu);
+
+    cpu->code_written = false; /* the listener has dropped the blocks */
+    return done && cpu->mode == mode && !cpu->halted && !cpu->shutdown && cpu->shadow == 0 &&
+           !(cpu->rflags & (FLAG_TF | FLAG_RF));
+}
+
+/* A call from `before`: until it has returned.  False: it has not. */
+static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_t sp)
+{
+    for (unsigned i = 0; i < CALLEE_MOST; i++) {
+        if (!step(cpu, mode))
+            return false;
+        if (cpu->gpr[RSP] == sp)
+            return cpu->rip - before <= INSN_MAX_LENGTH;
+    }
+    return false;
+}
+
+/* From the head on, to where it comes again or the path ends.  True: it has come. */
+static bool go_around(struct cpu *cpu, const struct block *head, struct path *path)
+{
+    const uint64_t start = head->key.linear - head->key.cs_base;
+    const unsigned room = PAGE_SIZE - (head->key.phys & (PAGE_SIZE - 1)), first = path->count;
+    const uint32_t mode = head->key.mode;
+
+    while (path->count < SUPERBLOCK_MAX_INSNS) {
+        const uint64_t before = cpu->rip, at = before - start, sp = cpu->gpr[RSP];
+
+        if (at >= room || (path->count != first && at <= path->offset[path->count - 1]))
+            break;
+        path->offset[path->count] = (uint16_t)at;
+        for (unsigned i = 0; i < 16; i++)
+            path->gpr[path->count][i] = cpu->gpr[i];
+        path->count++;
+        if (!step(cpu, mode))
+            break;
+        if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
+            !pass_callee(cpu, mode, before, sp))
+            break;
+    }
+    return path->count != first && cpu->rip == start && cpu->mode == mode && !head->dead;
+}
+
+bool path_record(struct cpu *cpu, const struct block *head, struct path *path)
+{
+    const uint64_t start = head->key.linear - head->key.cs_base;
+    unsigned once;
+
+    path->count = path->second = 0;
+    path->closed = false;
+    if (cpu->rip != start && (!step(cpu, head->key.mode) || cpu->rip != start))
+        return false;
+    path->closed = go_around(cpu, head, path);
+    once = path->count;
+    if (path->closed && once <= SUPERBLOCK_MAX_INSNS / 2) {
+        if (go_around(cpu, head, path))
+            path->second = once;
+        else
+            path->count = once;
+    }
+    return !head->dead && cpu->mode == head->key.mode;
+}
