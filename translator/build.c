@@ -150,6 +150,9 @@ static void loop_again(struct build *b)
         return;
     region_again(b, &b->again);
     b->again.host = emit_here(&b->e);
+    /* Who came from C would bring no HOST_GROUP to where the loop begins again. */
+    for (unsigned i = b->index + 1u; i < b->insn_count; i++)
+        build_forbid(b, i);
 }
 
 /* The trace as a block.  NULL: no room, or not enough of it the first time that one is tried; or it

@@ -16,6 +16,7 @@
 #include "translator/build.h"
 #include "translator/returns.h"
 #include "translator/runtime.h"
+#include "translator/superblocks.h"
 #include "translator/windows.h"
 
 enum {
@@ -23,9 +24,6 @@ enum {
     HOT = 2,          /* an address is translated at its HOT-th visit; before, it is interpreted */
     SLOW_TICK = 512,  /* side exits that are a sign of a busy supervisor */
     COLD_RUN = 32,    /* instructions interpreted at the most on a cold visit */
-    LOOP_SAMPLES = 2, /* of a loop, before it gets a superblock */
-    PATH_SAMPLES = 4, /* of one that never closed */
-    ARRIVAL_SAMPLES = 2, /* of a target of indirect jumps */
     HEAD_VISITS = 8,  /* as the start of a loop or function, before a block's are counted */
 };
 
@@ -153,13 +151,6 @@ static struct block *build_timed(struct translator *tr, struct cpu *cpu,
         ticks = BUILDING_MOST;
     tr->counters.building_ticks += ticks;
     return block;
-}
-
-/* Are superblocks made of what is found running? */
-static bool samples(const struct translator *tr)
-{
-    return !tr->options.no_superblock && !tr->options.eager_superblock &&
-           !tr->options.count_heads && !tr->options.counted;
 }
 
 /* Superblocks begin where loops and functions do. */
@@ -601,57 +592,6 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
     return host;
 }
 
-static void make_superblock(struct translator *tr, struct cpu *cpu, struct block *block,
-                            struct path *path)
-{
-    fpu_leave(cpu);
-    tr->counters.superblocks++;
-    (void)build_superblock(tr, cpu, block, path);
-}
-
-/*
- * A loop was found running: who stops at a poll is about to jump backward.  After a few samples of
- * the same loop a superblock takes the place of the block that it begins with.
- */
-static void note_loop(struct translator *tr, struct cpu *cpu, const struct block *from)
-{
-    if (!samples(tr))
-        return;
-    for (unsigned i = 0; i < from->exit_count; i++) {
-        struct block *to = cache_exit_to(tr->cache, from, i);
-        struct path path;
-
-        if (!cache_exit(tr->cache, from, i)->head || to == NULL || to->super ||
-            to->next_bytes != 0 || to->key.mode != from->key.mode ||
-            ++to->head_visits < LOOP_SAMPLES)
-            continue;
-        if (cpu->debugger != NULL) /* may want to stop on the way */
-            make_superblock(tr, cpu, to, NULL);
-        /* Once more if it did not come back: this may have been the last time. */
-        else if (path_record(cpu, to, &path) && (path.closed || to->head_visits >= PATH_SAMPLES))
-            make_superblock(tr, cpu, to, &path);
-        return;
-    }
-}
-
-/*
- * The same for code that goes from one indirect jump or return to the next: who stops at one is about
- * to go on at CS:rip, so the block there is one that often runs.
- */
-static void note_arrival(struct translator *tr, struct cpu *cpu, unsigned samples_least)
-{
-    struct block_key key;
-    struct block *block;
-    struct path path;
-
-    if (!samples(tr) || cpu->debugger != NULL || must_interpret(cpu))
-        return;
-    block = find_key(cpu, &key) ? cache_find(tr->cache, &key) : NULL;
-    if (block != NULL && !block->super && block->next_bytes == 0 &&
-        ++block->head_visits >= samples_least && path_record(cpu, block, &path))
-        make_superblock(tr, cpu, block, &path);
-}
-
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
 {
     struct translator *tr = translator_of(cpu);
@@ -665,7 +605,7 @@ uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record)
     if (tr->options.counted)
         cpu->icount -= block->insn_count - index;
     else if (!block->dead)
-        note_loop(tr, cpu, block);
+        superblocks_note_loop(tr, cpu, block);
     return leave(tr);
 }
 
@@ -676,7 +616,6 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     struct block *from = record_block(tr, record, &number), *to;
     const struct block_exit exit = *cache_exit(tr->cache, from, number);
     const uint64_t epoch = cache_epoch(tr->cache);
-    const bool exit_leads_back = exit.head;
     bool settled;
 
     tr->counters.resolves++;
@@ -688,8 +627,8 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
                    &settled);
     if (to == NULL)
         return leave(tr);
-    if (tr->options.eager_path && exit_leads_back && !to->super) {
-        note_arrival(tr, cpu, 1);
+    if (tr->options.eager_path && exit.head && !to->super && !must_interpret(cpu)) {
+        superblocks_make_at_once(tr, cpu, to);
         return leave(tr);
     }
     /* Making room for `to` may have reused the memory of `from`. */
@@ -723,10 +662,6 @@ uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
     tr->counters.indirect_misses++;
     flags_collect(cpu);
     cpu->rip = rt_of(cpu)->t0;
-    if (cpu->poll_go == 0) {
-        note_arrival(tr, cpu, ARRIVAL_SAMPLES);
-        return leave(tr);
-    }
     return go_on_indirect(tr, cpu, heat_flag(tr));
 }
 
@@ -741,7 +676,7 @@ uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record)
     cpu->rip = block_rip(tr, block, 0);
     rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_HEAT_VISITS;
     if (!block->dead)
-        make_superblock(tr, cpu, block, NULL);
+        superblocks_make(tr, cpu, block, NULL);
     return go_on(tr, cpu);
 }
 
@@ -766,11 +701,7 @@ uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused)
     }
     flags_collect(cpu);
     cpu->rip = rt->t0;
-    if (cpu->poll_go == 0) {
-        note_arrival(tr, cpu, ARRIVAL_SAMPLES);
-        return leave(tr);
-    }
-    return go_on_indirect(tr, cpu, 0);
+    return cpu->poll_go == 0 ? leave(tr) : go_on_indirect(tr, cpu, 0);
 }
 
 /* ---- the run loop ---- */
@@ -804,7 +735,7 @@ enum run_exit translator_run(struct translator *tr, struct cpu *cpu, uint64_t ma
     enum run_exit result;
 
     hostsignal_attach(tr);
-    if (samples(tr))
+    if (superblocks_sample(tr))
         sampler_start(&tr->sampler, cpu);
     if (tr->windows != NULL)
         windows_enter(tr->windows);

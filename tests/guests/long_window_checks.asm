@@ -38,6 +38,7 @@ main64:
         SUPERVISOR
         xor     eax, eax
         mov     dr0, rax
+        call    carried
         call    smap
         call    write_protect
         call    nxe
@@ -85,6 +86,26 @@ breakpoints:
         EQ      [lx_count], 0
         dec     r13d
         jnz     .loop
+        ret
+
+; Nothing is at DEVICE, so a store there is interpreted each time, and is the last access of a loop.
+; Once the code behind it was resumed, went back to the loop's start, and took for known there in which
+; region RSI is: what the host's registers had kept of that was gone.
+DEVICE  equ 0xc0000000
+carried:
+        SET_ENTRY PT_A + 16, DEVICE | P_P | P_W, 0
+        FLUSH64
+        mov     rsi, SYSTEM
+        mov     rdi, LIN + 0x2000
+        mov     dword [rsi], 0x2222
+        xor     ebx, ebx
+        mov     edx, 1000
+.loop:  mov     eax, [rsi]
+        add     ebx, eax
+        mov     [rdi], al
+        dec     edx
+        jnz     .loop
+        EQ      ebx, 0x2222 * 1000
         ret
 
 ; CPL 3: hot and misaligned; then it is an exception

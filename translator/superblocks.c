@@ -1,0 +1,62 @@
+/*
+ * translator/superblocks.c -- see translator/superblocks.h.
+ */
+#include "translator/superblocks.h"
+
+#include "cpu/fpu.h"
+
+enum {
+    LOOP_SAMPLES = 2, /* of a loop, before it gets a superblock */
+    PATH_SAMPLES = 4, /* of one whose path never closed */
+};
+
+bool superblocks_sample(const struct translator *tr)
+{
+    return !tr->options.no_superblock && !tr->options.eager_superblock &&
+           !tr->options.count_heads && !tr->options.counted;
+}
+
+void superblocks_make(struct translator *tr, struct cpu *cpu, struct block *block,
+                      struct path *path)
+{
+    fpu_leave(cpu);
+    tr->counters.superblocks++;
+    (void)build_superblock(tr, cpu, block, path);
+}
+
+/* The block that a jump backward at the end of `from` goes to, if it may become a superblock and
+ * has been sampled often enough. */
+static struct block *sampled_head(struct translator *tr, const struct block *from)
+{
+    for (unsigned i = 0; i < from->exit_count; i++) {
+        struct block *to = cache_exit_to(tr->cache, from, i);
+
+        if (cache_exit(tr->cache, from, i)->head && to != NULL && !to->super &&
+            to->next_bytes == 0 && to->key.mode == from->key.mode &&
+            ++to->head_visits >= LOOP_SAMPLES)
+            return to;
+    }
+    return NULL;
+}
+
+void superblocks_note_loop(struct translator *tr, struct cpu *cpu, const struct block *from)
+{
+    struct block *head = superblocks_sample(tr) ? sampled_head(tr, from) : NULL;
+    struct path path;
+
+    if (head == NULL)
+        return;
+    if (cpu->debugger != NULL) /* may want to stop on the way */
+        superblocks_make(tr, cpu, head, NULL);
+    /* Once more if it did not come back: this may have been the last time. */
+    else if (path_record(cpu, head, &path) && (path.closed || head->head_visits >= PATH_SAMPLES))
+        superblocks_make(tr, cpu, head, &path);
+}
+
+void superblocks_make_at_once(struct translator *tr, struct cpu *cpu, struct block *to)
+{
+    struct path path;
+
+    if (to->next_bytes == 0 && path_record(cpu, to, &path))
+        superblocks_make(tr, cpu, to, &path);
+}
