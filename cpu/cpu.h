@@ -211,6 +211,7 @@ struct cpu {
     bool code_written;       /* a store hit a page marked PHYS_CODE; cleared by the run loops */
     bool double_faulting;    /* a #DF is being delivered */
     bool align_check;        /* CPL 3, CR0.AM and EFLAGS.AC: kept by cpu_update_mode() */
+    bool one_element; /* string instructions end behind each element, as they may (lockstep) */
     uint8_t data_breakpoints; /* bit i: DR7 enables DRi for data; DEBUGGER_WATCHES; kept by
                                  cpu_update_breakpoints().  Pages with one have no TLB data tags */
     uint8_t dr6_pending;     /* B0..B3 of data breakpoints hit by the running instruction; the

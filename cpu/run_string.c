@@ -27,7 +27,8 @@ static uint64_t string_budget(const struct cpu *cpu, const struct insn *in)
     if (!string_repeats(in))
         return 1;
     count = cpu->gpr[RCX] & width_mask(in->addr_size);
-    if (count > 1 && (cpu->rflags & FLAG_TF || debug_breakpoints(cpu) || cpu->data_breakpoints))
+    if (count > 1 && (cpu->rflags & FLAG_TF || debug_breakpoints(cpu) || cpu->data_breakpoints ||
+                      cpu->one_element))
         return 1;
     return count < work ? count : work;
 }

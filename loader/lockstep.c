@@ -357,18 +357,20 @@ static bool catch_up(struct lockstep *ls)
 {
     struct cpu *follower = pc_cpu(ls->pc[FOLLOWER]);
     const uint64_t icount = follower->icount;
+    bool agree = registers_agree(ls);
 
-    if (registers_agree(ls))
+    if (agree)
         return true;
     note_difference(ls);
-    for (unsigned i = 0; i < CATCH_UP_STEPS_MAX && !follower->halted; i++) {
+    follower->one_element = true; /* behind which of them the leader has stopped is its own affair */
+    for (unsigned i = 0; i < CATCH_UP_STEPS_MAX && !follower->halted && !agree; i++) {
         (void)interp_step(follower);
         if (follower->icount != icount)
-            return false;
-        if (registers_agree(ls))
-            return true;
+            break;
+        agree = registers_agree(ls);
     }
-    return false;
+    follower->one_element = false;
+    return agree;
 }
 
 /* One stretch.  *exit: how the leader's ended. */

@@ -167,6 +167,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     uint32_t page_id, next_id;
     bool split;
 
+    *unfit = false;
     find_page_ids(tr, key, trace, &page_id, &next_id);
 
     b.block = cache_begin(tr->cache, &b.e, &b.cold);
@@ -183,6 +184,9 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.live = NULL;
     b.path = path;
     rename_begin(&b, renaming);
+    /* Else it would be where cache_fault_host() is. */
+    b.entry_is_hot |= b.swap_count != 0 && !b.block->late;
+    b.block->entry_is_hot = b.entry_is_hot;
     build_entry(&b);
     rename_enter(&b);
     b.again.host = 0;

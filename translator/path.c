@@ -9,7 +9,7 @@
 
 #include "cpu/interp.h"
 
-enum { CALLEE_MOST = 500 }; /* instructions, before a call is left for the path's end */
+enum { CALLEES_MOST = 1000 }; /* instructions of called functions, before a call ends the path */
 
 static bool step(struct cpu *cpu, uint32_t mode)
 {
@@ -17,13 +17,14 @@ static bool step(struct cpu *cpu, uint32_t mode)
 
     cpu->code_written = false; /* the listener has dropped the blocks */
     return done && cpu->mode == mode && !cpu->halted && !cpu->shutdown && cpu->shadow == 0 &&
-           !(cpu->rflags & (FLAG_TF | FLAG_RF));
+           !(cpu->rflags & (FLAG_TF | FLAG_RF)) && !cpu_has_event(cpu);
 }
 
-/* A call from `before`: until it has returned.  False: it has not. */
-static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_t sp)
+/* A call from `before`: until it has returned.  False: it has not.  *left: of CALLEES_MOST. */
+static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_t sp,
+                        unsigned *left)
 {
-    for (unsigned i = 0; i < CALLEE_MOST; i++) {
+    for (; *left > 0; --*left) {
         if (!step(cpu, mode))
             return false;
         if (cpu->gpr[RSP] == sp)
@@ -33,7 +34,7 @@ static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_
 }
 
 /* From the head on, to where it comes again or the path ends.  True: it has come. */
-static bool go_around(struct cpu *cpu, const struct block *head, struct path *path)
+static bool go_around(struct cpu *cpu, const struct block *head, struct path *path, unsigned *left)
 {
     const uint64_t start = head->key.linear - head->key.cs_base;
     const unsigned room = PAGE_SIZE - (head->key.phys & (PAGE_SIZE - 1)), first = path->count;
@@ -51,25 +52,35 @@ static bool go_around(struct cpu *cpu, const struct block *head, struct path *pa
         if (!step(cpu, mode))
             break;
         if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
-            !pass_callee(cpu, mode, before, sp))
+            !pass_callee(cpu, mode, before, sp, left))
             break;
     }
     return path->count != first && cpu->rip == start && cpu->mode == mode && !head->dead;
 }
 
+/* The second way through must be the first: what a block covers ends behind its last instruction.
+ */
+static bool is_twice(const struct path *path, unsigned once)
+{
+    for (unsigned i = 0; i < once; i++)
+        if (path->count != 2 * once || path->offset[once + i] != path->offset[i])
+            return false;
+    return true;
+}
+
 bool path_record(struct cpu *cpu, const struct block *head, struct path *path)
 {
     const uint64_t start = head->key.linear - head->key.cs_base;
-    unsigned once;
+    unsigned left = CALLEES_MOST, once;
 
     path->count = path->second = 0;
     path->closed = false;
     if (cpu->rip != start && (!step(cpu, head->key.mode) || cpu->rip != start))
         return false;
-    path->closed = go_around(cpu, head, path);
+    path->closed = go_around(cpu, head, path, &left);
     once = path->count;
     if (path->closed && once <= SUPERBLOCK_MAX_INSNS / 2) {
-        if (go_around(cpu, head, path))
+        if (go_around(cpu, head, path, &left) && is_twice(path, once))
             path->second = once;
         else
             path->count = once;

@@ -19,10 +19,10 @@ struct path {
 };
 
 /*
- * CS:rip is at the block, or at a jump that is about to go there.  Interpret the jump, and then what
- * comes, as long as it is part of a path; it may take a few hundred instructions, in which no event
- * is serviced.  False: it did not go there; or nothing can be made of it, as the block is dead now or
- * the CPU in another mode.
+ * CS:rip is at the block, or at a jump that is about to go there.  Interpret the jump, and then
+ * what comes, as long as it is part of a path; it may take a thousand instructions, in which no
+ * event is serviced.  False: it did not go there; or nothing can be made of it, as the block is
+ * dead now or the CPU in another mode.
  */
 bool path_record(struct cpu *cpu, const struct block *head, struct path *path);
 

@@ -631,9 +631,10 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
         superblocks_make_at_once(tr, cpu, to);
         return leave(tr);
     }
-    /* Making room for `to` may have reused the memory of `from`. */
+    /* Making room for `to` may have reused the memory of `from`.  What runs over the end of the address
+     * space to 0 goes backward without a poll, so that is not linked. */
     if (settled && !tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
-        cache_epoch(tr->cache) == epoch) {
+        cache_epoch(tr->cache) == epoch && cpu->rip != 0) {
         if (exit.checked)
             flow_make_entry(tr, to);
         cache_link(tr->cache, from, number, to);

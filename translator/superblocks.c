@@ -6,8 +6,9 @@
 #include "cpu/fpu.h"
 
 enum {
-    LOOP_SAMPLES = 2, /* of a loop, before it gets a superblock */
-    PATH_SAMPLES = 4, /* of one whose path never closed */
+    LOOP_SAMPLES = 2,  /* of a loop, before it gets a superblock */
+    PATH_SAMPLES = 4,  /* of one whose path never closed */
+    SAMPLES_MOST = 20, /* of one that cannot be had: enough */
 };
 
 bool superblocks_sample(const struct translator *tr)
@@ -33,7 +34,7 @@ static struct block *sampled_head(struct translator *tr, const struct block *fro
 
         if (cache_exit(tr->cache, from, i)->head && to != NULL && !to->super &&
             to->next_bytes == 0 && to->key.mode == from->key.mode &&
-            ++to->head_visits >= LOOP_SAMPLES)
+            to->head_visits < SAMPLES_MOST && ++to->head_visits >= LOOP_SAMPLES)
             return to;
     }
     return NULL;
@@ -57,6 +58,6 @@ void superblocks_make_at_once(struct translator *tr, struct cpu *cpu, struct blo
 {
     struct path path;
 
-    if (to->next_bytes == 0 && path_record(cpu, to, &path))
+    if (to->next_bytes == 0 && cpu->debugger == NULL && path_record(cpu, to, &path))
         superblocks_make(tr, cpu, to, &path);
 }

@@ -137,6 +137,10 @@ static void follow_path(const struct translator *tr, const struct cpu *cpu, uint
                                      ? TRACE_BEHIND
                                      : TRACE_AT_TARGET;
 
+        /* The bytes may have changed since. */
+        if (i + 1 < count && go == TRACE_AT_TARGET &&
+            !(ends(&t->insn[i]) && target_offset(t) == path->offset[i + 1]))
+            break;
         if (!ends(&t->insn[i]))
             continue;
         exits += exits_for(tr, t, go);

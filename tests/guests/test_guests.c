@@ -261,6 +261,8 @@ static const struct engine engines[] = {
     {"translate, superblocks", true, {.eager_superblock = true}},
     {"translate, superblocks along paths", true, {.eager_path = true}},
     {"translate, superblocks along paths, windows", true, {.eager_path = true, .eager_window = true}},
+    {"translate, paths, generations", true, {.eager_path = true, .cache_policy = 2}},
+    {"translate, paths, by blocks", true, {.eager_path = true, .cache_policy = 3}},
     {"translate, superblocks, windows", true, {.eager_superblock = true, .eager_window = true}},
     {"translate, superblocks, counted", true, {.eager_superblock = true, .counted = true}},
 };

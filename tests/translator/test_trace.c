@@ -3,9 +3,11 @@
  * it.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -284,6 +286,40 @@ static void a_loop_that_runs_long_is_found(void **state)
     machine_close(&m);
 }
 
+static void kick(int sig, siginfo_t *info, void *context)
+{
+    (void)sig;
+    (void)context;
+    cpu_kick(info->si_value.sival_ptr);
+}
+
+/* A loop over the end of the address space has no jump backward but that of EIP itself, and once it was
+ * never polled. */
+static void a_loop_over_the_end_of_memory_is_kicked(void **state)
+{
+    static const uint8_t back[] = {0xe9, 0xf3, 0xff, 0xff, 0xff}; /* at 0: jmp 0xfffffff8 */
+    static const uint8_t nops[] = {0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90};
+    const struct itimerspec soon = {.it_value.tv_nsec = 50000000};
+    const struct sigaction action = {.sa_sigaction = kick, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    const struct translator_options none = {0};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct machine m;
+    timer_t timer;
+
+    (void)state;
+    machine_open(&m, MEMORY, &none);
+    assert_int_equal(physmem_map(m.mem, 0xfffff000, 4096, 0x100000, true), 0);
+    machine_start_flat(&m, 0, back, sizeof(back), STACK_AT);
+    physmem_write_bytes(m.mem, 0xfffffff8, nops, sizeof(nops));
+    event.sigev_value.sival_ptr = m.cpu;
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    assert_int_equal(timer_settime(timer, 0, &soon, NULL), 0);
+    assert_int_equal(translator_run(m.tr, m.cpu, UINT64_MAX), RUN_EXIT);
+    assert_int_equal(timer_delete(timer), 0);
+    machine_close(&m);
+}
+
 /* A jump with a 16-bit operand cuts EIP. */
 LOOP(small, "test %ecx, %ecx\n .byte 0x66, 0x0f, 0x88, 1, 0\n nop\n inc %eax\n");
 
@@ -403,6 +439,7 @@ int main(void)
         cmocka_unit_test(it_ends_when_it_is_full),
         cmocka_unit_test(the_way_that_a_loop_takes_is_there_twice),
         cmocka_unit_test(a_loop_that_runs_long_is_found),
+        cmocka_unit_test(a_loop_over_the_end_of_memory_is_kicked),
         cmocka_unit_test(a_jump_with_16_bit_operands_ends_it),
         cmocka_unit_test(there_is_room_for_it_at_the_end_of_a_region),
         cmocka_unit_test(a_jump_to_the_end_of_cs_faults_at_the_jump),
