@@ -56,8 +56,8 @@ struct cpu *cpu_map(int fd)
 
     if (at == MAP_FAILED)
         return MAP_FAILED;
-    if (mmap(at, sizeof(struct cpu), PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    if (mmap(at, sizeof(struct cpu), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+             fd, 0) == MAP_FAILED) {
         munmap(at, reserved);
         return MAP_FAILED;
     }
@@ -84,6 +84,7 @@ struct cpu *cpu_create(struct physmem *mem, const struct cpu_model *model,
         return NULL;
     }
     cpu->backing_fd = fd;
+    cpu->tsc_due = CPU_TSC_NEVER;
     cpu->mem = mem;
     cpu->model = model;
     cpu->ops = ops;
@@ -277,8 +278,13 @@ void cpu_update_breakpoints(struct cpu *cpu)
 
 uint64_t cpu_tsc(struct cpu *cpu)
 {
-    if (cpu->tsc_is_host)
-        return __builtin_ia32_rdtsc() - cpu->tsc_host_start + cpu->tsc_offset;
+    if (cpu->tsc_is_host) {
+        const uint64_t host = __builtin_ia32_rdtsc();
+
+        if ((int64_t)host >= cpu->tsc_due)
+            cpu_kick(cpu);
+        return host - cpu->tsc_host_start + cpu->tsc_offset;
+    }
     fpu_leave(cpu);
     return cpu->ops->tsc(cpu->ops_ctx) + cpu->tsc_offset;
 }

@@ -179,6 +179,8 @@ enum cpu_window { WINDOWED_USER = 1, WINDOWED_SUPERVISOR = 2 };
 /* Interrupt shadow: what is held off until after the next instruction. */
 enum { SHADOW_STI = 1, SHADOW_SS = 2 };
 
+#define CPU_TSC_NEVER INT64_MAX /* cpu->tsc_due */
+
 struct cpu {
     /* Hot: reachable with disp8 from generated code that biases its pointer. */
     uint64_t gpr[16];
@@ -230,6 +232,9 @@ struct cpu {
      * less tsc_host_start, and ops->tsc need not be asked. */
     uint64_t tsc_host_start;
     bool tsc_is_host;
+    /* What the host's counter will say when the board wants the CPU next: an instruction that shows
+     * the guest as much leaves the run loop.  CPU_TSC_NEVER: not for its sake. */
+    int64_t tsc_due;
 
     /* The PAE page-directory pointers, loaded by MOV CR3. [SDM 3A 4.4.1] */
     uint64_t pdpte[4];

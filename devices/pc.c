@@ -207,7 +207,7 @@ static bool board_create(struct pc *pc, char *message, size_t message_size)
         return false;
     snprintf(message, message_size, "not enough host memory for the devices");
     pc->bus = bus_create(&memory);
-    pc->clock = clock_create(pc_now_ns, pc, pc_deadline_changed);
+    pc->clock = clock_create(pc_shown_ns, pc, pc_deadline_changed);
     if (pc->bus == NULL || pc->clock == NULL)
         return false;
     bus_log_set(pc->bus, pc->config.log, pc->config.log_ctx);

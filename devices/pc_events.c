@@ -122,6 +122,7 @@ static void timer_set(struct pc *pc, uint64_t deadline_ns)
     if (deadline_ns == pc->timer_armed_ns)
         return;
     pc->timer_armed_ns = deadline_ns;
+    pc->cpu->tsc_due = pc_tsc_at(pc, deadline_ns);
     if (deadline_ns != UINT64_MAX) {
         const uint64_t host_ns = pc->start_ns + deadline_ns;
 

@@ -229,7 +229,10 @@ void pc_mptable_write(struct pc *pc, unsigned cpu_count);
 
 /* pc_run.c */
 uint64_t pc_now_ns(void *ctx);
+uint64_t pc_shown_ns(void *ctx); /* the same, for the guest to see */
 uint64_t pc_tsc(struct pc *pc);
+/* What the host's counter will say at that time; CPU_TSC_NEVER if that is days off. */
+int64_t pc_tsc_at(struct pc *pc, uint64_t deadline_ns);
 void pc_time_start(struct pc *pc);
 void pc_deadline_changed(void *ctx);
 void pc_request(struct pc *pc, enum pc_exit reason);

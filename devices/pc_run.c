@@ -15,6 +15,7 @@
 #define COUNTED_SLICE_INSNS UINT64_C(10000000) /* how often descriptors are looked at */
 #define TSC_MEASURE_NS      UINT64_C(500000)
 #define TSC_TOLERANCE_DIV   100 /* 1 %: the loader measured the same counter, as roughly */
+#define TSC_DUE_MAX_NS      UINT64_C(100000000000000) /* a day: no counter overflows */
 
 /* ---- time ---- */
 
@@ -40,11 +41,37 @@ uint64_t pc_now_ns(void *ctx)
     return clock_scale(pc->cpu->icount, ns_per_insn_x1000(pc), 1000) + pc->skipped_ns;
 }
 
+/*
+ * The host may be late with a timer, as it has to run the waker first or has stopped the process. A
+ * guest that reads the time and finds the timer's time past must have the interrupt before it goes
+ * on: many a kernel gives a timer up that did not tick as long as another clock says.
+ */
+uint64_t pc_shown_ns(void *ctx)
+{
+    const struct pc *pc = ctx;
+    const uint64_t now_ns = pc_now_ns(ctx);
+
+    if (pc->in_cpu && !pc->config.counted_time && now_ns >= clock_next_ns(pc->clock))
+        cpu_kick(pc->cpu);
+    return now_ns;
+}
+
+int64_t pc_tsc_at(struct pc *pc, uint64_t deadline_ns)
+{
+    const uint64_t tsc = __rdtsc(); /* first: too early does no harm */
+    const uint64_t now_ns = pc_now_ns(pc);
+    const uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+
+    if (left_ns > TSC_DUE_MAX_NS)
+        return CPU_TSC_NEVER;
+    return (int64_t)(tsc + clock_scale(left_ns, pc->config.model.tsc_hz, NS_PER_SECOND));
+}
+
 uint64_t pc_tsc(struct pc *pc)
 {
     if (pc->host_tsc)
         return (pc->paused ? pc->paused_tsc : __rdtsc()) - pc->start_tsc;
-    return clock_scale(pc_now_ns(pc), pc->config.model.tsc_hz, NS_PER_SECOND);
+    return clock_scale(pc_shown_ns(pc), pc->config.model.tsc_hz, NS_PER_SECOND);
 }
 
 /* Does the host's TSC tick at the rate that the CPU model promises? */

@@ -166,11 +166,27 @@ bool rule_wrsegbase(struct build *b, const struct insn *in)
 /* ---- time ---- */
 
 /*
+ * A guest that has seen a timer's time pass must not get further without its interrupt: past
+ * cpu->tsc_due the side exit shows the time, and the machine looks at its timers.
+ *
+ *     mov   r13, rax
+ *     mov   r14, rdx
  *     lfence                          ; RDTSCP only
  *     rdtsc
  *     rorx  rdx, rdx, 32
- *     lea   rcx, [rax + rdx]
- *     ...                             ; + tsc_offset - tsc_host_start
+ *     lea   r11, [rax + rdx]
+ *     mov   rdx, [tsc_due]            ; rcx = sign of due - 1 - now
+ *     mov   rcx, r11
+ *     not   rcx
+ *     lea   rcx, [rcx + rdx]
+ *     mov   eax, 63
+ *     shrx  rcx, rcx, rax
+ *     jrcxz early
+ *     mov   rax, r13
+ *     mov   rdx, r14
+ *     jmp   side_exit
+ *  early:
+ *     ...                             ; rcx = r11 + tsc_offset - tsc_host_start
  *     mov   eax, ecx
  *     rorx  rdx, rcx, 32
  *     mov   edx, edx
@@ -180,10 +196,12 @@ bool rule_rdtsc(struct build *b, const struct insn *in)
     enum { RDTSC = 0x31 };
     static const uint8_t lfence[] = {0x0f, 0xae, 0xe8}, rdtsc[] = {0x0f, 0x31};
     struct emit *e = &b->e;
-    struct label allowed;
+    struct label allowed, early;
 
     if (!b->cpu->tsc_is_host || !b->tr->bmi2)
         return false;
+    build_needs(b, T1);
+    build_needs(b, T2);
     if (!(b->mode & MODE_CPL0)) {
         _Static_assert(CR4_TSD == 1u << 2, "the bit below");
         load_cr4_bit(e, 2);
@@ -191,12 +209,25 @@ bool rule_rdtsc(struct build *b, const struct insn *in)
         build_side_exit(b, emit_jmp(e));
         emit_bind(e, allowed);
     }
+    emit_mov_rr(e, W64, T0, RAX);
+    emit_mov_rr(e, W64, T1, RDX);
     if (in->opcode != RDTSC)
         emit_bytes(e, lfence, sizeof(lfence));
     emit_bytes(e, rdtsc, sizeof(rdtsc));
     emit_rorx(e, W64, RDX, RDX, 32);
-    emit_lea(e, W64, TC, INDEX(RAX, RDX, 1, 0));
-    emit_mov_rm(e, W64, T2, BASE(HOST_CPU, AT_CPU(tsc_offset)));
+    emit_lea(e, W64, T2, INDEX(RAX, RDX, 1, 0));
+    emit_mov_rm(e, W64, RDX, BASE(HOST_CPU, AT_CPU(tsc_due)));
+    emit_mov_rr(e, W64, TC, T2);
+    emit_not(e, W64, TC);
+    emit_lea(e, W64, TC, INDEX(TC, RDX, 1, 0));
+    emit_mov_ri(e, RAX, 63);
+    emit_shrx(e, W64, TC, TC, RAX);
+    early = emit_jrcxz(e);
+    emit_mov_rr(e, W64, RAX, T0);
+    emit_mov_rr(e, W64, RDX, T1);
+    build_side_exit(b, emit_jmp(e));
+    emit_bind(e, early);
+    emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(tsc_offset)));
     emit_lea(e, W64, TC, INDEX(TC, T2, 1, 0));
     emit_mov_rm(e, W64, T2, BASE(HOST_CPU, AT_CPU(tsc_host_start)));
     emit_not(e, W64, T2);

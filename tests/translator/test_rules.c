@@ -209,6 +209,9 @@ PROGRAM(32, time32,
         "sub %esi, %eax\n sbb 0x20000, %edx\n jc 2f\n or %edx, 0x20004\n mov %ebx, %ecx\n"
         "loop 1b\n rdtsc\n hlt\n 2: ud2\n");
 
+/* Reads the time for ever; instruction by instruction a byte, two, two. */
+PROGRAM(32, clock32, "1: inc %ebp\n rdtsc\n jmp 1b\n");
+
 /* RAM at its own addresses in 4 KiB pages; the last MiB belongs to the user. */
 static void make_page_tables(struct machine *m)
 {
@@ -414,6 +417,31 @@ static void test_time32(void **state)
     machine_close(&m);
 }
 
+/* Whoever has seen the time at which the board wants the CPU goes no further. */
+static void test_time_due32(void **state)
+{
+    const struct translator_options options = {.cache_bytes = CACHE};
+
+    (void)state;
+    for (unsigned translated = 0; translated < 2; translated++) {
+        const uint64_t due = __builtin_ia32_rdtsc() + 20000000;
+        struct machine m;
+        uint64_t at, shown;
+
+        machine_open(&m, MEMORY, translated ? &options : NULL);
+        machine_start(&m, 32, clock32, (size_t)(clock32_end - clock32));
+        at = m.cpu->rip;
+        m.cpu->tsc_is_host = true;
+        m.cpu->tsc_due = (int64_t)due;
+        assert_int_equal(machine_run(&m), RUN_EXIT);
+        shown = m.cpu->gpr[RDX] << 32 | m.cpu->gpr[RAX];
+        assert_true(shown >= due);
+        assert_int_equal(m.cpu->rip, at + 3);
+        assert_true(m.cpu->gpr[RBP] > 100);
+        machine_close(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_tables64),
         cmocka_unit_test(test_stack16),
         cmocka_unit_test(test_time32),
+        cmocka_unit_test(test_time_due32),
         cmocka_unit_test(test_next64),
         cmocka_unit_test(test_division_by_zero_is_no_host_fault),
         cmocka_unit_test(test_division_overflow_is_the_hosts),
