@@ -178,7 +178,6 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.block->super = super;
     b.block->counts = flags & BUILD_HEAT;
     b.guesses = super || tr->options.eager_window;
-    b.block->entry_is_hot = b.entry_is_hot;
     b.block->late &= !b.entry_is_hot;
     b.crossing = trace->next_bytes != 0;
     b.live = NULL;

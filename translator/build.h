@@ -152,6 +152,8 @@ bool rule_sti(struct build *b, const struct insn *in);
 
 /* ---- registers and memory operands, translator/memory.c ---- */
 
+/* Where struct cpu has the guest register. */
+struct mem build_gpr_home(unsigned guest);
 /* Host register with the guest register's value: its own, or `temp` after a load. */
 uint8_t build_gpr_read(struct build *b, unsigned guest, uint8_t temp);
 /* Write `size` bytes of host register `from` as an instruction would: 4 zero-extend, less merge. */

@@ -575,8 +575,9 @@ uint64_t cache_host(const struct cache *cache, const struct block *block)
     return (uint64_t)(cache->rx + block->hot + block->entry);
 }
 
-/* Behind the stubs, where it is neither hot nor late. */
-static uint32_t cold_entry(const struct block *block)
+/* Behind the stubs of the exits: the checked entry if it is neither hot nor late, or what
+ * cache_fault_host() is asked for. */
+static uint32_t behind_stubs(const struct block *block)
 {
     return block->cold + block->exit_count * (uint32_t)BLOCK_STUB_BYTES;
 }
@@ -588,7 +589,7 @@ uint64_t cache_checked_host(const struct cache *cache, const struct block *block
     if (block->late)
         offset = *cache_late_entry(cache, block);
     else if (!block->entry_is_hot)
-        offset = cold_entry(block);
+        offset = behind_stubs(block);
     return offset != 0 ? (uint64_t)(cache->rx + offset) : 0;
 }
 
@@ -620,7 +621,7 @@ uint64_t cache_cold_host(const struct cache *cache, const struct block *block)
 
 uint64_t cache_fault_host(const struct cache *cache, const struct block *block)
 {
-    return cache_cold_host(cache, block) + block->exit_count * (uint64_t)BLOCK_STUB_BYTES;
+    return (uint64_t)(cache->rx + behind_stubs(block));
 }
 
 /* The memory that has been emitted into is the block's.  False: that is too much. */

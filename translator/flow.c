@@ -273,8 +273,10 @@ static void add_leave(struct build *b, uint64_t target, struct label jump, bool 
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
 void build_exit(struct build *b, uint64_t target)
 {
-    if (loop_at(b, target) != 0) {
-        emit_jmp_to(&b->e, loop_at(b, target));
+    const uint64_t loop = loop_at(b, target);
+
+    if (loop != 0) {
+        emit_jmp_to(&b->e, loop);
     } else if (b->swap_count != 0) {
         add_leave(b, target, emit_jmp(&b->e), false);
     } else {
@@ -296,8 +298,10 @@ void build_call_begin(struct build *b)
 /* if (condition) goto target; else go on.  poll: owed on the way. */
 static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool poll)
 {
-    if (loop_at(b, target) != 0 && !poll)
-        emit_jcc_to(&b->e, condition, loop_at(b, target));
+    const uint64_t loop = loop_at(b, target);
+
+    if (loop != 0 && !poll)
+        emit_jcc_to(&b->e, condition, loop);
     else if (poll || b->swap_count != 0 || (b->tr->options.counted && rest(b) != 0))
         add_leave(b, target, emit_jcc(&b->e, condition), poll);
     else

@@ -34,7 +34,7 @@ static enum width address_width(const struct build *b)
     return b->code64 ? W64 : W32;
 }
 
-static struct mem gpr_home(unsigned guest)
+struct mem build_gpr_home(unsigned guest)
 {
     return BASE(HOST_CPU, AT_CPU(gpr) + (int32_t)guest * 8);
 }
@@ -45,7 +45,7 @@ uint8_t build_gpr_read(struct build *b, unsigned guest, uint8_t temp)
 
     if (host != NO_REG)
         return host;
-    emit_mov_rm(&b->e, W64, temp, gpr_home(guest));
+    emit_mov_rm(&b->e, W64, temp, build_gpr_home(guest));
     return temp;
 }
 
@@ -61,7 +61,7 @@ void build_gpr_write(struct build *b, unsigned guest, unsigned size, uint8_t fro
     }
     if (size == 4)
         emit_mov_rr(e, W32, from, from); /* zero-extends */
-    emit_mov_mr(e, size >= 4 ? W64 : size, gpr_home(guest), from);
+    emit_mov_mr(e, size >= 4 ? W64 : size, build_gpr_home(guest), from);
 }
 
 /* Only without BMI2: guest flags to rt.flag_save, as LAHF and SETO give them. Clobbers nothing. */
@@ -321,7 +321,6 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
     } else {
         const uint8_t anchor = narrow_anchor(b, in);
 
-        build_needs(b, T1);
         build_address(b, in);
         build_distance(b, T1, anchor == NO_REG ? T0 : build_gpr_read(b, anchor, T1));
     }

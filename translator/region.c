@@ -240,9 +240,7 @@ void region_again(struct build *b, struct known *known)
     struct region *r = &b->region;
 
     for (unsigned i = b->index; i < b->insn_count; i++)
-        for (unsigned reg = 0; reg < 16; reg++)
-            if (rules_writes_gpr(&b->insns[i], reg))
-                r->known &= (uint16_t) ~(1u << reg);
+        r->known &= (uint16_t)~rules_written(&b->insns[i]);
     r->drift = 0; /* of what is left, none moves */
     known->slot = r->slot;
     known->regions = r->known;
@@ -274,6 +272,6 @@ void region_after(struct build *b, const struct insn *in, bool called, bool pass
         r->drift = 0;
         r->written = UINT16_MAX;
     }
-    if (r->slot != NO_SLOT && b->index + 1u < b->insn_count && b->index + 1u < 64)
+    if (r->slot != NO_SLOT && b->index + 1u < b->insn_count && b->index + 1u < BLOCK_RESUMES)
         r->live |= UINT64_C(1) << (b->index + 1);
 }

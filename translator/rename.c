@@ -140,13 +140,16 @@ static bool is_loop(const struct build *b)
     return false;
 }
 
-/* Is the register written at all?  Otherwise struct cpu has its value all the time. */
-static bool is_written(const struct build *b, uint8_t reg)
+/* The registers that are written at all, a bit each.  Of others struct cpu has the value all the
+ * time. */
+static uint16_t all_written(const struct build *b)
 {
+    uint16_t written = 0;
+
     for (unsigned i = 0; i < b->insn_count; i++)
-        if (rules_writes_gpr(&b->insns[i], reg) || rule_table[b->insns[i].row] == rule_pop)
-            return true;
-    return false;
+        written |=
+            rule_table[b->insns[i].row] == rule_pop ? UINT16_MAX : rules_written(&b->insns[i]);
+    return written;
 }
 
 void rename_begin(struct build *b, enum renaming renaming)
@@ -154,6 +157,7 @@ void rename_begin(struct build *b, enum renaming renaming)
     struct uses uses;
     uint8_t spare[2];
     unsigned spares = 0;
+    uint16_t written;
 
     b->swap_count = 0;
     b->lent = 0;
@@ -184,19 +188,15 @@ void rename_begin(struct build *b, enum renaming renaming)
         else
             break;
     }
-    for (unsigned i = 0; i < b->swap_count; i++)
-        b->swaps[i].changed = is_written(b, b->swaps[i].in);
     if (b->swap_count == 0)
         return;
+    written = all_written(b);
+    for (unsigned i = 0; i < b->swap_count; i++)
+        b->swaps[i].changed = written >> b->swaps[i].in & 1;
     b->contract = &b->own;
     b->block->renamed = true;
     b->records.no_resume = UINT64_MAX;
     b->block->no_end = true;
-}
-
-static struct mem gpr(uint8_t guest)
-{
-    return BASE(HOST_CPU, AT_CPU(gpr) + (int32_t)guest * 8);
 }
 
 /*
@@ -211,10 +211,10 @@ void rename_enter(struct build *b)
         const struct swap *s = &b->swaps[i];
 
         if (s->out != NO_REG)
-            emit_mov_mr(e, W64, gpr(s->out), s->host);
+            emit_mov_mr(e, W64, build_gpr_home(s->out), s->host);
         if (s->host == HOST_STACK)
             emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(stack_kept)), HOST_STACK);
-        emit_mov_rm(e, W64, s->host, gpr(s->in));
+        emit_mov_rm(e, W64, s->host, build_gpr_home(s->in));
     }
 }
 
@@ -226,9 +226,9 @@ void rename_leave(struct build *b)
         const struct swap *s = &b->swaps[i];
 
         if (s->changed)
-            emit_mov_mr(e, W64, gpr(s->in), s->host);
+            emit_mov_mr(e, W64, build_gpr_home(s->in), s->host);
         if (s->out != NO_REG)
-            emit_mov_rm(e, W64, s->host, gpr(s->out));
+            emit_mov_rm(e, W64, s->host, build_gpr_home(s->out));
         if (s->host == HOST_STACK)
             emit_mov_rm(e, W64, HOST_STACK, BASE(HOST_CPU, AT_RT(stack_kept)));
     }
