@@ -265,6 +265,8 @@ static bool prepare(struct machine *m, struct error *error)
         .no_retcache = o->no_retcache,
         .no_superblock = o->no_superblock,
         .no_rename = o->no_rename,
+        .no_guess = o->no_guess,
+        .no_extend = o->no_extend,
         .eager_path = o->eager_path,
         .eager_superblock = o->eager_superblock,
         .count_heads = o->count_heads,

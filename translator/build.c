@@ -149,6 +149,7 @@ static void loop_again(struct build *b)
     if (b->loop == 0 || !build_has_regions(b) || b->stack_lost || b->stack_drift != 0)
         return;
     region_again(b, &b->again);
+    share_begin(b);
     b->again.host = emit_here(&b->e);
     /* Who came from C would bring no HOST_GROUP to where the loop begins again. */
     for (unsigned i = b->index + 1u; i < b->insn_count; i++)
@@ -177,7 +178,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.block->page_id = (uint16_t)page_id;
     b.block->super = super;
     b.block->counts = flags & BUILD_HEAT;
-    b.guesses = super || tr->options.eager_window;
+    b.guesses = (super || tr->options.eager_window) && !tr->options.no_guess;
     b.block->late &= !b.entry_is_hot;
     b.crossing = trace->next_bytes != 0;
     b.live = NULL;

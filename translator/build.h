@@ -55,6 +55,17 @@ struct group {
     unsigned left;     /* accesses to come */
 };
 
+/* What accesses share, see share.c. */
+struct share {
+    uint8_t base;    /* guest register, or whom; NO_REG: nobody */
+    bool fresh;      /* it has still to be looked up */
+    bool is_address; /* HOST_GROUP holds the base's host address; else its region's distance */
+    int16_t slot;    /* of what is no register's: number of its region */
+    unsigned left;   /* accesses to come */
+    int32_t drift;   /* how far the base has moved */
+    uint64_t live;   /* as struct region's */
+};
+
 /* The region that operands are in, see region.c. */
 struct region {
     int16_t slot,
@@ -105,6 +116,7 @@ struct build {
     const struct path *path; /* that the instructions were taken from, or NULL */
     unsigned insn_count;
     struct group group;
+    struct share share;
     struct region region;
     bool no_groups;
     bool guesses;         /* regions are taken to be known, see region.c */
@@ -162,9 +174,13 @@ void build_gpr_write(struct build *b, unsigned guest, unsigned size, uint8_t fro
  */
 bool build_is_constant(const struct insn *in);
 uint64_t build_constant_address(const struct build *b, const struct insn *in);
+/* Is it one that is a displacement, WINDOW_BIAS taken from it? */
+bool build_is_near(const struct build *b, const struct insn *in);
 /* In 64-bit code: is the operand in the region of its base, nothing but a displacement being added?
  * One that WINDOW_BIAS can be taken from. */
 bool build_is_base_only(const struct insn *in);
+/* In 64-bit code: is it in the stack's region, as what is added to RSP is narrow? */
+bool build_is_stack_array(const struct build *b, const struct insn *in);
 /* T0 = effective address (offset in its segment). May clobber T1, or TC if that is lent. */
 void build_address(struct build *b, const struct insn *in);
 
@@ -232,6 +248,16 @@ struct place group_place(const struct build *b, const struct insn *in);
 void group_operand(struct build *b, const struct insn *in);
 /* After each instruction; called: it went to the interpreter. */
 void group_after(struct build *b, const struct insn *in, bool called);
+
+/* Instruction `index` is copied, or a jump that a superblock goes on behind: C runs if it misses. */
+bool group_passes(const struct build *b, unsigned index);
+
+/* The same for 64-bit code with windows where no regions are guessed, translator/share.c. */
+void share_begin(struct build *b);
+bool share_takes(struct build *b, const struct insn *in);
+struct place share_place(const struct build *b, const struct insn *in);
+void share_operand(struct build *b, const struct insn *in);
+void share_after(struct build *b, const struct insn *in, bool called);
 
 /* ---- registers that are known to hold little, translator/narrow.c ---- */
 

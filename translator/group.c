@@ -15,7 +15,8 @@
  * a part may not be stored to, misses as a whole; blocks in which that goes on are made again
  * without groups (run.c).
  *
- * 64-bit code with windows has regions instead (region.c), 32-bit code needs none of this there.
+ * 64-bit code with windows has regions instead (region.c, share.c), 32-bit code needs none of this
+ * there.
  */
 #include "translator/rules.h"
 
@@ -53,10 +54,16 @@ static bool is_passed(const struct build *b, unsigned index)
            b->insn_goes[index] != TRACE_ENDS;
 }
 
+bool group_passes(const struct build *b, unsigned index)
+{
+    return is_copied(&b->insns[index]) || is_passed(b, index);
+}
+
 void group_begin(struct build *b)
 {
     narrow_begin(b);
     region_begin(b);
+    share_begin(b);
     b->group = (struct group){.base = NO_REG};
 }
 
@@ -68,7 +75,7 @@ static struct group look_ahead(const struct build *b, const struct insn *in)
     for (unsigned i = b->index; i < b->insn_count; i++) {
         const struct insn *next = &b->insns[i];
 
-        if (b->insn_calls[i] || !(is_copied(next) || is_passed(b, i)))
+        if (b->insn_calls[i] || !group_passes(b, i))
             break;
         if (is_candidate(b, next) && next->base == group.base) {
             const int64_t low = next->disp < group.low ? next->disp : group.low;
@@ -106,7 +113,7 @@ bool group_takes(struct build *b, const struct insn *in)
     struct group *group = &b->group;
 
     if (build_has_regions(b))
-        return region_takes(b, in);
+        return b->guesses ? region_takes(b, in) : share_takes(b, in);
     if (b->no_groups || !is_candidate(b, in) || b->window)
         return false;
     if (group->base == in->base)
@@ -125,14 +132,17 @@ bool group_takes(struct build *b, const struct insn *in)
 struct place group_place(const struct build *b, const struct insn *in)
 {
     if (build_has_regions(b))
-        return region_place(b, in);
+        return b->guesses ? region_place(b, in) : share_place(b, in);
     return (struct place){PLACE_GROUP, BASE(HOST_GROUP, in->disp)};
 }
 
 void group_operand(struct build *b, const struct insn *in)
 {
     if (build_has_regions(b)) {
-        region_operand(b, in);
+        if (b->guesses)
+            region_operand(b, in);
+        else
+            share_operand(b, in);
         return;
     }
     if (b->group.fresh)
@@ -144,12 +154,14 @@ void group_operand(struct build *b, const struct insn *in)
 
 void group_after(struct build *b, const struct insn *in, bool called)
 {
-    if (build_has_regions(b))
+    if (build_has_regions(b)) {
         region_after(b, in, called, is_passed(b, b->index));
+        share_after(b, in, called);
+    }
     narrow_after(b, in, called);
     if (b->group.base == NO_REG)
         return;
-    if (called || !(is_copied(in) || is_passed(b, b->index)) || b->group.left == 0 ||
+    if (called || !group_passes(b, b->index) || b->group.left == 0 ||
         rules_writes_gpr(in, b->group.base))
         b->group.base = NO_REG;
 }

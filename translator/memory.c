@@ -159,6 +159,13 @@ bool build_is_constant(const struct insn *in)
     return in->base == NO_REG && in->index == NO_REG;
 }
 
+bool build_is_near(const struct build *b, const struct insn *in)
+{
+    const int64_t disp = (int64_t)build_constant_address(b, in) - WINDOW_BIAS;
+
+    return build_is_constant(in) && disp == (int32_t)disp;
+}
+
 uint64_t build_constant_address(const struct build *b, const struct insn *in)
 {
     const uint64_t offset = (uint64_t)in->disp + (in->rip_relative ? b->next_rip : 0);
@@ -275,6 +282,14 @@ bool build_is_base_only(const struct insn *in)
            in->disp >= INT32_MIN + WINDOW_BIAS;
 }
 
+/* Does HOST_STACK say it for the stack's array [RSP + index], too? */
+bool build_is_stack_array(const struct build *b, const struct insn *in)
+{
+    const unsigned needed = 1u << HOST_STACK | 1u << HOST_SP;
+
+    return in->base == RSP && narrow_anchor(b, in) == RSP && (b->lent & needed) == 0;
+}
+
 struct place build_place(const struct build *b, const struct insn *in, enum access access)
 {
     const bool linear = is_linear(b, in, access);
@@ -291,6 +306,11 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
                                    in->scale ? in->scale : 1, (int32_t)in->disp, true}};
         return (struct place){PLACE_LINEAR, {T0, NO_REG, 1, 0, true}};
     }
+    if (linear && b->keeps_stack && build_is_stack_array(b, in))
+        return (struct place){PLACE_REGION, INDEX(T0, HOST_STACK, 1, -WINDOW_BIAS)};
+    if (linear && build_is_near(b, in))
+        return (struct place){PLACE_REGION,
+                              BASE(T1, (int64_t)build_constant_address(b, in) - WINDOW_BIAS)};
     if (!linear || !build_is_base_only(in))
         return (struct place){PLACE_REGION, INDEX(T0, T1, 1, -WINDOW_BIAS)};
     if (in->base == RSP && b->keeps_stack)
@@ -304,7 +324,10 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
 {
     struct emit *e = &b->e;
 
-    if (place->operand.index == HOST_STACK) {
+    if (place->operand.index == HOST_STACK && place->operand.base == T0) {
+        find_stack(b);
+        build_address(b, in);
+    } else if (place->operand.index == HOST_STACK) {
         (void)stack_operand(b, place->operand.disp + WINDOW_BIAS, always_touches(in));
     } else if (!is_linear(b, in, access)) {
         build_address(b, in);
@@ -314,7 +337,8 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
         build_distance(b, T1, build_gpr_read(b, in->base, T0));
     } else if (build_is_constant(in) && linaddr_is_canonical(build_constant_address(b, in))) {
         build_needs(b, T1);
-        emit_mov_ri(e, T0, build_constant_address(b, in));
+        if (!build_is_near(b, in))
+            emit_mov_ri(e, T0, build_constant_address(b, in));
         emit_mov_rm(e, W64, T1,
                     BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER,
                                            build_constant_address(b, in) >> WINDOW_REGION_SHIFT)));

@@ -14,8 +14,8 @@
  *
  * A register that was checked stays so until it is written, except by copies and small constants.
  * A wrong guess costs some ten microseconds, so guesses are made in superblocks only, and operands
- * of other blocks look their regions up. An instruction that is found in another region is made
- * again for that one; one that keeps changing looks its regions up (runtime_region(),
+ * of other blocks look their regions up (share.c). An instruction that is found in another region
+ * is made again for that one; one that keeps changing looks its regions up (runtime_region(),
  * translator/run.c).
  *
  * HOST_GROUP is no part of the contract at boundaries: where an instruction relies on what others
@@ -94,7 +94,7 @@ bool region_takes(struct build *b, const struct insn *in)
     if (b->no_groups || !b->guesses || !in->has_mem || in->vsib || in->addr_size != 8 ||
         size == 0 || size > 64 || !build_flat(b, in->seg) || rule_table[in->row] == rule_lea ||
         rule_table[in->row] == rule_nop || (build_is_base_only(in) && in->base == RSP) ||
-        in->disp < INT32_MIN + WINDOW_BIAS || build_wants_probe(b))
+        build_is_stack_array(b, in) || in->disp < INT32_MIN + WINDOW_BIAS || build_wants_probe(b))
         return false;
     note = note_of(b);
     if (note->changes >= REGION_CHANGES)
@@ -108,19 +108,11 @@ bool region_takes(struct build *b, const struct insn *in)
     return true;
 }
 
-/* A constant that is a displacement. */
-static bool is_near(const struct build *b, const struct insn *in)
-{
-    const int64_t disp = (int64_t)build_constant_address(b, in) - WINDOW_BIAS;
-
-    return build_is_constant(in) && disp == (int32_t)disp;
-}
-
 struct place region_place(const struct build *b, const struct insn *in)
 {
     uint8_t base = T0;
 
-    if (is_near(b, in))
+    if (build_is_near(b, in))
         return (struct place){
             PLACE_GROUP, BASE(HOST_GROUP, (int64_t)build_constant_address(b, in) - WINDOW_BIAS)};
     if (!build_is_base_only(in))
@@ -134,14 +126,14 @@ struct place region_place(const struct build *b, const struct insn *in)
 static void go_to(struct build *b)
 {
     struct region *r = &b->region;
-    const uint64_t index = (uint64_t)r->wanted & (WINDOW_TABLE_BYTES / 8 - 1);
 
     if (r->slot == r->wanted) {
         b->records.no_resume |= r->live;
         r->live = 0;
         return;
     }
-    emit_mov_rm(&b->e, W64, HOST_GROUP, BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, index)));
+    emit_mov_rm(&b->e, W64, HOST_GROUP,
+                BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(r->wanted))));
     r->slot = r->wanted;
     r->known = 0;
     r->drift = 0;
@@ -177,7 +169,7 @@ void region_operand(struct build *b, const struct insn *in)
         *usual_slot(b) = b->region.wanted;
     go_to(b);
     if (build_is_constant(in)) {
-        if (!is_near(b, in))
+        if (!build_is_near(b, in))
             emit_mov_ri(&b->e, T0, build_constant_address(b, in));
     } else if (build_is_base_only(in)) {
         check_register(b, in->base, T0);

@@ -8,8 +8,13 @@
 #include "cpu/mmu.h"
 #include "translator/rules.h"
 
-/* Exits of a superblock that are left for its end. */
-enum { EXITS_AT_END = 2 };
+enum {
+    EXITS_AT_END = 2, /* of a superblock: are left for its end */
+    /* A block goes on behind so many conditional jumps, from so few instructions: what is longer is
+     * translated more often than it is worth, as jumps lead into the middle of it. */
+    BEHIND_JUMPS = 3,
+    BEHIND_INSNS = 24,
+};
 
 /* One more instruction, `at` bytes behind the start, of which `room` are there.  False: none. */
 static bool take(const struct cpu *cpu, uint32_t mode, const uint8_t *bytes, unsigned at,
@@ -171,6 +176,31 @@ static void follow_eagerly(const struct translator *tr, const struct cpu *cpu,
     }
 }
 
+/* Does an ordinary block go on?  Where superblocks follow exits from block to block
+ * (follow_exits()), each has to end at its first. */
+static bool extends(const struct translator *tr)
+{
+    return !tr->options.no_extend && !tr->options.no_superblock && !tr->options.count_heads;
+}
+
+/* An ordinary block: on behind a few conditional jumps. What follows most often is what they do not
+ * lead to, and then it is there without a jump. */
+static void follow_jumps(const struct translator *tr, const struct cpu *cpu,
+                         const struct block_key *key, const uint8_t *bytes, unsigned room,
+                         struct trace *t)
+{
+    unsigned jumps = 0;
+
+    while (
+        take_run(cpu, key->mode, bytes, t->offset[t->count], room, BLOCK_MAX_INSNS - t->count, t)) {
+        if (!extends(tr) || ++jumps > BEHIND_JUMPS || t->count >= BEHIND_INSNS ||
+            t->offset[t->count] >= room || rule_table[t->insn[t->count - 1].row] != rule_jcc ||
+            exits_for(tr, t, TRACE_BEHIND) == 0)
+            break;
+        t->go[t->count - 1] = TRACE_BEHIND;
+    }
+}
+
 /* ---- what is cut short ---- */
 
 /* A debugger's breakpoint is nowhere but at the start of a block (and that one is interpreted). */
@@ -236,6 +266,7 @@ const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
     const uint8_t *bytes = page + in_page;
 
     t->count = 0;
+    t->offset[0] = 0;
     t->step = false;
     t->next_bytes = 0;
     t->second = 0;
@@ -250,7 +281,7 @@ const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
     else if (tr->options.eager_superblock)
         follow_eagerly(tr, cpu, key, bytes, room, t);
     else
-        (void)take_run(cpu, key->mode, bytes, 0, room, BLOCK_MAX_INSNS, t);
+        follow_jumps(tr, cpu, key, bytes, room, t);
     if (t->count == 0) {
         if (decode_crossing(cpu, key, bytes, room, t))
             bytes = t->crossing;

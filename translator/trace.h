@@ -1,8 +1,8 @@
 /*
  * translator/trace.h -- which guest instructions a block is made of.
  *
- * An ordinary block runs to the first control transfer.  A *superblock* goes on behind it: it is made
- * once the loop that it begins has been found running (note_loop() in run.c), along the way that the
+ * An ordinary block runs to the first control transfer, but goes on behind up to three conditional
+ * jumps (-x no-extend: none).  A *superblock* goes on behind other ones, too: it is made once the loop that it begins has been found running (note_loop() in run.c), along the way that the
  * loop was seen to take (translator/path.h).
  *
  *     jcc    the way that was taken, leaving by an exit on the other

@@ -22,6 +22,8 @@ struct translator_options {
     bool eager_path;       /* loops become superblocks when first seen; for tests */
     bool eager_superblock; /* none does that needs not, from the start; for tests */
     bool no_rename;        /* superblocks have the registers of all blocks */
+    bool no_extend;        /* blocks end at their first jump */
+    bool no_guess;         /* superblocks look the regions of operands up, as other blocks do */
     bool no_retcache;      /* returns go by the jump cache */
     bool no_group;         /* probe every access by itself */
     bool no_window;        /* no windows: every access is probed */

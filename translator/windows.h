@@ -38,6 +38,11 @@ enum {
 #define AT_SLOT(user, index)                                                     \
     ((int32_t)((int64_t)sizeof(struct cpu) + ((user) ? 0 : WINDOW_TABLE_BYTES) + \
                (int64_t)((index) * sizeof(uint64_t)) - HOST_CPU_BIAS))
+/* The table's index for a region number, which is negative in the upper half. */
+static inline uint64_t windows_slot_index(int64_t slot)
+{
+    return (uint64_t)slot & (WINDOW_TABLE_BYTES / 8 - 1);
+}
 _Static_assert(sizeof(struct cpu) % PAGE_SIZE == 0, "the slot tables are behind it");
 _Static_assert(sizeof(struct cpu) + CPU_RESERVED_AREA <= INT32_MAX, "reached by displacements");
 _Static_assert(CPU_RESERVED_AREA >= 2 * WINDOW_TABLE_BYTES,

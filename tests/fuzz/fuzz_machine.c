@@ -48,12 +48,14 @@ enum engine {
     SMALL,
     COUNTED,
     WINDOWED,
+    UNGUESSED,
     NO_RETCACHE,
     ENGINES
 };
 static const char *const engine_names[ENGINES] = {"interpreted", "stepped",     "translated",
                                                   "no_chain",    "small cache", "counted",
-                                                  "windows",     "no_retcache"};
+                                                  "windows",     "no guess",
+                                                  "no_retcache"};
 
 struct machine {
     struct physmem *mem;
@@ -171,7 +173,8 @@ static void machine_open(struct machine *m, enum engine engine)
     const struct translator_options options = {
         .no_chain = engine == NO_CHAIN,
         .counted = engine == COUNTED,
-        .eager_window = engine == WINDOWED,
+        .eager_window = engine == WINDOWED || engine == UNGUESSED,
+        .no_guess = engine == UNGUESSED,
         .eager_superblock = engine == COUNTED || engine == NO_RETCACHE,
         .eager_path = engine == SMALL || engine == WINDOWED,
         .eager_smc = engine == NO_CHAIN || engine == WINDOWED,

@@ -960,6 +960,7 @@ static struct engine engines[] = {
     {"translate, no groups", true, {.no_group = true}},
     {"translate, all for rewritten code", true, {.eager_smc = true}},
     {"translate, windows", true, {.eager_window = true}},
+    {"translate, windows, no guesses", true, {.eager_window = true, .no_guess = true}},
     {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},
     {"translate, cache of 1 MiB, by blocks", true, {.cache_bytes = 1 << 20, .cache_policy = 3}},
     {"translate, counted", true, {.counted = true}},
