@@ -602,6 +602,7 @@ static const struct {
     {"no-extend", offsetof(struct options, no_extend), "blocks end at their first jump"},
     {"no-guess", offsetof(struct options, no_guess),
      "superblocks look up where operands are, as other blocks do"},
+    {"no-loop", offsetof(struct options, no_loop), "code as for a host that is slow at LOOP"},
     {"no-rename", offsetof(struct options, no_rename),
      "superblocks keep the registers of all blocks"},
     {"no-retcache", offsetof(struct options, no_retcache), "returns go by the jump cache"},

@@ -153,6 +153,7 @@ enum {
     BLOCK_MOST = (1 << BLOCK_NUMBER_BITS) - 1, /* a number + 1 has that many bits, too */
     BLOCK_STUB_BYTES = 9,   /* of an exit: CALL and record (translator/flow.c) */
     BLOCK_ENTRY_BYTES = 32, /* of a late checked entry, at the most */
+    BLOCK_RECHECK_BYTES = 5, /* in front of a hot one (translator/flow.c) */
 };
 
 static inline uint32_t block_room(const struct block *block)

@@ -347,6 +347,8 @@ void build_indirect(struct build *b);
 /* On a miss interpret the instruction; on a hit T1 names the entry for build_go(). */
 void build_lookup(struct build *b);
 void build_go(struct build *b);
+/* Both, with build_move_sp() in between. */
+void build_lookup_and_go(struct build *b, int32_t move_sp);
 /* The block's entries: the one from other pages asks whether its page is still mapped here, in this
  * mode. */
 void build_entry(struct build *b);

@@ -584,7 +584,7 @@ static uint32_t behind_stubs(const struct block *block)
 
 uint64_t cache_checked_host(const struct cache *cache, const struct block *block)
 {
-    uint32_t offset = block->hot;
+    uint32_t offset = block->hot + BLOCK_RECHECK_BYTES;
 
     if (block->late)
         offset = *cache_late_entry(cache, block);

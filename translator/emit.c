@@ -433,20 +433,40 @@ static struct label jump(struct emit *e, uint8_t op, uint8_t bytes)
     return label_at(e, p + 1, bytes);
 }
 
-struct label emit_jrcxz(struct emit *e)
+/* To an address, of the jump that has just been emitted. */
+static void bind_short(struct emit *e, struct label label, uint64_t host)
 {
-    return jump(e, 0xe3, 1);
-}
-
-void emit_jrcxz_to(struct emit *e, uint64_t host)
-{
-    const struct label label = emit_jrcxz(e);
     const int64_t distance = (int64_t)(host - emit_here(e));
 
     if (distance < -128 || distance > 127)
         e->overflow = true;
     if (!e->overflow)
         *label.field = (uint8_t)distance;
+}
+
+struct label emit_jrcxz(struct emit *e)
+{
+    return jump(e, 0xe3, 1);
+}
+
+struct label emit_loop(struct emit *e)
+{
+    return jump(e, 0xe2, 1);
+}
+
+void emit_loop_to(struct emit *e, uint64_t host)
+{
+    bind_short(e, emit_loop(e), host);
+}
+
+void emit_jrcxz_to(struct emit *e, uint64_t host)
+{
+    bind_short(e, emit_jrcxz(e), host);
+}
+
+void emit_jmp_short_to(struct emit *e, uint64_t host)
+{
+    bind_short(e, emit_jmp_short(e), host);
 }
 
 struct label emit_jmp_short(struct emit *e)

@@ -100,8 +100,11 @@ void emit_push(struct emit *e, uint8_t reg);
 void emit_pop(struct emit *e, uint8_t reg);
 
 struct label emit_jrcxz(struct emit *e);                  /* rel8 */
+struct label emit_loop(struct emit *e);                   /* rel8; RCX loses 1 */
 void emit_jrcxz_to(struct emit *e, uint64_t host);        /* rel8 to an address just before */
 struct label emit_jmp_short(struct emit *e);              /* rel8 */
+void emit_loop_to(struct emit *e, uint64_t host);         /* rel8 */
+void emit_jmp_short_to(struct emit *e, uint64_t host);    /* rel8 */
 struct label emit_jmp(struct emit *e);                    /* rel32 */
 struct label emit_call(struct emit *e);                   /* rel32 */
 struct label emit_lea_label(struct emit *e, uint8_t dst); /* dst = where the label is bound */

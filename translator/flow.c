@@ -88,19 +88,21 @@ static bool same_page(const struct build *b, uint64_t target)
 /*
  *     mov   ecx, [code id of the page at this linear address]
  *     lea   ecx, [rcx - id]           ; the same physical page, in the same mode?
- *     jrcxz host
+ *     jrcxz host                      ; LOOP elsewhere: one more, as LOOP takes it away
  */
-static struct label checked_entry(struct emit *e, const struct block *block)
+static void compare_page(struct emit *e, const struct block *block, int32_t one_more)
 {
     const enum tlb_view view = mmu_mode_view(block->key.mode);
 
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(view, block->key.linear)));
-    emit_lea(e, W32, TC, BASE(TC, -(int32_t)block->page_id));
-    return emit_jrcxz(e);
+    emit_lea(e, W32, TC, BASE(TC, one_more - (int32_t)block->page_id));
 }
 
 /*
- *     (checked entry, which jumps to host)
+ *   recheck:
+ *     jmp   ...                       ; BLOCK_RECHECK_BYTES; in the cold part it goes on
+ *     (comparison of the page)
+ *     loop  recheck                   ; or jrcxz host; jmp recheck
  *   hot:
  *     jmp   glue.hot                  ; by way of the cold part
  *   host:
@@ -123,19 +125,28 @@ static void count_visit(struct build *b, uint64_t hot)
 
 void build_entry(struct build *b)
 {
+    const bool through = b->tr->quick_loop && !b->has_heat;
     struct emit *e = &b->e;
     struct label ok = {0};
     uint64_t hot = 0;
 
     if (b->entry_is_hot) {
-        ok = checked_entry(e, b->block);
+        const uint64_t recheck = emit_here(e);
+
         b->recheck = emit_jmp(e);
+        compare_page(e, b->block, through);
+        if (through) {
+            emit_loop_to(e, recheck);
+        } else {
+            ok = emit_jrcxz(e);
+            emit_jmp_short_to(e, recheck);
+        }
     }
     if (b->has_heat) {
         hot = emit_here(e);
         b->hot_jump = emit_jmp(e);
     }
-    if (b->entry_is_hot)
+    if (b->entry_is_hot && !through)
         emit_bind(e, ok);
     b->block->entry = (uint8_t)(emit_here(e) - cache_hot_host(b->tr->cache, b->block));
     if (b->has_heat)
@@ -144,19 +155,30 @@ void build_entry(struct build *b)
 
 /* One that is not in the hot part:
  *
- *     (checked entry, which jumps to ok)
- *     call  glue.recheck
- *   ok:
+ *     (comparison of the page)
+ *     loop  recheck
  *     jmp   host
+ *   recheck:
+ *     call  glue.recheck
+ *
+ * On hosts that are slow at LOOP the two are the other way round.
  */
 static void distant_entry(struct emit *e, const struct translator *tr, const struct block *block)
 {
-    const struct label ok = checked_entry(e, block);
+    struct label label;
 
+    compare_page(e, block, tr->quick_loop);
+    label = tr->quick_loop ? emit_loop(e) : emit_jrcxz(e);
+    if (tr->quick_loop) {
+        emit_jmp_to(e, cache_host(tr->cache, block));
+        emit_bind(e, label);
+    }
     emit_call_to(e, glue_of(tr, block->key.mode)->recheck);
     emit_record(e, tr->cache, block, 0);
-    emit_bind(e, ok);
-    emit_jmp_to(e, cache_host(tr->cache, block));
+    if (!tr->quick_loop) {
+        emit_bind(e, label);
+        emit_jmp_to(e, cache_host(tr->cache, block));
+    }
 }
 
 /* In the cold part: how the checked entry goes on when it fails; the entry itself if it is seldom
@@ -336,29 +358,45 @@ void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t n
  *     jrcxz hit
  *   miss:
  */
-struct label flow_lookup(struct emit *e, enum tlb_view view, bool code64, uint8_t index)
+static struct label look_up(struct emit *e, enum tlb_view view, int32_t added, uint8_t index)
 {
-    struct label stop, hit;
+    struct label stop;
 
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_go)));
     stop = emit_jrcxz(e);
     emit_movzx_rr(e, index, W16, T0);
     emit_lea(e, W32, index, INDEX(index, index, 1, 0));
     emit_mov_rm(e, W64, TC, INDEX(HOST_CPU, index, 8, AT_JUMP(view, negated)));
-    emit_lea(e, W64, TC, INDEX(T0, TC, 1, (int32_t)rt_jump_bias(code64)));
-    hit = emit_jrcxz(e);
+    emit_lea(e, W64, TC, INDEX(T0, TC, 1, added));
+    return stop;
+}
+
+struct label flow_lookup(struct emit *e, enum tlb_view view, bool code64, uint8_t index)
+{
+    const struct label stop = look_up(e, view, (int32_t)rt_jump_bias(code64), index);
+    const struct label hit = emit_jrcxz(e);
+
     emit_bind(e, stop);
     return hit;
 }
 
-static struct label lookup(struct build *b)
+struct flow_missed flow_lookup_through(struct emit *e, enum tlb_view view, bool code64,
+                                       uint8_t index)
 {
-    return flow_lookup(&b->e, b->view, b->code64, T1);
+    const struct label stop = look_up(e, view, (int32_t)rt_jump_bias(code64) + 1, index);
+
+    return (struct flow_missed){{stop, emit_loop(e)}};
+}
+
+void flow_bind_missed(struct emit *e, const struct flow_missed *missed)
+{
+    emit_bind(e, missed->jumps[0]);
+    emit_bind(e, missed->jumps[1]);
 }
 
 void build_lookup(struct build *b)
 {
-    const struct label hit = lookup(b);
+    const struct label hit = flow_lookup(&b->e, b->view, b->code64, T1);
 
     build_side_exit(b, emit_jmp(&b->e));
     emit_bind(&b->e, hit);
@@ -370,16 +408,42 @@ void build_go(struct build *b)
     b->ended = true;
 }
 
+void build_lookup_and_go(struct build *b, int32_t move_sp)
+{
+    struct flow_missed missed;
+
+    if (!b->tr->quick_loop) {
+        build_lookup(b);
+    } else {
+        missed = flow_lookup_through(&b->e, b->view, b->code64, T1);
+    }
+    if (move_sp != 0)
+        build_move_sp(b, move_sp);
+    build_go(b);
+    if (b->tr->quick_loop) {
+        flow_bind_missed(&b->e, &missed);
+        build_side_exit(b, emit_jmp(&b->e));
+    }
+}
+
 void build_indirect(struct build *b)
 {
     struct emit *e = &b->e;
 
     if ((b->mode & MODE_CS_FLAT) && !b->tr->options.no_chain) {
-        const struct label hit = lookup(b);
+        if (b->tr->quick_loop) {
+            const struct flow_missed missed = flow_lookup_through(e, b->view, b->code64, T1);
 
-        emit_jmp_to(e, b->glue->indirect);
-        emit_bind(e, hit);
-        build_go(b);
+            build_go(b);
+            flow_bind_missed(e, &missed);
+            emit_jmp_to(e, b->glue->indirect);
+        } else {
+            const struct label hit = flow_lookup(e, b->view, b->code64, T1);
+
+            emit_jmp_to(e, b->glue->indirect);
+            emit_bind(e, hit);
+            build_go(b);
+        }
     } else {
         emit_jmp_to(e, b->glue->indirect);
     }
@@ -394,6 +458,8 @@ void build_indirect(struct build *b)
  *   back:
  *     jmp   the block at next         ; unless that is part of this one
  *
+ * Where LOOP is quick, and the block ends here, it jumps to the last but one instead.
+ *
  * 32-bit addresses are sign-extended, and all of RCX is looked at: poll_stop is beyond any
  * difference.
  */
@@ -402,18 +468,27 @@ void build_landing(struct build *b, uint64_t next)
     struct emit *e = &b->e;
     const int64_t expected = b->code64 ? (int64_t)next : (int32_t)next;
     const uint64_t negated = -(uint64_t)expected;
-    const bool near = (int64_t)negated == (int32_t)negated;
-    struct label back;
+    const bool near = (int64_t)negated == (int32_t)negated && (int64_t)negated != INT32_MAX;
+    const bool through = b->tr->quick_loop && b->go != TRACE_BEHIND;
+    struct label jump;
 
     emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
     if (!near) {
         emit_mov_ri(e, HOST_GROUP, negated);
         emit_lea(e, W64, TC, INDEX(TC, HOST_GROUP, 1, 0));
     }
-    emit_lea(e, W64, TC, INDEX(T0, TC, 1, near ? (int32_t)negated : 0));
-    back = emit_jrcxz(e);
+    emit_lea(e, W64, TC, INDEX(T0, TC, 1, (near ? (int32_t)negated : 0) + through));
+    if (through) {
+        jump = emit_loop(e);
+        build_exit(b, next);
+        emit_bind(e, jump);
+        emit_jmp_to(e, b->glue->return_miss[b->view]);
+        b->ended = true;
+        return;
+    }
+    jump = emit_jrcxz(e);
     emit_jmp_to(e, b->glue->return_miss[b->view]);
-    emit_bind(e, back);
+    emit_bind(e, jump);
     if (b->go == TRACE_BEHIND) {
         count_insns(b, rest(b));
         b->stack_lost = false;

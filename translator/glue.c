@@ -116,29 +116,40 @@ static uint64_t stub_from_jump(struct emit *e, const struct contract *contract,
  *   miss:
  *     mov   r13d, r13d                ; 16- and 32-bit code
  *     (look-up of R13)
+ *     jmp   [entry]
+ *   missed:
  *     mov   [rt.return_record], r14
  *     call  runtime_return()
- *   hit:
- *     jmp   [entry]
+ *
+ * On hosts that are slow at LOOP the two are the other way round.
  */
 static void emit_returns(struct emit *e, struct glue *glue, enum tlb_view view, bool code64,
-                         uint64_t runtime)
+                         bool quick_loop, uint64_t runtime)
 {
-    struct label hit;
+    struct flow_missed missed;
+    struct label hit = {0};
 
     glue->return_empty[view] = emit_here(e);
     emit_lea(e, W64, RSP, BASE(RSP, -8));
     glue->return_miss[view] = emit_here(e);
     if (!code64)
         emit_mov_rr(e, W32, T0, T0);
-    hit = flow_lookup(e, view, code64, HOST_GROUP);
+    if (quick_loop) {
+        missed = flow_lookup_through(e, view, code64, HOST_GROUP);
+        emit_jmp_m(e, FLOW_FOUND(view, HOST_GROUP));
+        flow_bind_missed(e, &missed);
+    } else {
+        hit = flow_lookup(e, view, code64, HOST_GROUP);
+    }
     emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(return_record)), T1);
     emit_call_to(e, runtime);
-    emit_bind(e, hit);
-    emit_jmp_m(e, FLOW_FOUND(view, HOST_GROUP));
+    if (!quick_loop) {
+        emit_bind(e, hit);
+        emit_jmp_m(e, FLOW_FOUND(view, HOST_GROUP));
+    }
 }
 
-bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *e)
+bool glue_emit(struct glue *glue, const struct contract *contract, bool quick_loop, struct emit *e)
 {
     struct label into;
     uint64_t runtime;
@@ -171,6 +182,6 @@ bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *
     glue->fault = stub_from_jump(e, contract, runtime_fault);
     runtime = stub(e, contract, runtime_return);
     for (unsigned view = 0; view < TLB_VIEWS; view++)
-        emit_returns(e, glue, view, contract == &contract64, runtime);
+        emit_returns(e, glue, view, contract == &contract64, quick_loop, runtime);
     return !e->overflow;
 }

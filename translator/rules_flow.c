@@ -223,8 +223,7 @@ bool rule_jmp(struct build *b, const struct insn *in)
     load_target(b, in);
     if (b->code64) {
         restore_stack(b);
-        build_lookup(b);
-        build_go(b);
+        build_lookup_and_go(b, 0);
     } else {
         build_indirect(b);
     }
@@ -340,9 +339,7 @@ bool rule_ret(struct build *b, const struct insn *in)
         build_move_sp(b, (int32_t)width + pop);
         build_return(b, (unsigned)pop);
     } else if (b->code64) {
-        build_lookup(b);
-        build_move_sp(b, (int32_t)width + pop);
-        build_go(b);
+        build_lookup_and_go(b, (int32_t)width + pop);
     } else {
         build_move_sp(b, (int32_t)width + pop);
         build_indirect(b);

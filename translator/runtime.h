@@ -92,6 +92,7 @@ struct translator {
     uint64_t *interpreted;              /* by row of cpu/insn.def: side exits and calls */
     uint64_t created_ns, created_ticks; /* for the length of a TSC tick */
     bool bmi2;
+    bool quick_loop; /* LOOP, not taken, is as good as JRCXZ */
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
                                calls */
     struct heat heat[1 << HEAT_BITS];
@@ -175,10 +176,18 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused);
  * clobbers: TC, index
  */
 struct label flow_lookup(struct emit *e, enum tlb_view view, bool code64, uint8_t index);
+/* The same the other way round, by LOOP: it goes on behind on a hit, and jumps on a miss. */
+struct flow_missed {
+    struct label jumps[2];
+};
+struct flow_missed flow_lookup_through(struct emit *e, enum tlb_view view, bool code64,
+                                       uint8_t index);
+void flow_bind_missed(struct emit *e, const struct flow_missed *missed);
 #define FLOW_FOUND(view, index) INDEX(HOST_CPU, (index), 8, AT_JUMP((view), host))
 
 /* Emit the glue into e; false when it does not fit. */
-bool glue_emit(struct glue *glue, const struct contract *contract, struct emit *e);
+bool glue_emit(struct glue *glue, const struct contract *contract, bool quick_loop,
+               struct emit *e);
 
 static inline const struct glue *glue_of(const struct translator *tr, uint32_t mode)
 {

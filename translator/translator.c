@@ -115,6 +115,8 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     if (tr->interpreted == NULL)
         goto fail;
     stats_begin(tr);
+    /* One operation since Zen, 7 to 11 with other makers. [Fog: Instruction tables] */
+    tr->quick_loop = __builtin_cpu_is("amd") && !tr->options.no_loop;
     tr->bmi2 = __builtin_cpu_supports("bmi2") && !tr->options.no_bmi2;
     tr->cache =
         cache_create(mem, tr->options.cache_bytes ? tr->options.cache_bytes : DEFAULT_CACHE_BYTES,
@@ -122,7 +124,8 @@ struct translator *translator_create(struct physmem *mem, const struct translato
     if (tr->cache == NULL)
         goto fail;
     cache_reserve(tr->cache, &e);
-    if (!glue_emit(&tr->glue[0], &contract32, &e) || !glue_emit(&tr->glue[1], &contract64, &e))
+    if (!glue_emit(&tr->glue[0], &contract32, tr->quick_loop, &e) ||
+        !glue_emit(&tr->glue[1], &contract64, tr->quick_loop, &e))
         goto fail;
     if (!cache_reserve_end(tr->cache, &e))
         goto fail;

@@ -22,6 +22,7 @@ struct translator_options {
     bool eager_path;       /* loops become superblocks when first seen; for tests */
     bool eager_superblock; /* none does that needs not, from the start; for tests */
     bool no_rename;        /* superblocks have the registers of all blocks */
+    bool no_loop;          /* LOOP nowhere, even where the host is quick at it */
     bool no_extend;        /* blocks end at their first jump */
     bool no_guess;         /* superblocks look the regions of operands up, as other blocks do */
     bool no_retcache;      /* returns go by the jump cache */

@@ -179,6 +179,7 @@ static void machine_open(struct machine *m, enum engine engine)
         .eager_path = engine == SMALL || engine == WINDOWED,
         .eager_smc = engine == NO_CHAIN || engine == WINDOWED,
         .no_retcache = engine == NO_RETCACHE,
+        .no_loop = engine == SMALL || engine == WINDOWED,
         .log_in_asm = getenv("FUZZ_LOG") != NULL,
         .log_out_asm = getenv("FUZZ_LOG") != NULL,
         .cache_bytes = engine == SMALL ? 1 : 16 << 20,

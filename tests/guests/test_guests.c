@@ -246,6 +246,8 @@ static const struct engine engines[] = {
     {"translate, no return prediction", true, {.no_retcache = true}},
     {"translate, no BMI2", true, {.no_bmi2 = true}},
     {"translate, no groups", true, {.no_group = true}},
+    {"translate, slow at LOOP", true, {.no_loop = true}},
+    {"translate, slow at LOOP, no return prediction", true, {.no_loop = true, .no_retcache = true}},
     {"translate, nothing for rewritten code", true, {.no_smc = true}},
     {"translate, cache of 1 MiB", true, {.cache_bytes = 1 << 20}},
     {"translate, cache of 1 MiB, flushed", true, {.cache_bytes = 1 << 20, .cache_policy = 1}},
