@@ -99,6 +99,7 @@ struct block_extra {
                              from BLOCK_RESUMES on can */
     physaddr_t next_phys; /* where the next page is, when next_bytes is not 0 */
     uint8_t far_count, call_count, hole_count;
+    bool owes; /* an int8_t for each instruction: cache_owed_sp() */
 };
 
 /*
@@ -176,6 +177,8 @@ struct block_records {
     struct block_call calls[SUPERBLOCK_MAX_INSNS]; /* by the number in a record of glue.slow */
     struct block_hole holes[SUPERBLOCK_MAX_INSNS]; /* ascending */
     uint64_t no_resume;                       /* struct block_extra */
+    int8_t owed_sp[SUPERBLOCK_MAX_INSNS];     /* cache_owed_sp() */
+    bool owes;                                /* one of them is not 0 */
     physaddr_t next_phys;
 };
 
@@ -198,6 +201,8 @@ struct block_exit *cache_exit(const struct cache *cache, const struct block *blo
 uint64_t cache_exit_target(const struct cache *cache, const struct block *block, unsigned number);
 /* The block that the exit is linked to, or NULL. */
 struct block *cache_exit_to(const struct cache *cache, const struct block *block, unsigned number);
+/* What RSP's host register lacks in instruction `index` (translator/stack.c). */
+int cache_owed_sp(const struct cache *cache, const struct block *block, unsigned index);
 /* Can the block be entered at instruction `index`?  insn_count: behind the last. */
 bool cache_resumes(const struct cache *cache, const struct block *block, unsigned index);
 

@@ -47,12 +47,14 @@ static void note_stack(struct build *b, const struct insn *in)
 static void translate_insn(struct build *b, const struct insn *in, bool call)
 {
     const struct emit start = b->e;
+    const int32_t owed_sp = b->owed_sp;
     const unsigned jumps = b->jump_count;
     const bool lost = b->stack_lost;
     const int32_t drift = b->stack_drift;
     const unsigned holes = b->records.hole_count, leaves = b->leave_count;
     const unsigned exits = b->records.exit_count, far_polls = b->far_poll_count;
 
+    build_pay_sp_before(b, in, call);
     settle_before(b, in);
     b->keeps_stack = false;
     if (!call && rule_table[in->row](b, in) && !loses_stack(b, in)) {
@@ -64,6 +66,8 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->jump_count = jumps;
     b->stack_lost = lost;
     b->stack_drift = drift;
+    b->owed_sp = owed_sp;
+    b->records.owed_sp[b->index] = 0;
     b->records.hole_count = holes;
     b->poll_count = 0;
     b->ended = b->returns = false;
@@ -71,6 +75,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->far_poll_count = far_polls;
     b->leave_count = leaves;
     b->unfit |= b->swap_count != 0; /* the handler wants the contract */
+    build_pay_sp(b);
     build_keep(b);
     build_call_slow(b);
     b->stack_lost = false; /* the way back sets it */
@@ -129,6 +134,8 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->window = key->mode & MODE_WINDOW;
     b->stack_lost = false;
     b->stack_drift = 0;
+    b->owed_sp = 0;
+    b->records.owes = false;
     b->entry_is_hot = flags & BUILD_ENTRY;
     b->has_heat = (flags & BUILD_HEAT) && d->next_bytes == 0 && !d->step;
     group_begin(b);
@@ -205,8 +212,10 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
         b.bytes = bytes + trace->offset[i];
         b.rip = key->linear - key->cs_base + trace->offset[i];
         b.next_rip = b.rip + trace->insn[i].length;
-        if (i != 0 && i == trace->second)
+        if (i != 0 && i == trace->second) {
+            build_pay_sp(&b);
             loop_again(&b);
+        }
         if (trace->step)
             build_step(&b);
         else
@@ -214,6 +223,8 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
         if (b.group.base != NO_REG && i + 1 < trace->count)
             build_forbid(&b, i + 1);
     }
+    if (!b.ended)
+        build_pay_sp(&b); /* in the last instruction, as C may go on at the end */
     b.records.sites[trace->count] =
         (struct block_site){trace->offset[trace->count], (uint16_t)(b.e.at - start)};
     b.block->guest_bytes = (uint16_t)(trace->offset[trace->count] - trace->next_bytes);

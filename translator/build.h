@@ -125,6 +125,7 @@ struct build {
     bool keeps_stack;     /* the current rule leaves HOST_STACK alone; set by rules that do */
     bool stack_lost;      /* HOST_STACK is not the distance of the stack's region any more */
     int32_t stack_drift;  /* how far RSP has moved since memory there was touched */
+    int32_t owed_sp;      /* RSP less what HOST_SP holds, see stack.c */
     uint16_t narrow;      /* guest registers with a 32-bit number, of either sign; see narrow.c */
     const uint8_t *bytes; /* of the instruction being translated */
     uint8_t index;        /* its number in the block */
@@ -229,8 +230,14 @@ uint8_t build_stack_temp(const struct build *b);
 /* All of it for the instruction's memory operand; after it the operand is BUILD_OPERAND. */
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access);
 #define BUILD_OPERAND (b->operand)
-/* ESP += delta, as wide as the stack. Clobbers TC for 16-bit stacks. */
+/* ESP += delta, as wide as the stack, and what is owed. Clobbers TC for 16-bit stacks. */
 void build_move_sp(struct build *b, int32_t delta);
+/* The same of a PUSH or POP, now or later; HOST_SP is right again (translator/stack.c). */
+void build_owe_sp(struct build *b, int32_t delta);
+void build_pay_sp(struct build *b);
+/* Before any code of the current instruction; called: the interpreter does it.  What is owed during
+ * it is noted. */
+void build_pay_sp_before(struct build *b, const struct insn *in, bool called);
 /* Push what rt.value holds. Clobbers all scratch. */
 void build_push_saved(struct build *b, unsigned width);
 /* Probe [reg + low, reg + low + size), which is in a flat segment; as build_probe(). */

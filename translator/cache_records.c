@@ -10,6 +10,7 @@
  *       uint64_t            far[extra.far_count]        targets more than 2 GiB from the block
  *       struct block_call   calls[extra.call_count]
  *       struct block_hole   holes[extra.hole_count]
+ *       int8_t              owed_sp[insn_count]         if extra.owes
  *
  * Offsets are rounded in the cache, and blocks are moved by multiples of CACHE_ALIGN.
  */
@@ -100,6 +101,18 @@ const struct block_hole *cache_holes(const struct cache *cache, const struct blo
 
     *count = extra != NULL ? extra->hole_count : 0;
     return extra != NULL ? (const struct block_hole *)(calls(extra) + extra->call_count) : NULL;
+}
+
+int cache_owed_sp(const struct cache *cache, const struct block *block, unsigned index)
+{
+    const struct block_extra *extra = cache_extra(cache, block);
+    const struct block_hole *holes;
+    unsigned count;
+
+    if (extra == NULL || !extra->owes || index >= block->insn_count)
+        return 0;
+    holes = cache_holes(cache, block, &count);
+    return ((const int8_t *)(holes + count))[index];
 }
 
 /* ---- what follows from them ---- */
@@ -201,6 +214,8 @@ static void emit_extra(const struct block *block, struct emit *e,
             emit_u64(e, records->exits[i].target);
     emit_bytes(e, records->calls, records->call_count * sizeof(records->calls[0]));
     emit_bytes(e, records->holes, records->hole_count * sizeof(records->holes[0]));
+    if (extra->owes)
+        emit_bytes(e, records->owed_sp, block->insn_count);
 }
 
 void cache_emit_records(const struct cache *cache, struct block *block, struct emit *e,
@@ -212,6 +227,7 @@ void cache_emit_records(const struct cache *cache, struct block *block, struct e
         .next_phys = records->next_phys,
         .call_count = (uint8_t)records->call_count,
         .hole_count = (uint8_t)records->hole_count,
+        .owes = records->owes,
     };
 
     emit_align(e, EXITS_ALIGN);
@@ -226,7 +242,7 @@ void cache_emit_records(const struct cache *cache, struct block *block, struct e
     else
         emit_narrow_sites(e, records->sites, sites);
     block->has_extra = extra.no_resume != 0 || block->next_bytes != 0 || extra.far_count != 0 ||
-                       extra.call_count != 0 || extra.hole_count != 0;
+                       extra.call_count != 0 || extra.hole_count != 0 || extra.owes;
     if (block->has_extra)
         emit_extra(block, e, records, &extra);
 }

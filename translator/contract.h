@@ -23,7 +23,8 @@
  *
  * At every boundary between guest instructions exactly this holds and nothing else is live, so a
  * side exit or a host fault at any place can be resumed by interpreting the instruction again.
- * (R11 may be lost inside a block, which then looks it up again before it is used or left.)
+ * (R11 may be lost inside a block, which then looks it up again before it is used or left; R8 may
+ * lack what PUSHes and POPs have added, translator/stack.c.)
  */
 #ifndef RINGER_TRANSLATOR_CONTRACT_H
 #define RINGER_TRANSLATOR_CONTRACT_H

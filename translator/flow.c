@@ -653,6 +653,8 @@ void build_finish(struct build *b)
         for (; i < b->jump_count && b->jumps[i].insn == b->index; i++)
             emit_bind(e, b->jumps[i].label);
         rename_leave(b);
+        b->owed_sp = b->records.owed_sp[b->index];
+        build_pay_sp(b);
         build_call_slow(b);
     }
 }

@@ -41,6 +41,16 @@ static bool in_slot_tables(const struct rt *rt, uint64_t address)
     return address - (uint64_t)(rt->base + 1) < CPU_RESERVED_AREA;
 }
 
+/* The guest's RSP, as it is before the instruction (translator/stack.c). */
+static void pay_sp(ucontext_t *uc, uint32_t mode, int owed)
+{
+    const uint64_t sp = (uint64_t)uc->uc_mcontext.gregs[REG_R8] + (uint64_t)(int64_t)owed;
+
+    _Static_assert((int)HOST_SP == (int)R8, "written here");
+    if (owed != 0)
+        uc->uc_mcontext.gregs[REG_R8] = (greg_t)(mode_is_code64(mode) ? sp : (uint32_t)sp);
+}
+
 static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
 {
     struct translator *tr = ctx;
@@ -67,9 +77,9 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
     rt->fault_slot = (int64_t)uc->uc_mcontext.gregs[REG_RCX] >> PAGE_SHIFT; /* see emit_check() */
     rt->fault_block = block;
     rt->fault_insn = site_at(tr->cache, block, (uint32_t)(pc - cache_host(tr->cache, block)));
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(block->renamed
-                                                  ? cache_fault_host(tr->cache, block)
-                                                  : glue_of(tr, block->key.mode)->fault);
+    pay_sp(uc, block->key.mode, cache_owed_sp(tr->cache, block, rt->fault_insn));
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(block->renamed ? cache_fault_host(tr->cache, block)
+                                                             : glue_of(tr, block->key.mode)->fault);
     return true;
 }
 

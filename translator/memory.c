@@ -453,6 +453,8 @@ void build_memory(struct build *b, const struct insn *in, unsigned size, enum ac
 
 void build_stack(struct build *b, uint8_t reg, int32_t disp, unsigned size, enum access access)
 {
+    if (reg == HOST_SP)
+        disp += b->owed_sp;
     if (build_wants_probe(b)) {
         build_stack_linear(b, reg, disp, size, access);
         build_probe(b, size, access);

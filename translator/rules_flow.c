@@ -10,20 +10,6 @@
 
 /* ---- stack ---- */
 
-void build_move_sp(struct build *b, int32_t delta)
-{
-    struct emit *e = &b->e;
-
-    if (b->code64) {
-        emit_lea(e, W64, HOST_SP, BASE(HOST_SP, delta));
-    } else if (b->mode & MODE_STACK32) {
-        emit_lea(e, W32, HOST_SP, BASE(HOST_SP, delta));
-    } else {
-        emit_lea(e, W32, TC, BASE(HOST_SP, delta));
-        emit_mov_rr(e, W16, HOST_SP, TC);
-    }
-}
-
 static void push_begin(struct build *b, unsigned width)
 {
     build_stack(b, HOST_SP, -(int32_t)width, width, ACCESS_WRITE);
@@ -51,7 +37,7 @@ static void push_number(struct build *b, unsigned width, uint64_t value)
     } else {
         emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);
     }
-    build_move_sp(b, -(int32_t)width);
+    build_owe_sp(b, -(int32_t)width);
 }
 
 bool rule_push(struct build *b, const struct insn *in)
@@ -65,7 +51,7 @@ bool rule_push(struct build *b, const struct insn *in)
         push_begin(b, width);
         emit_mov_mr(e, width, BUILD_OPERAND,
                     build_gpr_read(b, in->ops[0].reg, build_stack_temp(b)));
-        build_move_sp(b, -(int32_t)width);
+        build_owe_sp(b, -(int32_t)width);
         return true;
     case OPERAND_IMM:
         if (live_wanted(b, in)) {
@@ -99,11 +85,14 @@ bool rule_pop(struct build *b, const struct insn *in)
     build_stack(b, HOST_SP, 0, width, ACCESS_READ);
     if (in->ops[0].reg != RSP && width >= 4 && b->contract->host[in->ops[0].reg] != NO_REG) {
         emit_mov_rm(e, width, b->contract->host[in->ops[0].reg], BUILD_OPERAND);
-        build_move_sp(b, (int32_t)width);
+        build_owe_sp(b, (int32_t)width);
         return true;
     }
     emit_mov_rm(e, width, T0, BUILD_OPERAND);
-    build_move_sp(b, (int32_t)width);
+    if (in->ops[0].reg == RSP)
+        build_move_sp(b, (int32_t)width);
+    else
+        build_owe_sp(b, (int32_t)width);
     build_gpr_write(b, in->ops[0].reg, width, T0); /* POP ESP: the value wins */
     if (in->ops[0].reg == RSP)
         b->stack_lost = true;
