@@ -18,6 +18,17 @@ PAGE2   equ 0x221000
         mov     dword [%1 + 0x20], 0xe6ff00b0 | (%2 << 8)
 %endmacro
 
+; The page for R13's turn is at LIN; R14 = its number.  Not yet invalidated.
+%macro OTHER_PAGE 0
+        mov     r14d, r13d
+        and     r14d, 1
+        inc     r14d
+        mov     eax, r14d
+        shl     eax, 12
+        add     eax, (PAGE1 - 0x1000) | P_ALL
+        mov     [PT_A], eax
+%endmacro
+
 main64: CODE    PAGE1, 1
         CODE    PAGE2, 2
         SET_ENTRY PML4 + 8, PDPT_A | P_ALL, 0
@@ -29,13 +40,7 @@ main64: CODE    PAGE1, 1
         lea     rdi, [rbx + 0x10]
         lea     rbp, [rbx + 0x20]
         mov     r13d, 300
-.loop:  mov     r14d, r13d              ; which page: 1 or 2
-        and     r14d, 1
-        inc     r14d
-        mov     eax, r14d
-        shl     eax, 12
-        add     eax, (PAGE1 - 0x1000) | P_ALL
-        mov     [PT_A], eax
+.loop:  OTHER_PAGE
         test    r13d, 4
         jz      .all
         invlpg  [rbx]
@@ -64,13 +69,7 @@ main64: CODE    PAGE1, 1
 
         ; a CALL that knows its target, but cannot push: what it knew is good for nothing
         mov     r13d, 100
-.push:  mov     r14d, r13d
-        and     r14d, 1
-        inc     r14d
-        mov     eax, r14d
-        shl     eax, 12
-        add     eax, (PAGE1 - 0x1000) | P_ALL
-        mov     [PT_A], eax
+.push:  OTHER_PAGE
         invlpg  [rbx]
         USER
         mov     r15, rsp
