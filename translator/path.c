@@ -11,13 +11,20 @@
 
 enum { CALLEES_MOST = 1000 }; /* instructions of called functions, before a call ends the path */
 
+static bool is_kicked(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0;
+}
+
+/* False: the path ends here.  A kick must not wait for it: what kicked may be a guest that has just
+ * read a time, and must have its timer's interrupt before it draws conclusions. */
 static bool step(struct cpu *cpu, uint32_t mode)
 {
     const bool done = interp_step(cpu);
 
     cpu->code_written = false; /* the listener has dropped the blocks */
     return done && cpu->mode == mode && !cpu->halted && !cpu->shutdown && cpu->shadow == 0 &&
-           !(cpu->rflags & (FLAG_TF | FLAG_RF)) && !cpu_has_event(cpu);
+           !(cpu->rflags & (FLAG_TF | FLAG_RF)) && !cpu_has_event(cpu) && !is_kicked(cpu);
 }
 
 /* A call from `before`: until it has returned.  False: it has not.  *left: of CALLEES_MOST. */
@@ -85,5 +92,5 @@ bool path_record(struct cpu *cpu, const struct block *head, struct path *path)
         else
             path->count = once;
     }
-    return !head->dead && cpu->mode == head->key.mode;
+    return !head->dead && cpu->mode == head->key.mode && (path->closed || !is_kicked(cpu));
 }

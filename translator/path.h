@@ -20,9 +20,9 @@ struct path {
 
 /*
  * CS:rip is at the block, or at a jump that is about to go there.  Interpret the jump, and then
- * what comes, as long as it is part of a path; it may take a thousand instructions, in which no
- * event is serviced.  False: it did not go there; or nothing can be made of it, as the block is
- * dead now or the CPU in another mode.
+ * what comes, as long as it is part of a path; it may take a thousand instructions; an
+ * event or a kick ends it.  False: it did not go there; or nothing can be made of it, as the block
+ * is dead now, the CPU in another mode, or a kick came too early.
  */
 bool path_record(struct cpu *cpu, const struct block *head, struct path *path);
 

@@ -286,6 +286,29 @@ static void a_loop_that_runs_long_is_found(void **state)
     machine_close(&m);
 }
 
+/* The time that it reads is past the one at which the board wants the CPU. */
+LOOP(late, "rdtsc\n inc %ebp\n");
+
+static void a_kick_does_not_wait_for_a_path(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    unsigned exits = 0;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, late, &eager);
+    m.cpu->gpr[RBP] = 0;
+    m.cpu->tsc_is_host = true;
+    m.cpu->tsc_due = 0;
+    while (translator_run(m.tr, m.cpu, UINT64_MAX) == RUN_EXIT) {
+        assert_int_equal(m.cpu->gpr[RBP], exits);
+        m.cpu->exit_request = 0;
+        exits++;
+    }
+    assert_int_equal(exits, 5000);
+    machine_close(&m);
+}
+
 static void kick(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
@@ -439,6 +462,7 @@ int main(void)
         cmocka_unit_test(it_ends_when_it_is_full),
         cmocka_unit_test(the_way_that_a_loop_takes_is_there_twice),
         cmocka_unit_test(a_loop_that_runs_long_is_found),
+        cmocka_unit_test(a_kick_does_not_wait_for_a_path),
         cmocka_unit_test(a_loop_over_the_end_of_memory_is_kicked),
         cmocka_unit_test(a_jump_with_16_bit_operands_ends_it),
         cmocka_unit_test(there_is_room_for_it_at_the_end_of_a_region),
