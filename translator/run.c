@@ -391,6 +391,9 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     const unsigned count = block->insn_count;
     const linaddr_t missed = rt_of(cpu)->t0;
     struct block_call decoded;
+    /* Nothing has been, where SYSCALL and the like are. */
+    const bool probed = call == NULL || !(insn_row(&call->in)->traits & ENDS);
+    bool ends;
 
     flags_collect(cpu);
     cpu->rip = block_rip(tr, block, index);
@@ -411,14 +414,16 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     if (!interp_execute(cpu, &call->in, call->run))
         return go_on(tr, cpu);
     cpu->code_written = false; /* the listener has dropped the blocks */
+    ends = insn_row(&call->in)->traits & ENDS;
     /* Before the next fetch, whose page may have the same entry in the interpreter's TLB. */
-    tables_fill(cpu, missed);
+    if (probed)
+        tables_fill(cpu, missed);
     if (block->dead || cpu->mode != block->key.mode ||
         !cache_resumes(tr->cache, block, index + 1) ||
         cpu->rip != block_rip(tr, block, index + 1) || must_return(cpu) || must_interpret(cpu))
-        return insn_row(&call->in)->traits & ENDS ? go_on_system(tr, cpu) : go_on(tr, cpu);
+        return ends ? go_on_system(tr, cpu) : go_on(tr, cpu);
     /* Those that end a block may have moved CS to where it has a limit, or let interrupts in. */
-    if ((insn_row(&call->in)->traits & ENDS) && (!(cpu->mode & MODE_CS_FLAT) || cpu_has_event(cpu)))
+    if (ends && (!(cpu->mode & MODE_CS_FLAT) || cpu_has_event(cpu)))
         return go_on_system(tr, cpu);
     if (tr->options.counted)
         cpu->icount += count - index - 1;
