@@ -76,6 +76,7 @@ enum insn_trait {
     VEX_L1 = 1u << 25,   /* #UD unless VEX.L = 1 */
     STACK = 1u << 26,    /* implicitly reads or writes the stack and RSP */
     AVX512 = 1u << 27,   /* EVEX or opmask: #UD unless XCR0 enables all of AVX-512's state */
+    RAX_RDX = 1u << 28,  /* IMPLICIT, but only RAX and RDX */
 };
 
 /* CPUID feature that a form needs: the feature column.  Absent feature: #UD. */

@@ -482,7 +482,7 @@ static bool refuses(const struct insn *in, const struct recode_map *map)
         return true; /* LAR, VERR, ...: about the host's descriptors */
     if (row->traits & IMPLICIT && !(row->traits & X87))
         for (unsigned reg = RAX; reg <= RBX; reg++)
-            if (map->gpr[reg] != reg)
+            if (map->gpr[reg] != reg && !(row->traits & RAX_RDX && reg != RAX && reg != RDX))
                 return true;
     return false;
 }

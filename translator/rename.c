@@ -80,7 +80,7 @@ static bool count_uses(const struct build *b, struct uses *uses)
             if (!in->vsib)
                 note_use(uses, in->index);
         }
-        if ((insn_row(in)->traits & IMPLICIT) && rule != rule_x87)
+        if ((insn_row(in)->traits & (IMPLICIT | RAX_RDX)) == IMPLICIT && rule != rule_x87)
             uses->pinned |= 1u << RCX | 1u << RBX;
         if (rule == rule_push || rule == rule_pop)
             note_use(uses, RSP);

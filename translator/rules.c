@@ -64,8 +64,9 @@ uint16_t rules_written(const struct insn *in)
 {
     enum { RAX_TO_RBX = 0xf }; /* PCMPxSTRI: the index goes to ECX */
     const uint32_t traits = insn_row(in)->traits;
+    const unsigned implicit = traits & RAX_RDX ? 1u << RAX | 1u << RDX : RAX_TO_RBX;
 
-    return (uint16_t)((traits & IMPLICIT ? RAX_TO_RBX : 0) |
+    return (uint16_t)((traits & IMPLICIT ? implicit : 0) |
                       (traits & READ0 ? 0 : gpr_bit(&in->ops[0])) |
                       (traits & WRITE1 ? gpr_bit(&in->ops[1]) : 0));
 }
@@ -247,15 +248,20 @@ static bool use_home(const struct build *b, const struct insn *in, struct insn *
 /* Need the register's old value be there? */
 static bool reads_gpr(const struct insn *in, unsigned reg)
 {
+    const uint32_t traits = insn_row(in)->traits;
+    const unsigned written = !(traits & WRITE0) ? 0 : traits & WRITE1 ? 2 : 1; /* MULX: two */
+    bool only_written = false;
+
     if (is_zeroing(in))
         return false;
-    if (!(insn_row(in)->traits & WRITE0) || !is_gpr(&in->ops[0]) || in->ops[0].reg != reg ||
-        in->ops[0].size < 4)
-        return true;
-    for (unsigned i = 1; i < INSN_OPERANDS; i++)
-        if (is_gpr(&in->ops[i]) && in->ops[i].reg == reg)
+    for (unsigned i = 0; i < INSN_OPERANDS; i++) {
+        if (!is_gpr(&in->ops[i]) || in->ops[i].reg != reg)
+            continue;
+        if (i >= written || in->ops[i].size < 4)
             return true;
-    return false;
+        only_written = true;
+    }
+    return !only_written;
 }
 
 bool rules_copy(struct build *b, const struct insn *in)
