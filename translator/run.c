@@ -21,10 +21,10 @@
 
 enum {
     BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
-    HOT = 2,          /* an address is translated at its HOT-th visit; before, it is interpreted */
-    SLOW_TICK = 512,  /* side exits that are a sign of a busy supervisor */
-    COLD_RUN = 32,    /* instructions interpreted at the most on a cold visit */
-    HEAD_VISITS = 8,  /* as the start of a loop or function, before a block's are counted */
+    HOT = 2,         /* an address is translated at its HOT-th visit; before, it is interpreted */
+    SLOW_TICK = 512, /* side exits that are a sign of a busy supervisor */
+    COLD_RUN = 32,   /* instructions interpreted at the most on a cold visit */
+    HEAD_VISITS = 8, /* as the start of a loop or function, before a block's are counted */
 };
 
 static struct translator *translator_of(struct cpu *cpu)
@@ -636,8 +636,8 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
         superblocks_make_at_once(tr, cpu, to);
         return leave(tr);
     }
-    /* Making room for `to` may have reused the memory of `from`.  What runs over the end of the address
-     * space to 0 goes backward without a poll, so that is not linked. */
+    /* Making room for `to` may have reused the memory of `from`.  What runs over the end of the
+     * address space to 0 goes backward without a poll, so that is not linked. */
     if (settled && !tr->options.no_chain && (cpu->mode & MODE_CS_FLAT) &&
         cache_epoch(tr->cache) == epoch && cpu->rip != 0) {
         if (exit.checked)

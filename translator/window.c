@@ -630,10 +630,25 @@ static void run_end(struct window_host *host, struct window *w, struct window_ch
     run->count = 0;
 }
 
-/* Map what may be mapped of pages first .. first + count - 1 of the chunk. */
-static void chunk_fill(struct window_host *host, struct window *w, struct window_chunk *chunk,
-                       unsigned first, unsigned count)
+/* Can a walk find that there is something to map?  Most neighbours of a page that is used for the
+ * first time are mapped already, or nobody has used them yet. */
+static bool is_new(const struct window_chunk *chunk, unsigned i)
 {
+    enum { P_AND_A = 0x21 };
+
+    if (chunk->table == NULL)
+        return true;
+    if (bit_of(chunk->mapped, i) && page_holds(chunk, i))
+        return false;
+    return (entry_now(chunk->table + i * (uint64_t)chunk->entry_bytes, chunk->entry_bytes) &
+            P_AND_A) == P_AND_A;
+}
+
+/* Map what may be mapped of the `count` pages around page `wanted` of the chunk. */
+static void chunk_fill(struct window_host *host, struct window *w, struct window_chunk *chunk,
+                       unsigned wanted, unsigned count)
+{
+    const unsigned first = wanted & ~(count - 1);
     struct run run = {0};
 
     for (unsigned i = first; i < first + count; i++) {
@@ -642,7 +657,8 @@ static void chunk_fill(struct window_host *host, struct window *w, struct window
         bool writable = false;
         struct mmu_trace trace;
 
-        if (mmu_trace(host->cpu, linear, w->view, &trace) && may_hold(w, linear, &trace) &&
+        if ((i == wanted || is_new(chunk, i)) && mmu_trace(host->cpu, linear, w->view, &trace) &&
+            may_hold(w, linear, &trace) &&
             (chunk->table == NULL) == (trace.count == 0 || trace.shift > PAGE_SHIFT))
             memory = page_memory(host, &trace, &writable);
         if (memory == NULL || (bit_of(chunk->mapped, i) && page_holds(chunk, i) &&
@@ -689,7 +705,7 @@ bool window_fill(struct window_host *host, struct window *w, uint64_t address)
     else
         around = pages < AROUND ? AROUND : AROUND_MORE;
     mapped = host->counters.pages;
-    chunk_fill(host, w, chunk, index & ~(around - 1), around);
+    chunk_fill(host, w, chunk, index, around);
     /* Otherwise it is there as it may be: read-only, for it has code. */
     if (host->counters.pages == mapped)
         return false;
