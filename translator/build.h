@@ -72,6 +72,11 @@ struct region {
         wanted;       /* number of the one whose distance HOST_GROUP holds; of the next operand's */
     uint16_t known;   /* a bit each: guest registers that were found in it */
     uint16_t written; /* guest registers that have changed since the block's start */
+    struct {
+        bool known; /* base + index * scale + disp was found in it, too */
+        uint8_t base, index, scale;
+        int64_t disp;
+    } sum;
     int32_t drift;    /* by how much those may have moved */
     uint64_t live;    /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
 };

@@ -12,7 +12,8 @@
  *     movzx ecx, byte gs:[rcx - 255*4096] the one page that is there, if RBX is in region 255
  *     mov   rax, [rbx + r10 + disp - 27]
  *
- * A register that was checked stays so until it is written, except by copies and small constants.
+ * A register that was checked stays so until it is written, except by copies and small constants,
+ * and so does the last sum of a base and an index: what is loaded is often stored to next.
  * A wrong guess costs some ten microseconds, so guesses are made in superblocks only, and operands
  * of other blocks look their regions up (share.c). An instruction that is found in another region
  * is made again for that one; one that keeps changing looks its regions up (runtime_region(),
@@ -30,6 +31,7 @@ void region_begin(struct build *b)
 {
     b->region.slot = NO_SLOT;
     b->region.known = b->region.written = 0;
+    b->region.sum.known = false;
     b->region.drift = 0;
     b->region.live = 0;
 }
@@ -136,6 +138,7 @@ static void go_to(struct build *b)
                 BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(r->wanted))));
     r->slot = r->wanted;
     r->known = 0;
+    r->sum.known = false;
     r->drift = 0;
     r->live = 0;
 }
@@ -154,6 +157,23 @@ static void check_register(struct build *b, uint8_t guest, uint8_t temp)
     if (!(b->region.known >> guest & 1))
         check(b, reg);
     b->region.known |= (uint16_t)(1u << guest);
+}
+
+/* The address is in T0. */
+static void check_sum(struct build *b, const struct insn *in)
+{
+    struct region *r = &b->region;
+    const int64_t disp = (int64_t)in->disp, moved = disp - r->sum.disp;
+
+    if (r->sum.known && in->base == r->sum.base && in->index == r->sum.index &&
+        in->scale == r->sum.scale && moved <= WINDOW_DRIFT_MAX && moved >= -WINDOW_DRIFT_MAX)
+        return;
+    check(b, T0);
+    r->sum.known = true;
+    r->sum.base = in->base;
+    r->sum.index = in->index;
+    r->sum.scale = in->scale;
+    r->sum.disp = disp;
 }
 
 void region_operand(struct build *b, const struct insn *in)
@@ -178,7 +198,7 @@ void region_operand(struct build *b, const struct insn *in)
             check_register(b, anchor, T0);
         build_address(b, in);
         if (anchor == NO_REG)
-            check(b, T0);
+            check_sum(b, in);
     }
 }
 
@@ -196,6 +216,11 @@ static uint8_t copied_from(const struct insn *in)
         in->ops[1].kind == OPERAND_GPR && in->ops[0].size == 8)
         return in->ops[1].reg;
     return NO_REG;
+}
+
+static bool uses(uint16_t registers, uint8_t reg)
+{
+    return reg != NO_REG && (registers >> reg & 1);
 }
 
 /* What is still known of registers after the instruction. */
@@ -216,6 +241,9 @@ static void keep_known(struct build *b, const struct insn *in)
             r->drift += (int32_t)(step < 0 ? -step : step);
     }
     r->written |= written;
+    if (uses(written, r->sum.base) || uses(written, r->sum.index) ||
+        ((insn_row(in)->traits & STACK) && r->sum.base == RSP))
+        r->sum.known = false;
     if (copied) {
         r->known |= (uint16_t)(1u << in->ops[0].reg);
         if (rule_table[in->row] == rule_lea)
@@ -234,6 +262,7 @@ void region_again(struct build *b, struct known *known)
     for (unsigned i = b->index; i < b->insn_count; i++)
         r->known &= (uint16_t)~rules_written(&b->insns[i]);
     r->drift = 0; /* of what is left, none moves */
+    r->sum.known = false;
     known->slot = r->slot;
     known->regions = r->known;
     known->narrow = b->narrow;
@@ -261,6 +290,7 @@ void region_after(struct build *b, const struct insn *in, bool called, bool pass
         keep_known(b, in);
     } else {
         r->known = 0;
+        r->sum.known = false;
         r->drift = 0;
         r->written = UINT16_MAX;
     }

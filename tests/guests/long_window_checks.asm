@@ -39,6 +39,7 @@ main64:
         xor     eax, eax
         mov     dr0, rax
         call    carried
+        call    sums
         call    smap
         call    write_protect
         call    nxe
@@ -106,6 +107,32 @@ carried:
         dec     edx
         jnz     .loop
         EQ      ebx, 0x2222 * 1000
+        ret
+
+; What was loaded is stored to next, but once in 64 times one of the address's two registers has changed
+; in between, and it is elsewhere.
+%macro STORE_TO_LOADED 2        ; which, to what
+        mov     edx, 1000
+%%loop: mov     rsi, r10
+        mov     rdi, r9
+        mov     eax, [rsi + rdi]
+        test    dl, 63
+        cmovz   %1, %2
+        mov     [rsi + rdi + 4], eax
+        mov     [rsi + rdi], edx
+        dec     edx
+        jnz     %%loop
+        EQ      [PAGE2 + 64], 1
+        EQ      [PAGE2 + 68], 2
+        EQ      [vars64], 64
+        EQ      [vars64 + 4], 65
+%endmacro
+sums:   mov     r10, SYSTEM
+        mov     r9, 64
+        mov     r8, vars64 - SYSTEM
+        mov     r11, vars64 - 64
+        STORE_TO_LOADED rdi, r8
+        STORE_TO_LOADED rsi, r11
         ret
 
 ; CPL 3: hot and misaligned; then it is an exception

@@ -525,23 +525,38 @@ static void no_window_has_the_page_at_4_gib(void **state)
     machine_close(&m);
 }
 
-/* Does the block made of this code look up the stack's region? */
-static bool looks_up_stack(struct machine *m, unsigned number, const uint8_t *code, size_t bytes)
+/* How often the block made of this code has the instruction in `wanted`. */
+static unsigned count_in_block(struct machine *m, unsigned number, const uint8_t *code,
+                               size_t bytes, const uint8_t *wanted, size_t wanted_bytes)
 {
     const physaddr_t page = page_with(m, number);
     const struct block_key key = {
         .phys = page, .linear = LINEAR + number * UINT64_C(0x1000), .mode = m->cpu->mode};
-    uint8_t wanted[16];
-    struct emit e = {.at = wanted, .end = wanted + sizeof(wanted)};
     const struct block *block;
+    const uint8_t *at, *end;
+    unsigned count = 0;
 
-    emit_shrx(&e, W64, HOST_STACK, HOST_SP, HOST_CPU);
-    assert_false(e.overflow);
     memcpy(physmem_backing(m->mem, page), code, bytes);
     block = build_block(m->tr, m->cpu, &key, BUILD_ENTRY);
     assert_non_null(block);
-    return memmem((const void *)cache_hot_host(m->tr->cache, block), block->host_bytes, wanted,
-                  (size_t)(e.at - wanted)) != NULL;
+    at = (const uint8_t *)cache_hot_host(m->tr->cache, block);
+    end = at + block->host_bytes;
+    while ((at = memmem(at, (size_t)(end - at), wanted, wanted_bytes)) != NULL) {
+        count++;
+        at++;
+    }
+    return count;
+}
+
+/* Does the block made of this code look up the stack's region? */
+static bool looks_up_stack(struct machine *m, unsigned number, const uint8_t *code, size_t bytes)
+{
+    uint8_t wanted[16];
+    struct emit e = {.at = wanted, .end = wanted + sizeof(wanted)};
+
+    emit_shrx(&e, W64, HOST_STACK, HOST_SP, HOST_CPU);
+    assert_false(e.overflow);
+    return count_in_block(m, number, code, bytes, wanted, (size_t)(e.at - wanted)) != 0;
 }
 
 /* R11 may stay as it is while RSP moves, if each block proves by an access that RSP has not left
@@ -562,6 +577,50 @@ static void only_accesses_that_must_happen_prove_where_rsp_is(void **state)
     assert_true(run_in(&m, root));
     assert_false(looks_up_stack(&m, 1, store, sizeof(store)));
     assert_true(looks_up_stack(&m, 2, shift, sizeof(shift)));
+    machine_close(&m);
+}
+
+/* An address that two registers make is known to be in its region until one of them is written. */
+static void a_sum_is_checked_until_it_is_another(void **state)
+{
+    static const struct {
+        uint8_t code[20];
+        unsigned bytes, checks;
+    } cases[] = {
+        /* mov eax, [rsi + rdi]; mov [rsi + rdi + 4], eax; jmp */
+        {{0x8b, 0x04, 0x3e, 0x89, 0x44, 0x3e, 4, 0xeb, 0x10}, 9, 1},
+        /* ...; mov [rsi + rdi + 2 MiB], eax; jmp */
+        {{0x8b, 0x04, 0x3e, 0x89, 0x84, 0x3e, 0, 0, 0x20, 0, 0xeb, 0x10}, 12, 2},
+        /* ...; mov [rsi + rdi * 2], eax; jmp */
+        {{0x8b, 0x04, 0x3e, 0x89, 0x04, 0x7e, 0xeb, 0x10}, 8, 2},
+        /* ...; cmovz rdi, r8; mov [rsi + rdi], eax; jmp */
+        {{0x8b, 0x04, 0x3e, 0x49, 0x0f, 0x44, 0xf8, 0x89, 0x04, 0x3e, 0xeb, 0x10}, 12, 2},
+        /* ...; cmovz rsi, r8; mov [rsi + rdi], eax; jmp */
+        {{0x8b, 0x04, 0x3e, 0x49, 0x0f, 0x44, 0xf0, 0x89, 0x04, 0x3e, 0xeb, 0x10}, 12, 2},
+        /* mov rdi, [rsi + rdi]; mov [rsi + rdi], eax; jmp */
+        {{0x48, 0x8b, 0x3c, 0x3e, 0x89, 0x04, 0x3e, 0xeb, 0x10}, 9, 2},
+        /* mov eax, [rsi + rdi]; pop rdi; mov [rsi + rdi], eax; jmp */
+        {{0x8b, 0x04, 0x3e, 0x5f, 0x89, 0x04, 0x3e, 0xeb, 0x10}, 9, 2},
+        /* mov eax, [rsp + rdi]; push rax; mov [rsp + rdi], eax; jmp */
+        {{0x8b, 0x04, 0x3c, 0x50, 0x89, 0x04, 0x3c, 0xeb, 0x10}, 9, 2},
+    };
+    uint8_t wanted[16];
+    struct emit e = {.at = wanted, .end = wanted + sizeof(wanted)};
+    struct machine m;
+    physaddr_t root;
+
+    (void)state;
+    emit_sarx(&e, W64, TC, T0, HOST_GROUP);
+    assert_false(e.overflow);
+    open_long(&m);
+    root = table_new(&m);
+    map_page(&m, root, LINEAR, page_with(&m, 0) | ALL);
+    assert_true(run_in(&m, root));
+    m.cpu->gpr[RSI] = m.cpu->gpr[RSP] = LINEAR;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(count_in_block(&m, i + 1, cases[i].code, cases[i].bytes, wanted,
+                                        (size_t)(e.at - wanted)),
+                         cases[i].checks);
     machine_close(&m);
 }
 
@@ -654,6 +713,7 @@ int main(void)
         cmocka_unit_test(without_its_translator_a_cpu_has_no_window_mode),
         cmocka_unit_test(no_window_has_the_page_at_4_gib),
         cmocka_unit_test(only_accesses_that_must_happen_prove_where_rsp_is),
+        cmocka_unit_test(a_sum_is_checked_until_it_is_another),
         cmocka_unit_test(a_call_inside_a_superblock_leaves_its_callee_the_stack),
         cmocka_unit_test(a_probe_for_the_stack_is_no_reason_to_interpret_a_call),
     };
