@@ -274,8 +274,8 @@ void share_after(struct build *b, const struct insn *in, bool called);
 /* ---- registers that are known to hold little, translator/narrow.c ---- */
 
 void narrow_begin(struct build *b);
-/* After each instruction; called: it went to the interpreter. */
-void narrow_after(struct build *b, const struct insn *in, bool called);
+/* After each instruction; called: it went to the interpreter; passed: the block goes on at a jump. */
+void narrow_after(struct build *b, const struct insn *in, bool called, bool passed);
 /* The register whose region is that of the memory operand, or that of nothing: what else is added
  * is narrow.  NO_REG: none is known. */
 uint8_t narrow_anchor(const struct build *b, const struct insn *in);

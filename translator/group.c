@@ -158,7 +158,7 @@ void group_after(struct build *b, const struct insn *in, bool called)
         region_after(b, in, called, is_passed(b, b->index));
         share_after(b, in, called);
     }
-    narrow_after(b, in, called);
+    narrow_after(b, in, called, is_passed(b, b->index));
     if (b->group.base == NO_REG)
         return;
     if (called || !group_passes(b, b->index) || b->group.left == 0 ||

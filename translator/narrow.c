@@ -15,9 +15,9 @@
  * interpreter does it.
  *
  * A register is narrow from an instruction that zero-extends or sign-extends 32 bits or less into
- * it to the next that writes to it or that is not simply copied.  Nothing is known at a block's
- * start. Blocks are entered in the middle only right behind an instruction of theirs that was
- * interpreted.
+ * it to the next that writes to it, or that may write to more than it shows.  Nothing is known at a
+ * block's start. Blocks are entered in the middle only right behind an instruction of theirs that
+ * was interpreted.
  */
 #include "translator/rules.h"
 #include "translator/windows.h"
@@ -48,17 +48,25 @@ static bool extends(const struct insn *in)
         return op == 0xaf;
     if (map == M0 && op == 0xc1)
         return (in->imm & 31) != 0;
-    return map == M0 && (op < 0x40 || op == 0x69 || op == 0x6b || op == 0x81 || op == 0x83 ||
-                         op == 0x89 || op == 0x8b || op == 0x8d || (op & 0xf8) == 0xb8 ||
-                         op == 0xc7 || op == 0xd1);
+    return map == M0 &&
+           (op < 0x40 || op == 0x69 || op == 0x6b || op == 0x81 || op == 0x83 || op == 0x89 ||
+            op == 0x8b || op == 0x8d || (op & 0xf8) == 0xb8 || op == 0xc7 || op == 0xd1);
 }
 
-void narrow_after(struct build *b, const struct insn *in, bool called)
+/* Does the instruction write no registers but those that rules_written() says, and RSP? */
+static bool is_plain(const struct insn *in)
 {
     const rule_fn rule = rule_table[in->row];
-    const uint16_t written = rules_written(in);
 
-    if (called || (rule != rule_native && rule != rule_lea)) {
+    return rule == rule_native || rule == rule_simd || rule == rule_x87 || rule == rule_lea ||
+           rule == rule_nop || rule == rule_div || rule == rule_push;
+}
+
+void narrow_after(struct build *b, const struct insn *in, bool called, bool passed)
+{
+    const uint16_t written = rules_written(in) | (insn_row(in)->traits & STACK ? 1u << RSP : 0u);
+
+    if (called || !(passed || is_plain(in))) {
         b->narrow = 0;
         return;
     }

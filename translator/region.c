@@ -241,8 +241,8 @@ static void keep_known(struct build *b, const struct insn *in)
             r->drift += (int32_t)(step < 0 ? -step : step);
     }
     r->written |= written;
-    if (uses(written, r->sum.base) || uses(written, r->sum.index) ||
-        ((insn_row(in)->traits & STACK) && r->sum.base == RSP))
+    if (r->sum.known && (uses(written, r->sum.base) || uses(written, r->sum.index) ||
+                         ((insn_row(in)->traits & STACK) && r->sum.base == RSP)))
         r->sum.known = false;
     if (copied) {
         r->known |= (uint16_t)(1u << in->ops[0].reg);

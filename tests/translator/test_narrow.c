@@ -33,7 +33,7 @@ static unsigned narrow_from(unsigned before, const char *bytes)
     const struct insn in = decoded(bytes);
 
     b.narrow = (uint16_t)before;
-    narrow_after(&b, &in, false);
+    narrow_after(&b, &in, false, false);
     return b.narrow;
 }
 
@@ -90,6 +90,14 @@ static void what_else_writes_is_wide(void **state)
         {BYTES("\x66\x48\x0f\x7e\xc0"), 1 << RAX},        /* movq rax, xmm0 */
         {BYTES("\xf7\xe2"), 1 << RAX | 1 << RDX},         /* mul edx */
         {BYTES("\x48\x98"), 1 << RAX},                    /* cdqe */
+        {BYTES("\xf7\xf1"), 1 << RAX | 1 << RDX},         /* div ecx */
+        {BYTES("\xf3\x48\x0f\x2c\xc0"), 1 << RAX},        /* cvttss2si rax, xmm0 */
+        {BYTES("\xf2\x0f\x2c\xd0"), 1 << RDX},            /* cvttsd2si edx, xmm0 */
+        {BYTES("\xdf\xe0"), 1 << RAX},                    /* fnstsw ax */
+        {BYTES("\x66\x0f\x3a\x61\xc1\0"), 1 << RCX},      /* pcmpestri xmm0, xmm1, 0 */
+        {BYTES("\x50"), 1 << RSP},                        /* push rax */
+        {BYTES("\x0f\xa2"), 1 << RAX | 1 << RBX},         /* cpuid */
+        {BYTES("\x74\x10"), ALL},                         /* jz, that ends the block */
         {BYTES("\x58"), 1 << RAX | 1 << RSP},             /* pop rax */
         {BYTES("\xa4"), 1 << RSI | 1 << RDI},             /* movsb */
     };
@@ -101,7 +109,7 @@ static void what_else_writes_is_wide(void **state)
     const struct insn in = decoded(BYTES("\x89\xd0"));
 
     b.narrow = ALL;
-    narrow_after(&b, &in, true);
+    narrow_after(&b, &in, true, false);
     assert_int_equal(b.narrow, 0);
     b.narrow = ALL;
     narrow_begin(&b);
@@ -115,6 +123,23 @@ static void comparing_changes_nothing(void **state)
     assert_int_equal(narrow_from(0, BYTES("\x39\xd0")), 0);
     assert_int_equal(narrow_from(0, BYTES("\x83\xf8\x01")), 0); /* cmp eax, 1 */
     assert_int_equal(narrow_from(0, BYTES("\x89\x02")), 0);     /* mov [rdx], eax */
+}
+
+static void what_shows_all_that_it_writes_changes_nothing_else(void **state)
+{
+    const struct insn jump = decoded(BYTES("\x74\x10"));
+
+    (void)state;
+    assert_int_equal(narrow_from(ALL, BYTES("\x0f\x28\xc1")), ALL); /* movaps xmm0, xmm1 */
+    assert_int_equal(narrow_from(ALL, BYTES("\xf3\x0f\x2c\xd0")),
+                     ALL & ~(1 << RDX));                                  /* cvttss2si */
+    assert_int_equal(narrow_from(ALL, BYTES("\xd8\xc1")), ALL);           /* fadd */
+    assert_int_equal(narrow_from(ALL, BYTES("\x90")), ALL);               /* nop */
+    assert_int_equal(narrow_from(ALL, BYTES("\x57")), ALL & ~(1 << RSP)); /* push rdi */
+    assert_int_equal(narrow_from(ALL, BYTES("\xf7\xf1")), ALL & ~(1 << RAX | 1 << RDX));
+    b.narrow = ALL;
+    narrow_after(&b, &jump, false, true);
+    assert_int_equal(b.narrow, ALL);
 }
 
 static uint8_t anchor(unsigned narrow, const char *bytes)
@@ -143,6 +168,7 @@ int main(void)
         cmocka_unit_test(what_extends_32_bits_is_narrow),
         cmocka_unit_test(what_else_writes_is_wide),
         cmocka_unit_test(comparing_changes_nothing),
+        cmocka_unit_test(what_shows_all_that_it_writes_changes_nothing_else),
         cmocka_unit_test(the_other_register_names_the_region),
     };
 
