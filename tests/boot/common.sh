@@ -85,6 +85,9 @@ screen_chose() { python3 "$boot/screen.py" -r < "$out" | grep -e "^$1" > /dev/nu
 screen_expect() { wait_for "${2:-800}" "\"$1\" on the screen" screen_has "$1"; }
 chosen_expect() { wait_for "${2:-800}" "\"$1\" to be chosen" screen_chose "$1"; }
 
+# Was it built with libnbd?  That is loaded when it is needed, by a name which the program has then.
+has_libnbd() { grep -q -a 'libnbd\.so' "$RINGER"; }
+
 type() { printf '%s\n' "$*" >&3; }
 key() { printf "\\$1" >&3; }
 key_up() { printf '\033[A' >&3; }

@@ -74,8 +74,7 @@ serve()
     done
 }
 
-if command -v qemu-nbd > /dev/null && command -v qemu-img > /dev/null &&
-    ldd "$RINGER" | grep -q libnbd; then
+if command -v qemu-nbd > /dev/null && command -v qemu-img > /dev/null && has_libnbd; then
     for format in qcow2 vmdk vdi; do
         qemu-img convert -q -f raw -O $format "$hd" "$work/disk.$format"
         boots 'C count=0' -hda "$work/disk.$format"
@@ -105,7 +104,7 @@ says()
     done
 }
 
-if command -v qemu-nbd > /dev/null && ldd "$RINGER" | grep -q libnbd; then
+if command -v qemu-nbd > /dev/null && has_libnbd; then
     image "$hd" C W 1M
     serve
     start -m 32 -display none -serial "file:$work/serial" -monitor stdio \
@@ -162,7 +161,7 @@ if command -v qemu-img > /dev/null; then
     for round in 1 2 3 4 5; do
         killed raw "$hd"
     done
-    if ldd "$RINGER" | grep -q libnbd; then
+    if has_libnbd; then
         qemu-img convert -q -f raw -O qcow2 "$hd" "$work/killed.qcow2"
         killed qcow2 "$work/killed.qcow2"
         killed qcow2 "$work/killed.qcow2"

@@ -19,8 +19,8 @@ PATH=$PATH:/sbin:/usr/sbin
 for tool in debootstrap mke2fs e2fsck sfdisk grub-mkimage dpkg-deb python3; do
     command -v $tool > /dev/null || exit 77
 done
-[ "$kind" = raw ] || { command -v qemu-nbd && command -v qemu-img && ldd "$RINGER" | grep libnbd; } \
-    > /dev/null || exit 77
+[ "$kind" = raw ] || { command -v qemu-nbd && command -v qemu-img && has_libnbd; } > /dev/null ||
+    exit 77
 [ -s "$guest/debian-amd64.img" ] || [ "$(id -u)" = 0 ] || sudo -n true 2> /dev/null || exit 77
 sh "$loader/guest/get.sh" debian-amd64.img > /dev/null
 
