@@ -273,7 +273,7 @@ physaddr_t build_phys(const struct build *b)
 /* Has the instruction missed so often that a probe is better? */
 bool build_wants_probe(const struct build *b)
 {
-    return !b->window || runtime_prefers_probe(b->tr, build_phys(b));
+    return !b->window || runtime_prefers_probe(b->tr, build_phys(b), b->rip);
 }
 
 bool build_is_base_only(const struct insn *in)

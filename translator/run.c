@@ -518,10 +518,10 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
 
 /* An instruction that faults again and again is better off with a probe.  raised: it was the
  * guest's fault, too, and next time the page may be there. */
-static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t phys, bool filled,
-                             bool raised)
+static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t phys, uint64_t rip,
+                             bool filled, bool raised)
 {
-    uint16_t *cost = runtime_window_cost(tr, phys);
+    uint16_t *cost = runtime_window_cost(tr, phys, rip);
     const bool fine = *cost < WINDOW_COST_MAX;
 
     tr->counters.window_misses++;
@@ -542,11 +542,12 @@ static void note_region(struct translator *tr, struct cpu *cpu, const struct blo
                         unsigned index, int64_t slot)
 {
     const physaddr_t phys = block->key.phys + cache_site(tr->cache, block, index).guest;
-    struct region_note *note = runtime_region(tr, phys, block_rip(tr, block, index));
+    const uint64_t rip = block_rip(tr, block, index);
+    struct region_note *note = runtime_region(tr, phys, rip);
 
     tr->counters.region_changes++;
     if (slot < -WINDOW_SLOTS / 2 || slot >= WINDOW_SLOTS / 2) {
-        note_window_miss(tr, cpu, phys, false, false);
+        note_window_miss(tr, cpu, phys, rip, false, false);
         return;
     }
     note->slot = (int16_t)slot;
@@ -588,7 +589,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         return avoid_dead(tr, cpu, host);
     }
     filled = windows_fill(tr->windows, view == VIEW_USER, address);
-    note_window_miss(tr, cpu, phys, filled, raised);
+    note_window_miss(tr, cpu, phys, rip, filled, raised);
     tr->awaited.host = raised && !filled && view == VIEW_USER ? address : 0;
     tr->awaited.rip = rip;
     host = avoid_dead(tr, cpu, host);

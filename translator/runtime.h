@@ -16,8 +16,8 @@
 /* Permanent pieces of generated code (translator/glue.c); host addresses. */
 struct glue {
     void (*enter)(struct cpu *cpu, uint64_t host); /* C -> generated code */
-    uint64_t reload;   /* load the contract's registers, go on at rt.resume */
-    uint64_t leave;    /* state is in struct cpu: return from enter() */
+    uint64_t reload; /* load the contract's registers, go on at rt.resume */
+    uint64_t leave;  /* state is in struct cpu: return from enter() */
     /* CALL; then a record: u32, the block and, from BLOCK_NUMBER_BITS, a number in it. */
     uint64_t slow;     /* instruction, and u8 block_call or BLOCK_NO_CALL: interpret it, go on */
     uint64_t step;     /* instruction: fetch it anew and interpret it */
@@ -60,11 +60,16 @@ struct heat {
  * supervisor's to user memory.
  */
 enum {
-    WINDOW_MISS_BITS = 16,
+    WINDOW_NOTE_BITS = 16,
     WINDOW_FILL_COST = 1,
     WINDOW_MISS_COST = 24,
     WINDOW_SUPERVISOR_MISS_COST = 128,
     WINDOW_COST_MAX = 768,
+};
+
+struct window_note {
+    uint16_t cost;
+    uint16_t tag; /* of the instruction; 0: of none */
 };
 
 /* Which region an instruction's operand was found in last, and how often that has changed. */
@@ -92,7 +97,7 @@ struct translator {
     uint64_t *interpreted;              /* by row of cpu/insn.def: side exits and calls */
     uint64_t created_ns, created_ticks; /* for the length of a TSC tick */
     bool bmi2;
-    bool quick_loop; /* LOOP, not taken, is as good as JRCXZ */
+    bool quick_loop;        /* LOOP, not taken, is as good as JRCXZ */
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
                                calls */
     struct heat heat[1 << HEAT_BITS];
@@ -101,7 +106,7 @@ struct translator {
     struct windows *windows;                 /* of the attached CPU; NULL: none */
     struct returns *returns;
     struct sampler sampler;
-    bool busy;        /* generated code was found running */
+    bool busy; /* generated code was found running */
     /* A user's access has missed its window, and the guest was told of a fault: where in the host,
      * and which instruction.  Its handler will most often have put a page there. */
     struct {
@@ -110,7 +115,7 @@ struct translator {
     bool cold;        /* find_block() has said: interpret */
     unsigned arrived; /* how the run loop has come to CS:rip: enum build_flag */
     struct smc smc;
-    uint16_t window_cost[1 << WINDOW_MISS_BITS];
+    struct window_note window_notes[1 << WINDOW_NOTE_BITS];
     struct region_note regions[1 << REGION_NOTE_BITS];
     int16_t usual_slot[2]; /* of the supervisor, of users: a guess where nothing else is known */
 };
@@ -121,11 +126,17 @@ static inline unsigned runtime_place(physaddr_t phys, unsigned bits)
     return (unsigned)((phys ^ phys >> bits) & ((1u << bits) - 1));
 }
 
-/* The note of the instruction at both addresses (memory is used again, by other programs). */
+/* What stands for the instruction at both addresses: memory is used again, by other programs. */
+static inline uint64_t runtime_mixed(physaddr_t phys, linaddr_t linear)
+{
+    return (phys ^ linear << 20) * 0x9e3779b97f4a7c15ull;
+}
+
+/* The instruction's note. */
 static inline struct region_note *runtime_region(struct translator *tr, physaddr_t phys,
                                                  linaddr_t linear)
 {
-    const uint64_t mixed = (phys ^ linear << 20) * 0x9e3779b97f4a7c15ull;
+    const uint64_t mixed = runtime_mixed(phys, linear);
     struct region_note *note = &tr->regions[mixed >> (64 - REGION_NOTE_BITS)];
     const uint8_t tag = (uint8_t)(mixed >> 32) | 1;
 
@@ -134,14 +145,27 @@ static inline struct region_note *runtime_region(struct translator *tr, physaddr
     return note;
 }
 
-static inline uint16_t *runtime_window_cost(struct translator *tr, physaddr_t phys)
+/* The instruction's account. */
+static inline uint16_t *runtime_window_cost(struct translator *tr, physaddr_t phys,
+                                            linaddr_t linear)
 {
-    return &tr->window_cost[runtime_place(phys, WINDOW_MISS_BITS)];
+    const uint64_t mixed = runtime_mixed(phys, linear);
+    struct window_note *note = &tr->window_notes[mixed >> (64 - WINDOW_NOTE_BITS)];
+    const uint16_t tag = (uint16_t)(mixed >> 32) | 1;
+
+    if (note->tag != tag)
+        *note = (struct window_note){.tag = tag};
+    return &note->cost;
 }
 
-static inline bool runtime_prefers_probe(struct translator *tr, physaddr_t phys)
+/* The same for who only asks: does not forget another instruction for it. */
+static inline bool runtime_prefers_probe(const struct translator *tr, physaddr_t phys,
+                                         linaddr_t linear)
 {
-    return *runtime_window_cost(tr, phys) >= WINDOW_COST_MAX;
+    const uint64_t mixed = runtime_mixed(phys, linear);
+    const struct window_note *note = &tr->window_notes[mixed >> (64 - WINDOW_NOTE_BITS)];
+
+    return note->tag == ((uint16_t)(mixed >> 32) | 1) && note->cost >= WINDOW_COST_MAX;
 }
 
 static inline unsigned no_group_place(physaddr_t phys)
@@ -186,8 +210,7 @@ void flow_bind_missed(struct emit *e, const struct flow_missed *missed);
 #define FLOW_FOUND(view, index) INDEX(HOST_CPU, (index), 8, AT_JUMP((view), host))
 
 /* Emit the glue into e; false when it does not fit. */
-bool glue_emit(struct glue *glue, const struct contract *contract, bool quick_loop,
-               struct emit *e);
+bool glue_emit(struct glue *glue, const struct contract *contract, bool quick_loop, struct emit *e);
 
 static inline const struct glue *glue_of(const struct translator *tr, uint32_t mode)
 {
