@@ -267,6 +267,7 @@ static bool prepare(struct machine *m, struct error *error)
         .no_rename = o->no_rename,
         .no_guess = o->no_guess,
         .no_extend = o->no_extend,
+        .no_guard = o->no_guard,
         .no_loop = o->no_loop,
         .eager_path = o->eager_path,
         .eager_superblock = o->eager_superblock,

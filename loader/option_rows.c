@@ -600,6 +600,8 @@ static const struct {
     {"no-bmi2", offsetof(struct options, no_bmi2), "code as for a host without SHRX and RORX"},
     {"no-group", offsetof(struct options, no_group), "every access is probed by itself"},
     {"no-extend", offsetof(struct options, no_extend), "blocks end at their first jump"},
+    {"no-guard", offsetof(struct options, no_guard),
+     "superblocks end at jumps whose target is computed"},
     {"no-guess", offsetof(struct options, no_guess),
      "superblocks look up where operands are, as other blocks do"},
     {"no-loop", offsetof(struct options, no_loop), "code as for a host that is slow at LOOP"},

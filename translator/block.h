@@ -16,7 +16,7 @@
 #include "cpu/cpu.h"
 #include "translator/emit.h"
 
-enum { BLOCK_MAX_INSNS = 64, SUPERBLOCK_MAX_INSNS = 128, BLOCK_EXITS = 14, BLOCK_RESUMES = 64 };
+enum { BLOCK_MAX_INSNS = 64, SUPERBLOCK_MAX_INSNS = 240, BLOCK_EXITS = 30, BLOCK_RESUMES = 64 };
 
 static inline enum code_size code_size_of(uint32_t mode)
 {
@@ -72,7 +72,7 @@ _Static_assert(sizeof(struct block_exit) == 16, "there are many");
 
 /* References of exits: (number of the block + 1) << BLOCK_REF_SHIFT | number of the exit; 0: of
  * none.  With BLOCK_REF_INCOMING in place of the exit's number: of the block's `incoming`. */
-enum { BLOCK_REF_SHIFT = 4, BLOCK_REF_INCOMING = (1 << BLOCK_REF_SHIFT) - 1 };
+enum { BLOCK_REF_SHIFT = 5, BLOCK_REF_INCOMING = (1 << BLOCK_REF_SHIFT) - 1 };
 _Static_assert((int)BLOCK_EXITS <= (int)BLOCK_REF_INCOMING, "an exit's number has these bits");
 
 /* Where each guest instruction is.  Kept as two bytes where neither is above 255. */
@@ -95,9 +95,10 @@ struct block_hole {
 
 /* What few blocks have. */
 struct block_extra {
-    uint64_t no_resume;   /* bit i: instruction i cannot be entered from outside (0 always can); none
-                             from BLOCK_RESUMES on can */
+    uint64_t no_resume; /* bit i: instruction i cannot be entered from outside (0 always can); none
+                           from BLOCK_RESUMES on can */
     physaddr_t next_phys; /* where the next page is, when next_bytes is not 0 */
+    uint16_t next_bytes;  /* of the block, in the next page */
     uint8_t far_count, call_count, hole_count;
     bool owes; /* an int8_t for each instruction: cache_owed_sp() */
 };
@@ -112,8 +113,8 @@ struct block_extra {
  *     | stubs of exits, others   | (late), exits, sites, extra and what goes with it |
  *
  * and, where policies move blocks, fixups behind all that.  A block's checked entry is in its hot
- * part if it was first reached that way.  Of the others one in sixteen is ever reached so: where the
- * policy can have more cold memory (late) they get it then.
+ * part if it was first reached that way.  Of the others one in sixteen is ever reached so: where
+ * the policy can have more cold memory (late) they get it then.
  */
 struct block {
     struct block_key key;
@@ -123,18 +124,20 @@ struct block {
     uint16_t host_bytes;           /* of code in the hot part */
     uint16_t cold_bytes;           /* the same of the cold part */
     uint16_t page_id;
-    uint16_t room;        /* of cache memory, from hot, in units */
-    uint16_t cold_room;   /* the same elsewhere, from cold, in bytes; 0: the cold part follows the
-                             hot one */
-    uint16_t guest_bytes; /* in the page of key.phys */
-    uint8_t entry;        /* where it executes, from hot */
+    uint16_t room;      /* of cache memory, from hot, in units */
+    uint16_t cold_room; /* the same elsewhere, from cold, in bytes; 0: the cold part follows the
+                           hot one */
+    uint16_t
+        guest_bytes; /* in the page of key.phys; from there a block may go on in the next one */
+    uint8_t entry;   /* where it executes, from hot */
     uint8_t insn_count;
-    uint8_t exit_count : 4;
-    uint8_t next_bytes : 4; /* of its one instruction, in the next page */
-    uint8_t settled;        /* bytes that follow the last instruction's code in 64-bit windows */
-    uint8_t misses;         /* of the inline TLB, in a grouped block */
+    uint8_t exit_count : 5;
+    bool crosses : 1;    /* into the next page: its one instruction, or a superblock */
+    uint8_t settled;     /* bytes that follow the last instruction's code in 64-bit windows */
+    uint8_t misses;      /* of the inline TLB, in a grouped block */
     uint8_t head_visits; /* samples of the loop that begins here; visits, before they are counted */
     bool super : 1;      /* a superblock */
+    bool cut : 1;        /* one that ends at a computed jump, as where that leads varies */
     bool renamed : 1;    /* behind its stubs is what restores the contract after a fault */
     bool counts : 1;     /* its visits, if that can lead to anything */
     bool entry_is_hot : 1; /* its checked entry is in its hot part */
@@ -152,9 +155,9 @@ enum {
     BLOCK_ROOM_UNIT = 16,
     BLOCK_NUMBER_BITS = 24,
     BLOCK_MOST = (1 << BLOCK_NUMBER_BITS) - 1, /* a number + 1 has that many bits, too */
-    BLOCK_STUB_BYTES = 9,   /* of an exit: CALL and record (translator/flow.c) */
-    BLOCK_ENTRY_BYTES = 32, /* of a late checked entry, at the most */
-    BLOCK_RECHECK_BYTES = 5, /* in front of a hot one (translator/flow.c) */
+    BLOCK_STUB_BYTES = 9,                      /* of an exit: CALL and record (translator/flow.c) */
+    BLOCK_ENTRY_BYTES = 32,                    /* of a late checked entry, at the most */
+    BLOCK_RECHECK_BYTES = 5,                   /* in front of a hot one (translator/flow.c) */
 };
 
 static inline uint32_t block_room(const struct block *block)
@@ -176,10 +179,11 @@ struct block_records {
     unsigned call_count, hole_count;
     struct block_call calls[SUPERBLOCK_MAX_INSNS]; /* by the number in a record of glue.slow */
     struct block_hole holes[SUPERBLOCK_MAX_INSNS]; /* ascending */
-    uint64_t no_resume;                       /* struct block_extra */
-    int8_t owed_sp[SUPERBLOCK_MAX_INSNS];     /* cache_owed_sp() */
-    bool owes;                                /* one of them is not 0 */
-    physaddr_t next_phys;
+    uint64_t no_resume;                            /* struct block_extra */
+    int8_t owed_sp[SUPERBLOCK_MAX_INSNS];          /* cache_owed_sp() */
+    bool owes;                                     /* one of them is not 0 */
+    physaddr_t next_phys;                          /* struct block_extra */
+    unsigned next_bytes;
 };
 
 struct cache;
@@ -190,6 +194,10 @@ void cache_emit_records(const struct cache *cache, struct block *block, struct e
 /* Async-signal-safe, all of them. */
 struct block_site cache_site(const struct cache *cache, const struct block *block, unsigned index);
 const struct block_extra *cache_extra(const struct cache *cache, const struct block *block);
+/* From the block's first byte to behind its last, in both pages. */
+unsigned cache_bytes(const struct cache *cache, const struct block *block);
+/* Where the byte at this offset of the block is. */
+physaddr_t cache_phys(const struct cache *cache, const struct block *block, unsigned offset);
 const struct block_call *cache_call(const struct cache *cache, const struct block *block,
                                     unsigned number);
 /* *count: how many there are. */
@@ -286,7 +294,8 @@ bool cache_contains(const struct cache *cache, uint64_t host);
 void cache_link(struct cache *cache, struct block *from, unsigned exit, struct block *to);
 void cache_invalidate(struct cache *cache, struct block *block);
 void cache_invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size);
-/* The same after a store that has changed these bytes, except for blocks that cache_on_store() spares. */
+/* The same after a store that has changed these bytes, except for blocks that cache_on_store()
+ * spares. */
 void cache_stored(struct cache *cache, physaddr_t gpa, uint64_t size);
 void cache_flush(struct cache *cache);
 /* Drop every block that has code at the linear address, wherever that is mapped. */

@@ -53,6 +53,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const int32_t drift = b->stack_drift;
     const unsigned holes = b->records.hole_count, leaves = b->leave_count;
     const unsigned exits = b->records.exit_count, far_polls = b->far_poll_count;
+    const unsigned guards = b->guard_count;
 
     build_pay_sp_before(b, in, call);
     settle_before(b, in);
@@ -73,6 +74,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->ended = b->returns = false;
     b->records.exit_count = exits;
     b->far_poll_count = far_polls;
+    b->guard_count = guards;
     b->leave_count = leaves;
     b->unfit |= b->swap_count != 0; /* the handler wants the contract */
     build_pay_sp(b);
@@ -119,9 +121,11 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->mode = key->mode;
     b->ended = b->returns = false;
     b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = b->leave_count = 0;
+    b->guard_count = 0;
     b->records.exit_count = b->records.hole_count = 0;
     b->records.no_resume = 0;
     b->records.next_phys = d->next_phys;
+    b->records.next_bytes = d->next_bytes;
     b->code64 = mode_is_code64(key->mode);
     b->contract = contract_of(key->mode);
     b->glue = glue_of(tr, key->mode);
@@ -184,6 +188,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     begin(&b, tr, cpu, key, trace, flags);
     b.block->page_id = (uint16_t)page_id;
     b.block->super = super;
+    b.block->cut = trace->cut;
     b.block->counts = flags & BUILD_HEAT;
     b.guesses = (super || tr->options.eager_window) && !tr->options.no_guess;
     b.block->late &= !b.entry_is_hot;
@@ -195,13 +200,13 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.entry_is_hot |= b.swap_count != 0 && !b.block->late;
     b.block->entry_is_hot = b.entry_is_hot;
     build_entry(&b);
+    if (b.crossing)
+        build_check_next_page(&b, next_id);
     rename_enter(&b);
     b.again.host = 0;
     b.loop = may_loop(&b) ? emit_here(&b.e) : 0;
     start = b.e.at - (emit_here(&b.e) - cache_host(tr->cache, b.block));
 
-    if (trace->next_bytes != 0)
-        build_check_next_page(&b, next_id);
     build_count_all(&b);
     for (unsigned i = 0; i < trace->count; i++) {
         b.records.sites[i] = (struct block_site){trace->offset[i], (uint16_t)(b.e.at - start)};
@@ -227,8 +232,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
         build_pay_sp(&b); /* in the last instruction, as C may go on at the end */
     b.records.sites[trace->count] =
         (struct block_site){trace->offset[trace->count], (uint16_t)(b.e.at - start)};
-    b.block->guest_bytes = (uint16_t)(trace->offset[trace->count] - trace->next_bytes);
-    b.block->next_bytes = (uint16_t)trace->next_bytes;
+    b.block->guest_bytes = (uint16_t)(trace->end - trace->next_bytes);
     b.block->insn_count = (uint8_t)trace->count;
     if (!b.ended) {
         build_settle_stack(&b);
@@ -247,8 +251,8 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     cache_emit_records(tr->cache, b.block, &b.e, &b.records);
     split = b.cold.at != NULL;
     *unfit = b.unfit;
-    if (b.records.hole_count != 0 && trace->second != 0) /* the same bytes, twice */
-        return NULL;
+    if (b.records.hole_count != 0 && (trace->second != 0 || trace->winds))
+        return NULL; /* the same bytes, twice; or not in the order of their addresses */
     if (b.unfit || b.hot.overflow || b.e.overflow || cold_bytes > UINT16_MAX)
         return NULL;
     if (!cache_commit(tr->cache, b.block, split ? &b.hot : &b.e, split ? &b.e : &b.cold))

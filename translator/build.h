@@ -21,7 +21,7 @@
 #include "translator/runtime.h"
 #include "translator/trace.h"
 
-enum { BUILD_MAX_JUMPS = 4 * SUPERBLOCK_MAX_INSNS };
+enum { BUILD_MAX_JUMPS = 4 * SUPERBLOCK_MAX_INSNS, BUILD_MAX_GUARDS = 60 };
 
 /* A jump to a side exit that is emitted after the block's code. */
 struct side_jump {
@@ -142,7 +142,7 @@ struct build {
     uint8_t kept_as[SUPERBLOCK_MAX_INSNS]; /* number of the instruction's block_call */
     uint8_t kept[SUPERBLOCK_MAX_INSNS];    /* the other way */
     uint8_t kept_count;
-    bool crossing;           /* the one instruction goes on in the next page; bytes is a copy */
+    bool crossing;           /* into the next page; bytes is a copy */
     const struct insn *live; /* whose immediate is to be loaded to the host register ... */
     uint8_t live_reg;        /* that plays this guest register */
     struct side_jump jumps[BUILD_MAX_JUMPS];
@@ -154,6 +154,8 @@ struct build {
     unsigned poll_count;
     struct side_jump far_polls[BLOCK_EXITS];
     unsigned far_poll_count;
+    struct side_jump guards[BUILD_MAX_GUARDS]; /* taken where a computed jump goes elsewhere */
+    unsigned guard_count;
 };
 
 /* Does the operand's region have to be looked up? (translator/windows.h) */
@@ -356,6 +358,8 @@ void build_step(struct build *b);
  * has to be known good before anything is changed: build_lookup(), then the changes, then
  * build_go(). */
 void build_indirect(struct build *b);
+/* T0 = offset in CS: on if it is the next instruction's of the trace, else by the jump cache. */
+void build_guard(struct build *b);
 /* On a miss interpret the instruction; on a hit T1 names the entry for build_go(). */
 void build_lookup(struct build *b);
 void build_go(struct build *b);

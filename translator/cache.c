@@ -374,8 +374,9 @@ static void track_bytes(struct cache *cache, const struct block *block,
         at = hole->at + hole->bytes;
     }
     track(cache->mem, block->key.phys + at, block->guest_bytes - at);
-    if (block->next_bytes != 0)
-        track(cache->mem, cache_extra(cache, block)->next_phys, block->next_bytes);
+    if (block->crosses)
+        track(cache->mem, cache_extra(cache, block)->next_phys,
+              cache_extra(cache, block)->next_bytes);
 }
 
 void cache_invalidate(struct cache *cache, struct block *block)
@@ -392,7 +393,7 @@ void cache_invalidate(struct cache *cache, struct block *block)
     page_remove(cache, block);
     unlink_exits(cache, block);
     track_bytes(cache, block, physmem_code_drop);
-    if (block->next_bytes != 0)
+    if (block->crosses)
         index_remove(cache, &cache->by_next_page, next_page_hash(cache, number), number);
     isolate(cache, block);
 }
@@ -404,14 +405,14 @@ static struct block *find_crossing(const struct cache *cache, physaddr_t gpa, ph
     const uint32_t hash = page_hash(gpa);
 
     for (uint32_t i = index_first(index, hash); index->slots[i] != 0; i = index_next(index, i)) {
+        const struct block_extra *extra;
         struct block *b;
-        physaddr_t next_phys;
 
         if (!index_matches(index->slots[i], hash))
             continue;
         b = &cache->blocks[index_number(index->slots[i])];
-        next_phys = cache_extra(cache, b)->next_phys;
-        if (next_phys < end && next_phys + b->next_bytes > gpa)
+        extra = cache_extra(cache, b);
+        if (extra->next_phys < end && extra->next_phys + extra->next_bytes > gpa)
             return b;
     }
     return NULL;
@@ -459,7 +460,7 @@ void cache_invalidate_linear(struct cache *cache, linaddr_t linear)
     for (uint32_t i = 0; i < cache->block_high; i++) {
         struct block *b = &cache->blocks[i];
 
-        if (linear - b->key.linear < b->guest_bytes)
+        if (!b->dead && linear - b->key.linear < cache_bytes(cache, b))
             cache_invalidate(cache, b);
     }
 }
@@ -663,7 +664,7 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     index_insert(&cache->by_key, key_hash(&block->key), number);
     page_insert(cache, block);
     track_bytes(cache, block, physmem_code_mark);
-    if (block->next_bytes != 0)
+    if (block->crosses)
         index_insert(&cache->by_next_page, next_page_hash(cache, number), number);
     if (counters->evicted_blocks != 0) {
         uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);

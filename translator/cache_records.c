@@ -88,6 +88,19 @@ static const struct block_call *calls(const struct block_extra *extra)
     return (const struct block_call *)(far_targets(extra) + extra->far_count);
 }
 
+unsigned cache_bytes(const struct cache *cache, const struct block *block)
+{
+    return block->guest_bytes + (block->crosses ? cache_extra(cache, block)->next_bytes : 0u);
+}
+
+physaddr_t cache_phys(const struct cache *cache, const struct block *block, unsigned offset)
+{
+    const unsigned room = PAGE_SIZE - (block->key.phys & (PAGE_SIZE - 1));
+
+    return !block->crosses || offset < room ? block->key.phys + offset
+                                            : cache_extra(cache, block)->next_phys + offset - room;
+}
+
 const struct block_call *cache_call(const struct cache *cache, const struct block *block,
                                     unsigned number)
 {
@@ -225,6 +238,7 @@ void cache_emit_records(const struct cache *cache, struct block *block, struct e
     struct block_extra extra = {
         .no_resume = records->no_resume,
         .next_phys = records->next_phys,
+        .next_bytes = (uint16_t)records->next_bytes,
         .call_count = (uint8_t)records->call_count,
         .hole_count = (uint8_t)records->hole_count,
         .owes = records->owes,
@@ -236,12 +250,13 @@ void cache_emit_records(const struct cache *cache, struct block *block, struct e
     block->exit_count = records->exit_count & BLOCK_REF_INCOMING;
     for (unsigned i = 0; i < records->exit_count; i++)
         emit_exit(cache, block, e, records, i, &extra.far_count);
+    block->crosses = records->next_bytes != 0;
     block->wide = is_wide(records, block->insn_count);
     if (block->wide)
         emit_bytes(e, records->sites, sites * sizeof(records->sites[0]));
     else
         emit_narrow_sites(e, records->sites, sites);
-    block->has_extra = extra.no_resume != 0 || block->next_bytes != 0 || extra.far_count != 0 ||
+    block->has_extra = extra.no_resume != 0 || block->crosses || extra.far_count != 0 ||
                        extra.call_count != 0 || extra.hole_count != 0 || extra.owes;
     if (block->has_extra)
         emit_extra(block, e, records, &extra);

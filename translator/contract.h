@@ -126,8 +126,9 @@ struct rt_beside {
 /* A code_id that matches nothing but is not empty: the index is in a log. */
 #define RT_NO_CODE 1u
 
-/* Blocks share counters, which at worst makes one a superblock a little early or late. */
-enum { RT_HEATS = 4096, RT_HEAT_VISITS = 4096 };
+/* Blocks share counters, which at worst makes one a superblock, or none any more, a little early or
+ * late. */
+enum { RT_HEATS = 4096, RT_HEAT_VISITS = 4096, RT_GUARD_MISSES = 1 << 18 };
 
 static inline unsigned rt_heat_place(uint32_t block_number)
 {
@@ -167,7 +168,9 @@ struct rt {
     int64_t fault_slot;          /* a check failed: number of the region where the operand is */
     struct block *fault_block;   /* set by the host-fault handler */
     uint32_t fault_insn;
-    uint32_t heat[RT_HEATS]; /* visits that blocks still wait for, before they become superblocks */
+    /* Visits that blocks still wait for, before they become superblocks; and times that computed
+     * jumps of superblocks may still lead elsewhere, before these are made anew. */
+    uint32_t heat[RT_HEATS];
     struct jump_entry jumps[RT_JUMPS];
     struct rt_beside beside[TLB_VIEWS];
     _Alignas(PAGE_SIZE) struct rt_view views[TLB_VIEWS];

@@ -59,7 +59,7 @@ void dump_block(struct translator *tr, const struct block *block, const uint8_t 
         const struct block_site site = cache_site(tr->cache, block, i);
         const struct block_site next = cache_site(tr->cache, block, i + 1);
         struct insn in;
-        const unsigned room = block->guest_bytes + block->next_bytes - site.guest;
+        const unsigned room = cache_bytes(tr->cache, block) - site.guest;
         const unsigned length =
             decode(guest + site.guest, room, size, &in) == DECODE_OK ? in.length : room;
 

@@ -426,6 +426,79 @@ void build_lookup_and_go(struct build *b, int32_t move_sp)
     }
 }
 
+/*
+ *     lea   rcx, [r13 - expected]
+ *     jrcxz on
+ *     jmp   elsewhere                 ; in the cold part
+ *   on:
+ */
+void build_guard(struct build *b)
+{
+    struct emit *e = &b->e;
+    const uint64_t expected =
+        b->block->key.linear - b->block->key.cs_base + b->insn_offsets[b->index + 1];
+    const uint64_t negated = -expected;
+    struct label on;
+
+    if (b->guard_count == BUILD_MAX_GUARDS) {
+        e->overflow = true;
+        return;
+    }
+    if (!b->code64) {
+        emit_lea(e, W32, TC, BASE(T0, (int32_t)negated));
+    } else if ((int64_t)negated == (int32_t)negated) {
+        emit_lea(e, W64, TC, BASE(T0, (int32_t)negated));
+    } else {
+        emit_mov_ri(e, TC, negated);
+        emit_lea(e, W64, TC, INDEX(T0, TC, 1, 0));
+    }
+    on = emit_jrcxz(e);
+    b->guards[b->guard_count++] = (struct side_jump){emit_jmp(e), b->index};
+    emit_bind(e, on);
+}
+
+/*
+ * What a guard leads to.
+ *
+ *     (the contract of all blocks)
+ *     mov   ecx, [rt.heat + this block's]
+ *     lea   ecx, [rcx - 1]
+ *     mov   [rt.heat + this block's], ecx
+ *     jrcxz stale
+ *     (look-up of R13)
+ *     jmp   [entry]
+ *   miss:
+ *     (the jump is interpreted)       ; 32-bit code: jmp glue.indirect
+ *   stale:
+ *     call  glue.stale
+ */
+static void finish_guard(struct build *b, const struct side_jump *guard)
+{
+    const unsigned place = rt_heat_place(cache_number(b->tr->cache, b->block));
+    const struct mem heat = BASE(HOST_CPU, AT_RT(heat) + (int32_t)(place * sizeof(uint32_t)));
+    struct emit *e = &b->e;
+    struct label stale, hit;
+
+    emit_bind(e, guard->label);
+    b->index = guard->insn;
+    rename_leave(b);
+    rt_of(b->cpu)->heat[place] = RT_GUARD_MISSES;
+    emit_mov_rm(e, W32, TC, heat);
+    emit_lea(e, W32, TC, BASE(TC, -1));
+    emit_mov_mr(e, W32, heat, TC);
+    stale = emit_jrcxz(e);
+    hit = flow_lookup(e, b->view, b->code64, T1);
+    if (b->code64)
+        build_call_slow(b);
+    else
+        emit_jmp_to(e, b->glue->indirect);
+    emit_bind(e, hit);
+    emit_jmp_m(e, FLOW_FOUND(b->view, T1));
+    emit_bind(e, stale);
+    emit_call_to(e, b->glue->stale);
+    record(b, b->index);
+}
+
 void build_indirect(struct build *b)
 {
     struct emit *e = &b->e;
@@ -648,6 +721,8 @@ void build_finish(struct build *b)
     }
     for (unsigned i = 0; i < b->leave_count; i++)
         finish_leave(b, &b->leaves[i]);
+    for (unsigned i = 0; i < b->guard_count; i++)
+        finish_guard(b, &b->guards[i]);
     for (unsigned i = 0; i < b->jump_count;) {
         b->index = b->jumps[i].insn;
         for (; i < b->jump_count && b->jumps[i].insn == b->index; i++)

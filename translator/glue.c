@@ -177,6 +177,7 @@ bool glue_emit(struct glue *glue, const struct contract *contract, bool quick_lo
     glue->stop = stub(e, contract, runtime_stop);
     glue->resolve = stub(e, contract, runtime_resolve);
     glue->hot = stub(e, contract, runtime_hot);
+    glue->stale = stub(e, contract, runtime_stale);
     glue->recheck = stub(e, contract, runtime_recheck);
     glue->indirect = stub_from_jump(e, contract, runtime_indirect);
     glue->fault = stub_from_jump(e, contract, runtime_fault);

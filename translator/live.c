@@ -103,7 +103,7 @@ bool live_spares(struct translator *tr, const struct block *block, physaddr_t fr
     unsigned begin, end, at, holes;
     struct insn in;
 
-    if (tr->options.no_smc || block->next_bytes != 0 || page->host == NULL)
+    if (tr->options.no_smc || block->crosses || page->host == NULL)
         return false;
     begin = from > block->key.phys ? (unsigned)(from - block->key.phys) : 0;
     end = to < block->key.phys + block->guest_bytes ? (unsigned)(to - block->key.phys)

@@ -267,7 +267,10 @@ static struct mem stack_operand(struct build *b, int32_t disp, bool touches)
 
 physaddr_t build_phys(const struct build *b)
 {
-    return b->block->key.phys + (b->rip + b->block->key.cs_base - b->block->key.linear);
+    const uint64_t at = b->rip + b->block->key.cs_base - b->block->key.linear;
+    const unsigned room = PAGE_SIZE - (b->block->key.phys & (PAGE_SIZE - 1));
+
+    return at < room ? b->block->key.phys + at : b->records.next_phys + at - room;
 }
 
 /* Has the instruction missed so often that a probe is better? */

@@ -8,8 +8,19 @@
 #include "translator/path.h"
 
 #include "cpu/interp.h"
+#include "translator/trace.h"
 
 enum { CALLEES_MOST = 1000 }; /* instructions of called functions, before a call ends the path */
+
+/* What is seen on the way, before it is known how much of it is the path.  (No C library here: the
+ * vector registers are the guest's.) */
+struct sight {
+    const struct block *head;
+    struct path *path;
+    uint16_t *offset; /* the path's */
+    unsigned count;
+    unsigned left; /* of CALLEES_MOST */
+};
 
 static bool is_kicked(const struct cpu *cpu)
 {
@@ -40,57 +51,101 @@ static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_
     return false;
 }
 
-/* From the head on, to where it comes again or the path ends.  True: it has come. */
-static bool go_around(struct cpu *cpu, const struct block *head, struct path *path, unsigned *left)
+static bool is_among(const uint16_t *offsets, unsigned count, uint64_t offset)
 {
-    const uint64_t start = head->key.linear - head->key.cs_base;
-    const unsigned room = PAGE_SIZE - (head->key.phys & (PAGE_SIZE - 1)), first = path->count;
-    const uint32_t mode = head->key.mode;
-
-    while (path->count < SUPERBLOCK_MAX_INSNS) {
-        const uint64_t before = cpu->rip, at = before - start, sp = cpu->gpr[RSP];
-
-        if (at >= room || (path->count != first && at <= path->offset[path->count - 1]))
-            break;
-        path->offset[path->count] = (uint16_t)at;
-        for (unsigned i = 0; i < 16; i++)
-            path->gpr[path->count][i] = cpu->gpr[i];
-        path->count++;
-        if (!step(cpu, mode))
-            break;
-        if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
-            !pass_callee(cpu, mode, before, sp, left))
-            break;
-    }
-    return path->count != first && cpu->rip == start && cpu->mode == mode && !head->dead;
+    for (unsigned i = 0; i < count; i++)
+        if (offsets[i] == offset)
+            return true;
+    return false;
 }
 
-/* The second way through must be the first: what a block covers ends behind its last instruction.
- */
-static bool is_twice(const struct path *path, unsigned once)
+static void note(struct sight *sight, const struct cpu *cpu, uint64_t offset)
 {
-    for (unsigned i = 0; i < once; i++)
-        if (path->count != 2 * once || path->offset[once + i] != path->offset[i])
+    if (sight->count < SUPERBLOCK_MAX_INSNS)
+        for (unsigned i = 0; i < 16; i++)
+            sight->path->gpr[sight->count][i] = cpu->gpr[i];
+    sight->offset[sight->count++] = (uint16_t)offset;
+}
+
+/* From the head on, to where it comes again or the path ends.  True: it has come.  An instruction
+ * that comes again before it is part of a loop inside, which goes round who knows how often. */
+static bool go_around(struct cpu *cpu, struct sight *sight)
+{
+    const struct block_key *key = &sight->head->key;
+    const uint64_t start = key->linear - key->cs_base;
+    const unsigned reach = trace_reach(key), first = sight->count;
+
+    while (sight->count < PATH_SEEN_MOST) {
+        const uint64_t before = cpu->rip, at = before - start, sp = cpu->gpr[RSP];
+
+        if (at >= reach || (at == 0 && sight->count != first) ||
+            is_among(&sight->offset[first], sight->count - first, at))
+            break;
+        note(sight, cpu, at);
+        if (!step(cpu, key->mode))
+            break;
+        if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
+            !pass_callee(cpu, key->mode, before, sp, &sight->left))
+            break;
+    }
+    return sight->count != first && cpu->rip == start && cpu->mode == key->mode &&
+           !sight->head->dead;
+}
+
+/* Is the second half of what was seen the first one again? */
+static bool is_twice(const struct sight *sight)
+{
+    const unsigned half = sight->count / 2;
+
+    for (unsigned i = 0; i < half; i++)
+        if (sight->offset[i] != sight->offset[half + i])
             return false;
-    return true;
+    return sight->count % 2 == 0;
+}
+
+/* Of a way that never closed, what goes forward. */
+static unsigned forward(const struct sight *sight)
+{
+    unsigned count = sight->count != 0;
+
+    while (count < sight->count && count < SUPERBLOCK_MAX_INSNS &&
+           sight->offset[count] > sight->offset[count - 1])
+        count++;
+    return count;
+}
+
+/* Around until what was seen is twice the same, or once. */
+static void go_round_and_round(struct cpu *cpu, struct sight *sight)
+{
+    struct path *path = sight->path;
+
+    path->closed = go_around(cpu, sight);
+    path->count =
+        path->closed && sight->count <= SUPERBLOCK_MAX_INSNS ? sight->count : forward(sight);
+    path->closed &= path->count == sight->count;
+    while (path->closed && !path->repeats && go_around(cpu, sight))
+        path->repeats = is_twice(sight);
+    if (path->repeats) {
+        path->count = sight->count / 2;
+        path->second = sight->count <= SUPERBLOCK_MAX_INSNS ? path->count : 0;
+        path->count += path->second;
+    }
 }
 
 bool path_record(struct cpu *cpu, const struct block *head, struct path *path)
 {
     const uint64_t start = head->key.linear - head->key.cs_base;
-    unsigned left = CALLEES_MOST, once;
+    struct sight sight;
 
+    sight.head = head;
+    sight.path = path;
+    sight.offset = path->offset;
+    sight.count = 0;
+    sight.left = CALLEES_MOST;
     path->count = path->second = 0;
-    path->closed = false;
+    path->closed = path->repeats = false;
     if (cpu->rip != start && (!step(cpu, head->key.mode) || cpu->rip != start))
         return false;
-    path->closed = go_around(cpu, head, path, &left);
-    once = path->count;
-    if (path->closed && once <= SUPERBLOCK_MAX_INSNS / 2) {
-        if (go_around(cpu, head, path, &left) && is_twice(path, once))
-            path->second = once;
-        else
-            path->count = once;
-    }
+    go_round_and_round(cpu, &sight);
     return !head->dead && cpu->mode == head->key.mode && (path->closed || !is_kicked(cpu));
 }

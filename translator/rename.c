@@ -34,14 +34,14 @@
 enum { WORTH = 2 }; /* uses more than what goes out has */
 
 /* Rules that name registers by the contract only, but for RAX, RDX, and what pinned() knows. */
-static bool is_fit(const struct insn *in)
+static bool is_fit(const struct insn *in, enum trace_go go)
 {
     const rule_fn rule = rule_table[in->row];
 
     if (rule == rule_jcc || rule == rule_push || rule == rule_pop)
         return true;
     if (rule == rule_jmp)
-        return in->ops[0].kind == OPERAND_REL;
+        return in->ops[0].kind == OPERAND_REL || go != TRACE_ENDS;
     return rule == rule_native || rule == rule_simd || rule == rule_x87 || rule == rule_lea ||
            rule == rule_nop || rule == rule_div;
 }
@@ -65,7 +65,7 @@ static bool count_uses(const struct build *b, struct uses *uses)
         const struct insn *in = &b->insns[i];
         const rule_fn rule = rule_table[in->row];
 
-        if (b->insn_calls[i] || !is_fit(in))
+        if (b->insn_calls[i] || !is_fit(in, b->insn_goes[i]))
             return false;
         for (unsigned j = 0; j < INSN_OPERANDS; j++) {
             const struct operand *op = &in->ops[j];
@@ -165,7 +165,7 @@ void rename_begin(struct build *b, enum renaming renaming)
     b->block->renamed = false;
     if (renaming == RENAMING_NONE || !b->code64 ||
         !(is_loop(b) || b->tr->options.eager_superblock) || b->tr->options.no_rename ||
-        b->crossing || !count_uses(b, &uses))
+        !count_uses(b, &uses))
         return;
     b->own = contract64;
     if (renaming == RENAMING_LENDS && build_has_regions(b)) {

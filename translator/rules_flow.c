@@ -210,7 +210,10 @@ bool rule_jmp(struct build *b, const struct insn *in)
     if (!may_go_indirect(b))
         return false;
     load_target(b, in);
-    if (b->code64) {
+    if (b->go == TRACE_AT_TARGET) {
+        restore_stack(b);
+        build_guard(b);
+    } else if (b->code64) {
         restore_stack(b);
         build_lookup_and_go(b, 0);
     } else {

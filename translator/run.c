@@ -355,6 +355,11 @@ static uint64_t block_rip(const struct translator *tr, const struct block *block
     return mode_is_code64(block->key.mode) ? rip : (uint32_t)rip;
 }
 
+static physaddr_t site_phys(const struct translator *tr, const struct block *block, unsigned index)
+{
+    return cache_phys(tr->cache, block, cache_site(tr->cache, block, index).guest);
+}
+
 /* Where the code of instruction `index` executes. */
 static uint64_t site_host(const struct translator *tr, const struct block *block, unsigned index)
 {
@@ -376,7 +381,7 @@ static void note_next_page(struct translator *tr, struct cpu *cpu, const struct 
     const linaddr_t next = (block->key.linear | ~PAGE_MASK) + 1;
     physaddr_t phys;
 
-    if (block->next_bytes != 0 && fetch_address(cpu, next, &phys))
+    if (block->crosses && fetch_address(cpu, next, &phys))
         tables_fill_code(cpu, next, cache_page_id(tr->cache, next, phys, block->key.mode));
 }
 
@@ -400,9 +405,9 @@ static uint64_t interpret_one(struct translator *tr, struct cpu *cpu, struct blo
     if (tr->options.counted)
         cpu->icount -= count - index;
     if (call == NULL) {
-        const struct phys_page *page = physmem_page(tr->mem, block->key.phys);
-        const unsigned at =
-            (block->key.phys & (PAGE_SIZE - 1)) + cache_site(tr->cache, block, index).guest;
+        const physaddr_t phys = site_phys(tr, block, index);
+        const struct phys_page *page = physmem_page(tr->mem, phys);
+        const unsigned at = phys & (PAGE_SIZE - 1);
 
         if (page->host == NULL || decode(page->host + at, PAGE_SIZE - at, code_size_of(cpu->mode),
                                          &decoded.in) != DECODE_OK)
@@ -456,7 +461,7 @@ static uint64_t avoid_dead(struct translator *tr, struct cpu *cpu, uint64_t host
 static uint64_t interpret_access(struct translator *tr, struct cpu *cpu, struct block *block,
                                  unsigned index)
 {
-    const physaddr_t phys = block->key.phys + cache_site(tr->cache, block, index).guest;
+    const physaddr_t phys = site_phys(tr, block, index);
     const linaddr_t missed = rt_of(cpu)->t0;
     physaddr_t stored;
     const uint64_t stores = physmem_code_page_stores(tr->mem, &stored);
@@ -510,7 +515,7 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record)
 
     flags_collect(cpu);
     cpu->rip = block_rip(tr, block, index);
-    if (tr->options.counted && block->next_bytes == 0)
+    if (tr->options.counted && !block->crosses)
         cpu->icount--; /* the block has counted it, and so will the interpreter */
     note_next_page(tr, cpu, block);
     return step_one(tr, cpu);
@@ -541,7 +546,7 @@ static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t 
 static void note_region(struct translator *tr, struct cpu *cpu, const struct block *block,
                         unsigned index, int64_t slot)
 {
-    const physaddr_t phys = block->key.phys + cache_site(tr->cache, block, index).guest;
+    const physaddr_t phys = site_phys(tr, block, index);
     const uint64_t rip = block_rip(tr, block, index);
     struct region_note *note = runtime_region(tr, phys, rip);
 
@@ -577,7 +582,7 @@ uint64_t runtime_fault(struct cpu *cpu, const uint8_t *unused)
         cpu->rip = block_rip(tr, block, index);
         return go_on(tr, cpu);
     }
-    phys = block->key.phys + cache_site(tr->cache, block, index).guest;
+    phys = site_phys(tr, block, index);
     rip = block_rip(tr, block, index);
     next = block_rip(tr, block, index + 1);
     host = interpret_access(tr, cpu, block, index);
@@ -684,6 +689,24 @@ uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record)
     rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_HEAT_VISITS;
     if (!block->dead)
         superblocks_make(tr, cpu, block, NULL);
+    return go_on(tr, cpu);
+}
+
+/* The computed jumps of a superblock went elsewhere than it was made for, time and again.  If the
+ * loop is still worth one, it will be found again, along the way that it takes now. */
+uint64_t runtime_stale(struct cpu *cpu, const uint8_t *record)
+{
+    struct translator *tr = translator_of(cpu);
+    unsigned index;
+    struct block *block = record_block(tr, record, &index);
+
+    tr->counters.stale++;
+    flags_collect(cpu);
+    cpu->rip = block_rip(tr, block, index);
+    rt_of(cpu)->heat[rt_heat_place(cache_number(tr->cache, block))] = RT_GUARD_MISSES;
+    fpu_leave(cpu);
+    if (!block->dead)
+        cache_invalidate(tr->cache, block);
     return go_on(tr, cpu);
 }
 

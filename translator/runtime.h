@@ -24,6 +24,7 @@ struct glue {
     uint64_t stop;     /* instruction: leave before it */
     uint64_t resolve;  /* exit: find and link its target */
     uint64_t hot;      /* 0: the block has been come to often */
+    uint64_t stale;    /* instruction: computed jumps have gone elsewhere too often, as this one */
     uint64_t recheck;  /* 0: its page may be mapped elsewhere now */
     uint64_t indirect; /* JMP, or CALL, with T0 = offset in CS: find the block */
     uint64_t return_miss[TLB_VIEWS];  /* JMP with T0 = offset in CS, T1: &record of the RET */
@@ -38,7 +39,7 @@ struct returns;
 struct run_counters {
     uint64_t enters, slow, host_faults, stops, resolves, indirect_misses, rechecks;
     uint64_t region_changes; /* checks that failed */
-    uint64_t return_misses, superblocks;
+    uint64_t return_misses, superblocks, stale;
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t window_awaited;            /* fills behind the guest's handler of its fault */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
@@ -189,6 +190,7 @@ uint64_t runtime_step(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_stop(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_hot(struct cpu *cpu, const uint8_t *record);
+uint64_t runtime_stale(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record);
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused);
 uint64_t runtime_return(struct cpu *cpu, const uint8_t *unused);

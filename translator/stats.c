@@ -84,6 +84,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
         {"exits: kicked at a poll", r->stops},
         {"cold visits interpreted", r->cold},
         {"superblocks made", r->superblocks},
+        {"superblocks whose guards failed", r->stale},
         {"blocks made again without groups", r->ungrouped},
         {"windows made", w.created},
         {"windows evicted", w.evictions},

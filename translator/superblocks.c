@@ -32,9 +32,9 @@ static struct block *sampled_head(struct translator *tr, const struct block *fro
     for (unsigned i = 0; i < from->exit_count; i++) {
         struct block *to = cache_exit_to(tr->cache, from, i);
 
-        if (cache_exit(tr->cache, from, i)->head && to != NULL && !to->super &&
-            to->next_bytes == 0 && to->key.mode == from->key.mode &&
-            to->head_visits < SAMPLES_MOST && ++to->head_visits >= LOOP_SAMPLES)
+        if (cache_exit(tr->cache, from, i)->head && to != NULL && (!to->super || to->cut) &&
+            !to->crosses && to->key.mode == from->key.mode && to->head_visits < SAMPLES_MOST &&
+            ++to->head_visits >= LOOP_SAMPLES)
             return to;
     }
     return NULL;
@@ -47,17 +47,20 @@ void superblocks_note_loop(struct translator *tr, struct cpu *cpu, const struct 
 
     if (head == NULL)
         return;
-    if (cpu->debugger != NULL) /* may want to stop on the way */
-        superblocks_make(tr, cpu, head, NULL);
-    /* Once more if it did not come back: this may have been the last time. */
-    else if (path_record(cpu, head, &path) && (path.closed || head->head_visits >= PATH_SAMPLES))
+    if (cpu->debugger != NULL) { /* may want to stop on the way */
+        if (!head->super)
+            superblocks_make(tr, cpu, head, NULL);
+        /* Once more if it did not come back: this may have been the last time. */
+    } else if (path_record(cpu, head, &path) &&
+               (head->super ? path.repeats : path.closed || head->head_visits >= PATH_SAMPLES)) {
         superblocks_make(tr, cpu, head, &path);
+    }
 }
 
 void superblocks_make_at_once(struct translator *tr, struct cpu *cpu, struct block *to)
 {
     struct path path;
 
-    if (to->next_bytes == 0 && cpu->debugger == NULL && path_record(cpu, to, &path))
+    if (!to->crosses && cpu->debugger == NULL && path_record(cpu, to, &path))
         superblocks_make(tr, cpu, to, &path);
 }

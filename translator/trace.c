@@ -87,7 +87,7 @@ static const struct block *went_to(const struct cache *cache, const struct block
 
         if (to != NULL && to->key.linear - start->key.linear == (uint64_t)offset &&
             to->key.phys - start->key.phys == (uint64_t)offset && to->key.mode == start->key.mode &&
-            to->key.cs_base == start->key.cs_base && to->next_bytes == 0 && !to->super)
+            to->key.cs_base == start->key.cs_base && !to->crosses && !to->super)
             return to;
     }
     return NULL;
@@ -129,6 +129,24 @@ static void follow_exits(const struct translator *tr, const struct cpu *cpu,
     }
 }
 
+/* Can the way go on behind this jump because it leads to where the path goes on?  If it is one to
+ * a target that is computed, only where it was seen to lead there twice. */
+static bool leads_to(const struct translator *tr, const struct trace *t, const struct path *path,
+                     unsigned offset)
+{
+    const struct insn *in = &t->insn[t->count - 1];
+
+    if (in->ops[0].kind == OPERAND_REL)
+        return target_offset(t) == offset;
+    return path->repeats && rule_table[in->row] == rule_jmp && !t->call[t->count - 1] &&
+           in->width != 2 && !tr->options.no_chain && !tr->options.counted && !tr->options.no_guard;
+}
+
+static bool is_computed(const struct insn *in)
+{
+    return rule_table[in->row] == rule_jmp && in->ops[0].kind != OPERAND_REL;
+}
+
 /* Along a path that was taken. */
 static void follow_path(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
                         const uint8_t *bytes, unsigned room, const struct path *path,
@@ -143,11 +161,17 @@ static void follow_path(const struct translator *tr, const struct cpu *cpu, uint
                                      : TRACE_AT_TARGET;
 
         /* The bytes may have changed since. */
-        if (i + 1 < count && go == TRACE_AT_TARGET &&
-            !(ends(&t->insn[i]) && target_offset(t) == path->offset[i + 1]))
+        if (i + 1 < count && (go == TRACE_AT_TARGET || is_computed(&t->insn[i])) &&
+            !(ends(&t->insn[i]) && leads_to(tr, t, path, path->offset[i + 1]))) {
+            t->cut = is_computed(&t->insn[i]);
             break;
+        }
         if (!ends(&t->insn[i]))
             continue;
+        if (i + 1 < count && is_computed(&t->insn[i])) {
+            t->go[i] = TRACE_AT_TARGET;
+            continue;
+        }
         exits += exits_for(tr, t, go);
         if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END || i + 1 == count)
             break;
@@ -219,30 +243,58 @@ static void cut_at_breakpoint(const struct debugger *debugger, const struct bloc
     }
 }
 
-/* The first instruction begins in the last `room` bytes of its page: take it with the bytes that
- * the next linear page has now.  False when there are none to be had. */
-static bool decode_crossing(struct cpu *cpu, const struct block_key *key, const uint8_t *bytes,
-                            unsigned room, struct trace *t)
+/* The `room` bytes that are left of the first page, and `most` of those that the next linear one
+ * has now, to t->joined.  False when there are none to be had. */
+static bool join(struct cpu *cpu, const struct block_key *key, const uint8_t *bytes, unsigned room,
+                 unsigned most, struct trace *t)
 {
     linaddr_t next = (key->linear | ~PAGE_MASK) + 1;
     uint8_t *host;
 
-    if (room >= INSN_MAX_LENGTH || !(key->mode & MODE_CS_FLAT))
+    if (!(key->mode & MODE_CS_FLAT))
         return false;
     if (!mode_is_code64(key->mode))
         next = (uint32_t)next;
     if (!mmu_fill(cpu, next, ACCESS_EXEC, mmu_view(cpu), &host, &t->next_phys) || host == NULL)
         return false;
-    for (unsigned i = 0; i < INSN_MAX_LENGTH; i++)
-        t->crossing[i] = i < room ? bytes[i] : host[i - room];
-    if (!take(cpu, key->mode, t->crossing, 0, INSN_MAX_LENGTH, t))
+    __builtin_memcpy(t->joined, bytes, room);
+    __builtin_memcpy(t->joined + room, host, most);
+    return true;
+}
+
+/* The first instruction begins in the last `room` bytes of its page: take it with the bytes that
+ * the next linear page has now.  False when there are none to be had. */
+static bool decode_crossing(struct cpu *cpu, const struct block_key *key, const uint8_t *bytes,
+                            unsigned room, struct trace *t)
+{
+    if (room >= INSN_MAX_LENGTH ||
+        !join(cpu, key, bytes, room, (unsigned)INSN_MAX_LENGTH - room, t) ||
+        !take(cpu, key->mode, t->joined, 0, INSN_MAX_LENGTH, t))
         return false;
     if (t->insn[0].length <= room) {
         t->count = 0;
         return false;
     }
-    t->next_bytes = t->insn[0].length - room;
     return true;
+}
+
+unsigned trace_reach(const struct block_key *key)
+{
+    const unsigned room = PAGE_SIZE - (key->phys & (PAGE_SIZE - 1));
+    /* What runs over the end of the address space to 0 is a jump backward. */
+    const bool is_last = !mode_is_code64(key->mode) &&
+                         (uint32_t)key->linear >> PAGE_SHIFT == UINT32_MAX >> PAGE_SHIFT;
+
+    return key->mode & MODE_CS_FLAT && !is_last ? room + PAGE_SIZE : room;
+}
+
+/* Does the path leave the first page, of which `room` bytes are left? */
+static bool path_crosses(const struct path *path, unsigned room)
+{
+    for (unsigned i = 0; i < path->count; i++)
+        if (path->offset[i] >= room)
+            return true;
+    return false;
 }
 
 /* One instruction that cannot be had whole, or that is none. */
@@ -258,19 +310,37 @@ static void describe_step(struct trace *t, unsigned room)
     t->count = 1;
 }
 
+static void measure(struct trace *t)
+{
+    t->end = 0;
+    t->winds = false;
+    for (unsigned i = 0; i < t->count; i++) {
+        const unsigned end = i + 1 < t->count ? t->offset[i] + t->insn[i].length : t->offset[i + 1];
+
+        t->end = end > t->end ? end : t->end;
+        t->winds |= i != 0 && i != t->second && t->offset[i] <= t->offset[i - 1];
+    }
+}
+
 const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
                             const struct block_key *key, const uint8_t *page,
                             const struct block *head, const struct path *path, struct trace *t)
 {
-    const unsigned in_page = key->phys & (PAGE_SIZE - 1), room = PAGE_SIZE - in_page;
+    const unsigned in_page = key->phys & (PAGE_SIZE - 1), left = PAGE_SIZE - in_page;
     const uint8_t *bytes = page + in_page;
+    unsigned room = left;
 
     t->count = 0;
     t->offset[0] = 0;
     t->step = false;
-    t->next_bytes = 0;
     t->second = 0;
+    t->cut = false;
     if (path != NULL) {
+        if (path->closed && path_crosses(path, left) && trace_reach(key) > left &&
+            join(cpu, key, bytes, left, PAGE_SIZE, t)) {
+            bytes = t->joined;
+            room = left + PAGE_SIZE;
+        }
         follow_path(tr, cpu, key->mode, bytes, room, path, path->count, t);
         if (path->second != 0 && t->count == path->count)
             t->second = path->second;
@@ -283,12 +353,14 @@ const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
     else
         follow_jumps(tr, cpu, key, bytes, room, t);
     if (t->count == 0) {
-        if (decode_crossing(cpu, key, bytes, room, t))
-            bytes = t->crossing;
+        if (decode_crossing(cpu, key, page + in_page, left, t))
+            bytes = t->joined;
         else
-            describe_step(t, room);
+            describe_step(t, left);
     }
     if (cpu->debugger != NULL)
         cut_at_breakpoint(cpu->debugger, key, t);
+    measure(t);
+    t->next_bytes = t->end > left ? t->end - left : 0;
     return bytes;
 }

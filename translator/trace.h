@@ -2,18 +2,19 @@
  * translator/trace.h -- which guest instructions a block is made of.
  *
  * An ordinary block runs to the first control transfer, but goes on behind up to three conditional
- * jumps (-x no-extend: none).  A *superblock* goes on behind other ones, too: it is made once the loop that it begins has been found running (note_loop() in run.c), along the way that the
- * loop was seen to take (translator/path.h).
+ * jumps (-x no-extend: none).  A *superblock* goes on behind other ones, too: it is made once the
+ * loop that it begins has been found running (note_loop() in run.c), along the way that the loop
+ * was seen to take (translator/path.h).
  *
  *     jcc    the way that was taken, leaving by an exit on the other
  *     call   behind it, if it has ever returned
  *     jmp    at its target
  *
- * Without a path it goes from block to block along exits that have been linked; where both have, behind
- * the jump.
+ * Without a path it goes from block to block along exits that have been linked; where both have,
+ * behind the jump.
  *
- * All of a superblock lies in one page, each instruction at a higher address than the one before, but
- * that a loop may be there twice.
+ * All of a superblock lies in one page or, along a path, in two that follow each other, each
+ * instruction at a higher address than the one before, but that a loop may be there twice.
  */
 #ifndef RINGER_TRANSLATOR_TRACE_H
 #define RINGER_TRANSLATOR_TRACE_H
@@ -33,15 +34,22 @@ struct trace {
     struct insn insn[SUPERBLOCK_MAX_INSNS];
     uint16_t offset[SUPERBLOCK_MAX_INSNS + 1]; /* from the block's first byte; the last: its end */
     bool call[SUPERBLOCK_MAX_INSNS];           /* the mode wants another handler than the row's */
-    uint8_t go[SUPERBLOCK_MAX_INSNS];          /* of all but the last instruction, if it is a control
-                                             transfer: enum trace_go */
+    uint8_t go[SUPERBLOCK_MAX_INSNS]; /* of all but the last instruction, if it is a control
+                                    transfer: enum trace_go */
     unsigned count;
-    unsigned second; /* the same instructions from here to the end as up to here: struct path; or 0 */
-    bool step;                         /* the one instruction is fetched anew each time */
-    uint8_t crossing[INSN_MAX_LENGTH]; /* bytes of the one instruction when it crosses the page */
-    unsigned next_bytes;               /* how many of them are in the next page */
+    unsigned
+        second;   /* the same instructions from here to the end as up to here: struct path; or 0 */
+    bool step;    /* the one instruction is fetched anew each time */
+    unsigned end; /* offset behind the last byte of all */
+    bool cut;     /* see struct block */
+    bool winds;   /* an instruction is not behind the one before it, but for the second copy's */
+    unsigned next_bytes; /* of the trace, in the next page */
     physaddr_t next_phys;
+    uint8_t joined[2 * PAGE_SIZE]; /* the bytes of both, if there are any */
 };
+
+/* Offsets from the start of a block at `key` that its instructions can have. */
+unsigned trace_reach(const struct block_key *key);
 
 /*
  * The instructions of a block at `key`, of which `page` holds the bytes.  head: the block that is
@@ -51,7 +59,6 @@ struct trace {
  */
 const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
                             const struct block_key *key, const uint8_t *page,
-                            const struct block *head, const struct path *path,
-                            struct trace *trace);
+                            const struct block *head, const struct path *path, struct trace *trace);
 
 #endif

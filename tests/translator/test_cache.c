@@ -116,7 +116,7 @@ static struct block *make(struct world *w, uint32_t name, unsigned bytes)
     assert_non_null(b);
     b->key = key_of(name);
     b->guest_bytes = (uint16_t)(in_page < GUEST_BYTES ? in_page : GUEST_BYTES);
-    b->next_bytes = (GUEST_BYTES - b->guest_bytes) & 15;
+    records.next_bytes = (GUEST_BYTES - b->guest_bytes) & 15;
     records.next_phys = (at | (PAGE_SIZE - 1)) + 1;
     b->insn_count = 1;
     b->page_id = cache_page_id(w->cache, b->key.linear, b->key.phys, b->key.mode);
