@@ -268,6 +268,7 @@ static bool prepare(struct machine *m, struct error *error)
         .no_guess = o->no_guess,
         .no_extend = o->no_extend,
         .no_guard = o->no_guard,
+        .no_tree = o->no_tree,
         .no_loop = o->no_loop,
         .eager_path = o->eager_path,
         .eager_superblock = o->eager_superblock,

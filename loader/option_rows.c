@@ -600,6 +600,7 @@ static const struct {
     {"no-bmi2", offsetof(struct options, no_bmi2), "code as for a host without SHRX and RORX"},
     {"no-group", offsetof(struct options, no_group), "every access is probed by itself"},
     {"no-extend", offsetof(struct options, no_extend), "blocks end at their first jump"},
+    {"no-tree", offsetof(struct options, no_tree), "superblocks go one way"},
     {"no-guard", offsetof(struct options, no_guard),
      "superblocks end at jumps whose target is computed"},
     {"no-guess", offsetof(struct options, no_guess),

@@ -53,7 +53,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     const int32_t drift = b->stack_drift;
     const unsigned holes = b->records.hole_count, leaves = b->leave_count;
     const unsigned exits = b->records.exit_count, far_polls = b->far_poll_count;
-    const unsigned guards = b->guard_count;
+    const unsigned guards = b->guard_count, forks = b->fork_count;
 
     build_pay_sp_before(b, in, call);
     settle_before(b, in);
@@ -75,6 +75,7 @@ static void translate_insn(struct build *b, const struct insn *in, bool call)
     b->records.exit_count = exits;
     b->far_poll_count = far_polls;
     b->guard_count = guards;
+    b->fork_count = forks;
     b->leave_count = leaves;
     b->unfit |= b->swap_count != 0; /* the handler wants the contract */
     build_pay_sp(b);
@@ -121,7 +122,7 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->mode = key->mode;
     b->ended = b->returns = false;
     b->jump_count = b->poll_count = b->far_poll_count = b->kept_count = b->leave_count = 0;
-    b->guard_count = 0;
+    b->guard_count = b->fork_count = b->inner_count = 0;
     b->records.exit_count = b->records.hole_count = 0;
     b->records.no_resume = 0;
     b->records.next_phys = d->next_phys;
@@ -133,6 +134,8 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->insn_calls = d->call;
     b->insn_goes = d->go;
     b->insn_offsets = d->offset;
+    b->insn_from = d->branches ? d->from : NULL;
+    b->path_steps = d->seen;
     b->insn_count = d->count;
     b->no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
     b->window = key->mode & MODE_WINDOW;
@@ -167,6 +170,43 @@ static void loop_again(struct build *b)
         build_forbid(b, i);
 }
 
+/* A jump backward leads here as well: what is not written any more stays known. */
+static void begin_inner(struct build *b)
+{
+    struct inner *inner = &b->inners[b->inner_count];
+
+    if (b->inner_count == BUILD_INNERS || b->stack_lost || b->stack_drift != 0)
+        return;
+    build_pay_sp(b);
+    b->inner_count++;
+    region_again(b, &inner->known);
+    share_begin(b);
+    b->group.base = NO_REG;
+    inner->rip = b->rip;
+    inner->known.host = emit_here(&b->e);
+}
+
+/* Another way of the tree begins, with what was known where it branched off. */
+static void begin_way(struct build *b)
+{
+    const struct fork *fork = b->forks;
+
+    while (fork < b->forks + b->fork_count && fork->to != b->index)
+        fork++;
+    if (fork == b->forks + b->fork_count || !b->ended) { /* the jump was left to its handler */
+        b->e.overflow = true;
+        return;
+    }
+    emit_bind(&b->e, fork->jump);
+    b->ended = false;
+    b->group.base = NO_REG; /* its range is that of what follows the jump */
+    b->share = fork->facts.share;
+    b->region = fork->facts.region;
+    b->narrow = fork->facts.narrow;
+    b->stack_lost = fork->facts.stack_lost;
+    b->stack_drift = fork->facts.stack_drift;
+}
+
 /* The trace as a block.  NULL: no room, or not enough of it the first time that one is tried; or it
  * cannot be had with this renaming: *unfit. */
 static struct block *make(struct translator *tr, struct cpu *cpu, const struct block_key *key,
@@ -196,6 +236,10 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.live = NULL;
     b.path = path;
     rename_begin(&b, renaming);
+    if (trace->branches) { /* what is known where is in no order that struct block knows */
+        b.records.no_resume = UINT64_MAX;
+        b.block->no_end = true;
+    }
     /* Else it would be where cache_fault_host() is. */
     b.entry_is_hot |= b.swap_count != 0 && !b.block->late;
     b.block->entry_is_hot = b.entry_is_hot;
@@ -221,6 +265,10 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
             build_pay_sp(&b);
             loop_again(&b);
         }
+        if (trace->branches && i != 0 && trace->from[i] != PATH_NEXT)
+            begin_way(&b);
+        if (trace->branches && trace->inner[i])
+            begin_inner(&b);
         if (trace->step)
             build_step(&b);
         else
@@ -251,7 +299,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     cache_emit_records(tr->cache, b.block, &b.e, &b.records);
     split = b.cold.at != NULL;
     *unfit = b.unfit;
-    if (b.records.hole_count != 0 && (trace->second != 0 || trace->winds))
+    if (b.records.hole_count != 0 && (trace->second != 0 || trace->winds || trace->branches))
         return NULL; /* the same bytes, twice; or not in the order of their addresses */
     if (b.unfit || b.hot.overflow || b.e.overflow || cold_bytes > UINT16_MAX)
         return NULL;
@@ -292,9 +340,10 @@ static struct block *build(struct translator *tr, struct cpu *cpu, const struct 
         return NULL;
     bytes = trace_decode(tr, cpu, key, page->host, head, path, &trace);
     block = make_somehow(tr, cpu, key, flags, &trace, bytes, path, head != NULL);
-    if (block == NULL && trace.second != 0) { /* simpler */
-        path->count = path->second;
+    if (block == NULL && (trace.second != 0 || trace.branches)) { /* simpler */
+        path->count = trace.branches ? path->trunk : path->second;
         path->second = 0;
+        path->branches = false;
         bytes = trace_decode(tr, cpu, key, page->host, head, path, &trace);
         block = make_somehow(tr, cpu, key, flags, &trace, bytes, path, true);
     }

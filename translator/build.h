@@ -35,13 +35,13 @@ struct leave {
     uint8_t insn;
     uint8_t exit;  /* number of the exit that follows ... */
     uint64_t loop; /* or where the loop goes on; 0: at the exit */
-    bool poll;    /* stop here when kicked, before the instruction */
+    bool poll;     /* stop here when kicked, before the instruction */
 };
 
 /* A guest register that a superblock keeps elsewhere than the contract says, see rename.c. */
 struct swap {
-    uint8_t in;   /* it has the host register ... */
-    uint8_t out;  /* of this one, which is in struct cpu; NO_REG: of none */
+    uint8_t in;  /* it has the host register ... */
+    uint8_t out; /* of this one, which is in struct cpu; NO_REG: of none */
     uint8_t host;
     bool changed; /* an instruction writes `in` */
 };
@@ -77,8 +77,8 @@ struct region {
         uint8_t base, index, scale;
         int64_t disp;
     } sum;
-    int32_t drift;    /* by how much those may have moved */
-    uint64_t live;    /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
+    int32_t drift; /* by how much those may have moved */
+    uint64_t live; /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
 };
 
 /* What the code from a place on takes for known. */
@@ -87,6 +87,30 @@ struct known {
     int16_t slot;
     uint16_t regions, narrow; /* as in struct region, and struct build */
 };
+
+/* What is known of registers at a place of the block, beside what their contract says. */
+struct facts {
+    struct share share;
+    struct region region;
+    uint16_t narrow;
+    bool stack_lost;
+    int32_t stack_drift;
+};
+
+/* A jump to another way of a tree (struct path), which is there later. */
+struct fork {
+    struct label jump;
+    uint8_t to; /* number of that way's first instruction */
+    struct facts facts;
+};
+
+/* Where a loop inside begins. */
+struct inner {
+    uint64_t rip; /* offset in CS */
+    struct known known;
+};
+
+enum { BUILD_FORKS = BLOCK_EXITS, BUILD_INNERS = 4 };
 
 struct build {
     struct translator *tr;
@@ -107,18 +131,24 @@ struct build {
     struct contract own;
     struct swap swaps[16];
     unsigned swap_count;
-    uint16_t lent;  /* a bit each: scratch registers of the host that swaps have taken */
-    bool unfit;     /* a rule needs one of them */
-    uint64_t loop;  /* host address where the block's loop goes on; 0: by an exit */
+    uint16_t lent;      /* a bit each: scratch registers of the host that swaps have taken */
+    bool unfit;         /* a rule needs one of them */
+    uint64_t loop;      /* host address where the block's loop goes on; 0: by an exit */
     struct known again; /* at the start of its second copy (struct path) */
-    struct leave leaves[BLOCK_EXITS + 1];
+    struct fork forks[BUILD_FORKS];
+    unsigned fork_count;
+    struct inner inners[BUILD_INNERS];
+    unsigned inner_count;
+    struct leave leaves[2 * BLOCK_EXITS];
     unsigned leave_count;
     const struct glue *glue;
     const struct insn *insns; /* the whole block, and which of them call the interpreter */
     const bool *insn_calls;
     const uint8_t *insn_goes; /* enum trace_go */
     const uint16_t *insn_offsets;
-    const struct path *path; /* that the instructions were taken from, or NULL */
+    const uint8_t *insn_from;   /* of a tree, as struct path has it; NULL: there is one way */
+    const struct path *path;    /* that the instructions were taken from, or NULL */
+    const uint16_t *path_steps; /* the step of it that each was seen in */
     unsigned insn_count;
     struct group group;
     struct share share;
@@ -263,7 +293,8 @@ void group_operand(struct build *b, const struct insn *in);
 /* After each instruction; called: it went to the interpreter. */
 void group_after(struct build *b, const struct insn *in, bool called);
 
-/* Instruction `index` is copied, or a jump that a superblock goes on behind: C runs if it misses. */
+/* Instruction `index` is copied, or a jump that a superblock goes on behind: C runs if it misses.
+ */
 bool group_passes(const struct build *b, unsigned index);
 
 /* The same for 64-bit code with windows where no regions are guessed, translator/share.c. */
@@ -276,7 +307,8 @@ void share_after(struct build *b, const struct insn *in, bool called);
 /* ---- registers that are known to hold little, translator/narrow.c ---- */
 
 void narrow_begin(struct build *b);
-/* After each instruction; called: it went to the interpreter; passed: the block goes on at a jump. */
+/* After each instruction; called: it went to the interpreter; passed: the block goes on at a jump.
+ */
 void narrow_after(struct build *b, const struct insn *in, bool called, bool passed);
 /* The register whose region is that of the memory operand, or that of nothing: what else is added
  * is narrow.  NO_REG: none is known. */
@@ -316,8 +348,8 @@ static inline void build_needs(struct build *b, uint8_t host)
     b->unfit |= b->lent >> host & 1;
 }
 
-/* The second copy of a loop begins here, and goes to the last instruction.  What does not change in it
- * may be taken for known whenever it begins again. */
+/* The second copy of a loop begins here, and goes to the last instruction.  What does not change in
+ * it may be taken for known whenever it begins again. */
 void region_again(struct build *b, struct known *known);
 /* Is all that known here? */
 bool region_knows(const struct build *b, const struct known *known);
@@ -345,6 +377,8 @@ void build_poll(struct build *b);
 /* The same where more than a hundred bytes of the instruction's code follow: JRCXZ does not reach.
  */
 void build_poll_far(struct build *b);
+/* The one of the two that reaches. */
+void build_poll_at_end(struct build *b);
 bool build_needs_poll(const struct build *b, uint64_t target);
 /* To `taken` on the condition code, else to `not_taken`, as b->go says. Polls when owed. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);

@@ -69,6 +69,14 @@ void build_poll_far(struct build *b)
     emit_bind(e, on);
 }
 
+void build_poll_at_end(struct build *b)
+{
+    if (b->last)
+        build_poll(b);
+    else
+        build_poll_far(b);
+}
+
 /* Linear address of an offset in CS. */
 static linaddr_t target_linear(const struct build *b, uint64_t target)
 {
@@ -223,12 +231,44 @@ void build_check_next_page(struct build *b, uint32_t id)
     emit_bind(e, ok);
 }
 
+/* What a place in the block takes for granted is so here. */
+static bool holds(const struct build *b, const struct known *known)
+{
+    return !build_has_regions(b) || region_knows(b, known);
+}
+
 /* Where a jump to the target goes on in the block; 0: nowhere. */
 static uint64_t loop_at(const struct build *b, uint64_t target)
 {
-    if (b->loop == 0 || target != b->block->key.linear - b->block->key.cs_base)
+    if (b->loop == 0)
         return 0;
-    return b->again.host != 0 && region_knows(b, &b->again) ? b->again.host : b->loop;
+    if (target == b->block->key.linear - b->block->key.cs_base)
+        return b->again.host != 0 && region_knows(b, &b->again) ? b->again.host : b->loop;
+    for (unsigned i = b->inner_count; i-- > 0;)
+        if (b->inners[i].rip == target && holds(b, &b->inners[i].known))
+            return b->inners[i].known.host;
+    return 0;
+}
+
+/* The way of the tree that the current jump leads to there; 0: there is none. */
+static unsigned way_at(const struct build *b, uint64_t target)
+{
+    const uint64_t start = b->block->key.linear - b->block->key.cs_base;
+
+    for (unsigned i = b->index + 1u; b->insn_from != NULL && i < b->insn_count; i++)
+        if (b->insn_from[i] == b->index && start + b->insn_offsets[i] == target)
+            return i;
+    return 0;
+}
+
+static void add_fork(struct build *b, unsigned to, struct label jump)
+{
+    if (b->fork_count == BUILD_FORKS) {
+        b->e.overflow = true;
+        return;
+    }
+    b->forks[b->fork_count++] = (struct fork){
+        jump, (uint8_t)to, {b->share, b->region, b->narrow, b->stack_lost, b->stack_drift}};
 }
 
 static void add_exit(struct build *b, uint64_t target, struct label jump, bool call)
@@ -296,8 +336,11 @@ static void add_leave(struct build *b, uint64_t target, struct label jump, bool 
 void build_exit(struct build *b, uint64_t target)
 {
     const uint64_t loop = loop_at(b, target);
+    const unsigned way = way_at(b, target);
 
-    if (loop != 0) {
+    if (way != 0) {
+        add_fork(b, way, emit_jmp(&b->e));
+    } else if (loop != 0) {
         emit_jmp_to(&b->e, loop);
     } else if (b->swap_count != 0) {
         add_leave(b, target, emit_jmp(&b->e), false);
@@ -321,8 +364,11 @@ void build_call_begin(struct build *b)
 static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool poll)
 {
     const uint64_t loop = loop_at(b, target);
+    const unsigned way = way_at(b, target);
 
-    if (loop != 0 && !poll)
+    if (way != 0)
+        add_fork(b, way, emit_jcc(&b->e, condition));
+    else if (loop != 0 && !poll)
         emit_jcc_to(&b->e, condition, loop);
     else if (poll || b->swap_count != 0 || (b->tr->options.counted && rest(b) != 0))
         add_leave(b, target, emit_jcc(&b->e, condition), poll);
@@ -333,15 +379,18 @@ static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool po
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken)
 {
     const bool poll = build_needs_poll(b, taken);
+    bool polls;
 
     if (b->go == TRACE_AT_TARGET) {
         exit_if(b, condition ^ 1, not_taken, false);
         return;
     }
-    /* What goes on behind need not be stopped. */
-    if (poll && b->go == TRACE_ENDS)
-        build_poll(b);
-    exit_if(b, condition, taken, poll && b->go == TRACE_BEHIND);
+    /* What goes on behind need not be stopped, but if it is the end of a loop inside. */
+    polls = poll && (b->go == TRACE_ENDS ||
+                     (b->insn_from != NULL && loop_at(b, taken) != 0 && way_at(b, taken) == 0));
+    if (polls)
+        build_poll_at_end(b);
+    exit_if(b, condition, taken, poll && !polls);
     if (b->go == TRACE_BEHIND)
         return;
     build_exit(b, not_taken);

@@ -23,7 +23,8 @@
 #include "translator/windows.h"
 
 /* Eight times a narrow number, a displacement, what a base has moved, an operand. */
-_Static_assert((UINT64_C(8) << 32) + (UINT64_C(1) << 31) + 2 * WINDOW_DRIFT_MAX + 4096 <
+_Static_assert((UINT64_C(8) << 32) + (UINT64_C(1) << 31) + (2 + BUILD_INNERS) * WINDOW_DRIFT_MAX +
+                       4096 <
                    UINT64_C(1) << WINDOW_GUARD_SHIFT,
                "within the guards");
 

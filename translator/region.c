@@ -75,7 +75,7 @@ static int16_t *usual_slot(const struct build *b)
  * run; or where the block has been, or another one was lately. */
 static int64_t guess(const struct build *b, const struct insn *in)
 {
-    const uint64_t *gpr = b->path != NULL ? b->path->gpr[b->index] : b->cpu->gpr;
+    const uint64_t *gpr = b->path != NULL ? b->path->gpr[b->path_steps[b->index]] : b->cpu->gpr;
     linaddr_t linear = build_constant_address(b, in);
 
     if (!is_seen(b, in))

@@ -202,7 +202,7 @@ bool rule_jmp(struct build *b, const struct insn *in)
         if (b->go == TRACE_AT_TARGET) /* it is next */
             return true;
         if (build_needs_poll(b, target))
-            build_poll(b);
+            build_poll_at_end(b);
         build_exit(b, target);
         b->ended = true;
         return true;

@@ -25,6 +25,11 @@ void superblocks_make(struct translator *tr, struct cpu *cpu, struct block *bloc
     (void)build_superblock(tr, cpu, block, path);
 }
 
+static bool may_branch(const struct translator *tr)
+{
+    return !tr->options.no_tree && !tr->options.counted && !tr->options.no_chain;
+}
+
 /* The block that a jump backward at the end of `from` goes to, if it may become a superblock and
  * has been sampled often enough. */
 static struct block *sampled_head(struct translator *tr, const struct block *from)
@@ -51,7 +56,7 @@ void superblocks_note_loop(struct translator *tr, struct cpu *cpu, const struct 
         if (!head->super)
             superblocks_make(tr, cpu, head, NULL);
         /* Once more if it did not come back: this may have been the last time. */
-    } else if (path_record(cpu, head, &path) &&
+    } else if (path_record(cpu, head, may_branch(tr), &path) &&
                (head->super ? path.repeats : path.closed || head->head_visits >= PATH_SAMPLES)) {
         superblocks_make(tr, cpu, head, &path);
     }
@@ -61,6 +66,6 @@ void superblocks_make_at_once(struct translator *tr, struct cpu *cpu, struct blo
 {
     struct path path;
 
-    if (!to->crosses && cpu->debugger == NULL && path_record(cpu, to, &path))
+    if (!to->crosses && cpu->debugger == NULL && path_record(cpu, to, may_branch(tr), &path))
         superblocks_make(tr, cpu, to, &path);
 }

@@ -147,36 +147,146 @@ static bool is_computed(const struct insn *in)
     return rule_table[in->row] == rule_jmp && in->ops[0].kind != OPERAND_REL;
 }
 
-/* Along a path that was taken. */
+static unsigned last_end(const struct trace *t)
+{
+    return t->offset[t->count - 1] + t->insn[t->count - 1].length;
+}
+
+/* Can the trace go on at `offset` behind its last instruction?  It has room for so many exits, of
+ * which it may take one.  (The bytes may have changed since the path was taken.) */
+static bool goes_on(const struct translator *tr, struct trace *t, const struct path *path,
+                    unsigned offset, unsigned *exits)
+{
+    struct insn *in = &t->insn[t->count - 1];
+    const enum trace_go go = offset == last_end(t) ? TRACE_BEHIND : TRACE_AT_TARGET;
+
+    if (!ends(in))
+        return go == TRACE_BEHIND;
+    if (is_computed(in) || go == TRACE_AT_TARGET) {
+        if (!leads_to(tr, t, path, offset)) {
+            t->cut |= is_computed(in);
+            return false;
+        }
+    }
+    if (!is_computed(in)) {
+        const unsigned more = exits_for(tr, t, go);
+
+        if (more == 0 || *exits < more + EXITS_AT_END)
+            return false;
+        *exits -= more;
+    }
+    t->go[t->count - 1] = is_computed(in) ? TRACE_AT_TARGET : (uint8_t)go;
+    return true;
+}
+
+/* A jump that a tree's ways may end at: it leads here or there, and that is all. */
+static bool is_plain_jump(const struct trace *t, unsigned i)
+{
+    const rule_fn rule = rule_table[t->insn[i].row];
+
+    return !t->call[i] && t->insn[i].width != 2 &&
+           (rule == rule_jcc || (rule == rule_jmp && t->insn[i].ops[0].kind == OPERAND_REL));
+}
+
+/* The way from instruction `first` on ends at its last jump. */
+static void trim(struct trace *t, unsigned first)
+{
+    while (t->count > first && !is_plain_jump(t, t->count - 1))
+        t->count--;
+    if (t->count != 0) {
+        t->go[t->count - 1] = TRACE_ENDS;
+        t->offset[t->count] = (uint16_t)last_end(t);
+    }
+}
+
+/* Along a path that was taken, one instruction after the other. */
 static void follow_path(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
                         const uint8_t *bytes, unsigned room, const struct path *path,
                         unsigned count, struct trace *t)
 {
-    unsigned exits = 0;
+    unsigned exits = BLOCK_EXITS;
 
     t->count = 0;
-    for (unsigned i = 0; i < count && take(cpu, mode, bytes, path->offset[i], room, t); i++) {
-        const enum trace_go go = i + 1 < count && path->offset[i + 1] == t->offset[i + 1]
-                                     ? TRACE_BEHIND
-                                     : TRACE_AT_TARGET;
-
-        /* The bytes may have changed since. */
-        if (i + 1 < count && (go == TRACE_AT_TARGET || is_computed(&t->insn[i])) &&
-            !(ends(&t->insn[i]) && leads_to(tr, t, path, path->offset[i + 1]))) {
-            t->cut = is_computed(&t->insn[i]);
+    for (unsigned i = 0; i < count; i++) {
+        if ((i != 0 && !goes_on(tr, t, path, path->offset[i], &exits)) ||
+            !take(cpu, mode, bytes, path->offset[i], room, t))
             break;
-        }
-        if (!ends(&t->insn[i]))
-            continue;
-        if (i + 1 < count && is_computed(&t->insn[i])) {
-            t->go[i] = TRACE_AT_TARGET;
-            continue;
-        }
-        exits += exits_for(tr, t, go);
-        if (exits_for(tr, t, go) == 0 || exits > BLOCK_EXITS - EXITS_AT_END || i + 1 == count)
-            break;
-        t->go[i] = (uint8_t)go;
+        t->seen[i] = path->seen[i];
     }
+}
+
+/* Does the jump lead there the way that the trace does not go on? */
+static bool forks(const struct trace *t, unsigned jump, unsigned offset)
+{
+    const struct insn *in = &t->insn[jump];
+    const unsigned end = t->offset[jump] + in->length;
+    const int64_t target = (int64_t)end + (int64_t)in->imm;
+
+    if (rule_table[in->row] != rule_jcc)
+        return false;
+    return (offset == end && t->go[jump] != TRACE_BEHIND) ||
+           (offset == target && target != end && t->go[jump] != TRACE_AT_TARGET);
+}
+
+/* Along all ways of a tree.  Each has to end at a plain jump, and what cannot be had of one is left
+ * away, and what branches off there. */
+static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
+                        const uint8_t *bytes, unsigned room, const struct path *path,
+                        struct trace *t)
+{
+    enum { NONE = SUPERBLOCK_MAX_INSNS };
+    uint8_t place[SUPERBLOCK_MAX_INSNS]; /* where each is in the trace */
+    unsigned exits = BLOCK_EXITS, first = 0, from;
+    bool open = true;
+
+    t->count = 0;
+    for (unsigned i = 0; i < path->count; i++) {
+        place[i] = NONE;
+        if (path->from[i] != PATH_NEXT) {
+            trim(t, first);
+            for (unsigned j = 0; j < i; j++)
+                if (place[j] != NONE && place[j] >= t->count)
+                    place[j] = NONE;
+            from = place[path->from[i]];
+            open = from != NONE && exits >= 2 * EXITS_AT_END && is_plain_jump(t, from) &&
+                   forks(t, from, path->offset[i]);
+            exits -= open ? EXITS_AT_END : 0;
+            first = t->count;
+        } else if (i != 0) {
+            from = PATH_NEXT;
+            open = open && goes_on(tr, t, path, path->offset[i], &exits);
+        } else {
+            from = PATH_NEXT;
+        }
+        open = open && take(cpu, mode, bytes, path->offset[i], room, t);
+        if (!open)
+            continue;
+        place[i] = (uint8_t)(t->count - 1);
+        t->from[place[i]] = (uint8_t)from;
+        t->inner[place[i]] = path->inner[i];
+        t->seen[place[i]] = path->seen[i];
+    }
+    trim(t, first);
+}
+
+/* Along a path.  If it branches: as long as its trunk is a loop, else along the trunk. */
+static void follow(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
+                   const uint8_t *bytes, unsigned room, const struct path *path, struct trace *t)
+{
+    if (!path->branches) {
+        follow_path(tr, cpu, mode, bytes, room, path, path->count, t);
+        if (path->second != 0 && t->count == path->count)
+            t->second = path->second;
+        else if (path->second != 0)
+            follow_path(tr, cpu, mode, bytes, room, path, path->second, t);
+        return;
+    }
+    follow_path(tr, cpu, mode, bytes, room, path, path->trunk, t);
+    if (t->count != path->trunk || !is_plain_jump(t, t->count - 1))
+        return;
+    follow_tree(tr, cpu, mode, bytes, room, path, t);
+    t->branches = true;
+    t->second = path->second < t->count ? path->second : 0;
 }
 
 /* Wherever that is possible, without having seen anything run: for tests. */
@@ -315,7 +425,8 @@ static void measure(struct trace *t)
     t->end = 0;
     t->winds = false;
     for (unsigned i = 0; i < t->count; i++) {
-        const unsigned end = i + 1 < t->count ? t->offset[i] + t->insn[i].length : t->offset[i + 1];
+        const unsigned end =
+            i + 1 < t->count ? t->offset[i] + t->insn[i].length : t->offset[t->count];
 
         t->end = end > t->end ? end : t->end;
         t->winds |= i != 0 && i != t->second && t->offset[i] <= t->offset[i - 1];
@@ -334,18 +445,14 @@ const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
     t->offset[0] = 0;
     t->step = false;
     t->second = 0;
-    t->cut = false;
+    t->cut = t->branches = false;
     if (path != NULL) {
         if (path->closed && path_crosses(path, left) && trace_reach(key) > left &&
             join(cpu, key, bytes, left, PAGE_SIZE, t)) {
             bytes = t->joined;
             room = left + PAGE_SIZE;
         }
-        follow_path(tr, cpu, key->mode, bytes, room, path, path->count, t);
-        if (path->second != 0 && t->count == path->count)
-            t->second = path->second;
-        else if (path->second != 0)
-            follow_path(tr, cpu, key->mode, bytes, room, path, path->second, t);
+        follow(tr, cpu, key->mode, bytes, room, path, t);
     } else if (head != NULL)
         follow_exits(tr, cpu, head, bytes, room, t);
     else if (tr->options.eager_superblock)

@@ -38,11 +38,15 @@ struct trace {
                                     transfer: enum trace_go */
     unsigned count;
     unsigned
-        second;   /* the same instructions from here to the end as up to here: struct path; or 0 */
-    bool step;    /* the one instruction is fetched anew each time */
-    unsigned end; /* offset behind the last byte of all */
-    bool cut;     /* see struct block */
-    bool winds;   /* an instruction is not behind the one before it, but for the second copy's */
+        second;    /* the same instructions from here to the end as up to here: struct path; or 0 */
+    bool step;     /* the one instruction is fetched anew each time */
+    unsigned end;  /* offset behind the last byte of all */
+    bool cut;      /* see struct block */
+    bool branches; /* it is a tree: struct path */
+    uint8_t from[SUPERBLOCK_MAX_INSNS]; /* as there */
+    bool inner[SUPERBLOCK_MAX_INSNS];
+    uint16_t seen[SUPERBLOCK_MAX_INSNS];
+    bool winds; /* an instruction is not behind the one before it, but for the second copy's */
     unsigned next_bytes; /* of the trace, in the next page */
     physaddr_t next_phys;
     uint8_t joined[2 * PAGE_SIZE]; /* the bytes of both, if there are any */
