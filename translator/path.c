@@ -1,8 +1,8 @@
 /*
  * translator/path.c -- see translator/path.h.
  *
- * What is found running is what runs often, so the very next way through a loop is a good guess at
- * the usual one.  [Duesterwald and Bala 2000 "Software Profiling for Hot Path Prediction: Less is
+ * What is found running is what runs often, so the very next ways through a loop are a good guess at
+ * the usual ones.  [Duesterwald and Bala 2000 "Software Profiling for Hot Path Prediction: Less is
  * More": next executing tail]
  */
 #include "translator/path.h"
@@ -10,15 +10,26 @@
 #include "cpu/interp.h"
 #include "translator/trace.h"
 
-enum { CALLEES_MOST = 1000 }; /* instructions of called functions, before a call ends the path */
+enum {
+    STEPS_MOST = 2000,   /* instructions that are interpreted for a path */
+    ROUNDS_ENOUGH = 40,  /* times around, once there are PATH_STEPS */
+    CALLEES_MOST = 1000, /* instructions of called functions, before a call ends the path */
+    NONE = SUPERBLOCK_MAX_INSNS,
+};
 
-/* What is seen on the way, before it is known how much of it is the path.  (No C library here: the
- * vector registers are the guest's.) */
+/*
+ * What is seen on the way, before it is known how much of it is the path.  The tree of all ways grows
+ * in path itself, with the registers of its instructions in the upper half of path.gpr; those of the
+ * first steps are in the lower one.  (No C library here: the vector registers are the guest's.)
+ */
 struct sight {
     const struct block *head;
     struct path *path;
-    unsigned count;
-    unsigned left; /* of CALLEES_MOST */
+    unsigned steps, rounds;
+    unsigned pos;    /* of the tree, where the last step was */
+    unsigned closer; /* from where the head came next again first, or NONE */
+    bool full;       /* the tree */
+    unsigned left;   /* of CALLEES_MOST */
 };
 
 static bool is_kicked(const struct cpu *cpu)
@@ -50,204 +61,225 @@ static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_
     return false;
 }
 
-static void note(struct sight *sight, const struct cpu *cpu, uint64_t offset)
-{
-    for (unsigned i = 0; i < 16; i++)
-        sight->path->gpr[sight->count][i] = cpu->gpr[i];
-    sight->path->step[sight->count++] = (uint16_t)offset;
-}
-
-/* From the head on, to where it comes again or the path ends.  True: it has come. */
-static bool go_around(struct cpu *cpu, struct sight *sight)
-{
-    const struct block_key *key = &sight->head->key;
-    const uint64_t start = key->linear - key->cs_base;
-    const unsigned reach = trace_reach(key), first = sight->count;
-
-    while (sight->count < PATH_SEEN_MOST) {
-        const uint64_t before = cpu->rip, at = before - start, sp = cpu->gpr[RSP];
-
-        if (at >= reach || (at == 0 && sight->count != first))
-            break;
-        note(sight, cpu, at);
-        if (!step(cpu, key->mode))
-            break;
-        if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
-            !pass_callee(cpu, key->mode, before, sp, &sight->left))
-            break;
-    }
-    return sight->count != first && cpu->rip == start && cpu->mode == key->mode &&
-           !sight->head->dead;
-}
-
-/* Is the second half of what was seen the first one again? */
-static bool is_twice(const struct sight *sight)
-{
-    const unsigned half = sight->count / 2;
-    const uint16_t *step = sight->path->step;
-
-    for (unsigned i = 0; i < half; i++)
-        if (step[i] != step[half + i])
-            return false;
-    return sight->count % 2 == 0;
-}
-
-/* ---- what is made of it ---- */
+/* ---- the tree ---- */
 
 /* One more instruction, behind number `pos`: its number. */
-static unsigned add(struct path *path, unsigned step, unsigned pos)
+static unsigned add(struct path *path, uint16_t offset, unsigned seen, unsigned pos)
 {
     const unsigned i = path->count++;
 
-    path->offset[i] = path->step[step];
-    path->seen[i] = (uint16_t)step;
+    path->offset[i] = offset;
+    path->seen[i] = (uint16_t)seen;
     path->from[i] = i == 0 || pos == i - 1 ? PATH_NEXT : (uint8_t)pos;
     path->inner[i] = false;
     return i;
 }
 
-/* What was seen from step `first` on, one after the other. */
-static void add_steps(struct path *path, unsigned first, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        (void)add(path, first + i, path->count - 1);
-}
-
-/* Of a way that never closed, what goes forward. */
-static void add_forward(struct path *path, unsigned count)
-{
-    unsigned i = count != 0;
-
-    while (i < count && i < SUPERBLOCK_MAX_INSNS && path->step[i] > path->step[i - 1])
-        i++;
-    add_steps(path, 0, i);
-}
-
-/* The instruction at this offset that a way goes on with behind number `pos`; count: none yet. */
+/* The instruction at this offset that a way goes on with behind number `pos`. */
 static unsigned next_of(const struct path *path, unsigned pos, uint16_t offset)
 {
     for (unsigned i = pos + 1; i < path->count; i++)
         if (path->offset[i] == offset &&
             (path->from[i] == PATH_NEXT ? i == pos + 1 : path->from[i] == pos))
             return i;
-    return path->count;
+    return NONE;
 }
 
-/* The last one at this offset, from number `first` on; count: none. */
-static unsigned last_at(const struct path *path, unsigned first, uint16_t offset)
+/* The last one at this offset. */
+static unsigned last_at(const struct path *path, uint16_t offset)
 {
-    for (unsigned i = path->count; i-- > first;)
+    for (unsigned i = path->count; i-- > 0;)
         if (path->offset[i] == offset)
             return i;
-    return path->count;
+    return NONE;
 }
 
-/* All ways that were seen from step `step` on, where the head is. */
-static void add_tree(struct path *path, unsigned step, unsigned seen)
+static void copy_registers(const struct cpu *cpu, uint64_t gpr[16])
 {
-    const unsigned root = path->count;
-    unsigned pos = add(path, step, path->count - 1);
+    for (unsigned i = 0; i < 16; i++)
+        gpr[i] = cpu->gpr[i];
+}
 
-    while (++step < seen) {
-        const uint16_t at = path->step[step];
-        unsigned next = at == 0 ? root : next_of(path, pos, at);
+/* The step to `offset` in the tree, which grows if that is new. */
+static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
+{
+    struct path *path = sight->path;
+    unsigned next;
 
-        if (next == path->count && at <= path->offset[pos]) {
-            next = last_at(path, root, at);
-            if (next != path->count)
-                path->inner[next] = true;
-        }
-        if (next == path->count && path->count == SUPERBLOCK_MAX_INSNS)
+    if (path->count != 0 && offset == 0) {
+        if (sight->closer == NONE)
+            sight->closer = sight->pos;
+        sight->rounds++;
+        sight->pos = 0;
+        return;
+    }
+    next = path->count == 0 ? NONE : next_of(path, sight->pos, offset);
+    if (next == NONE && path->count != 0 && offset <= path->offset[sight->pos]) {
+        next = last_at(path, offset);
+        if (next != NONE)
+            path->inner[next] = true;
+    }
+    if (next == NONE && path->count == SUPERBLOCK_MAX_INSNS) {
+        sight->full = true;
+        return;
+    }
+    if (next == NONE) {
+        next = add(path, offset, SUPERBLOCK_MAX_INSNS + path->count, sight->pos);
+        copy_registers(cpu, path->gpr[path->seen[next]]);
+    }
+    sight->pos = next;
+}
+
+static void note(struct sight *sight, const struct cpu *cpu, uint16_t offset)
+{
+    if (sight->steps < SUPERBLOCK_MAX_INSNS)
+        copy_registers(cpu, sight->path->gpr[sight->steps]);
+    if (sight->steps < PATH_STEPS)
+        sight->path->steps[sight->steps] = offset;
+    sight->steps++;
+    if (!sight->full)
+        grow(sight, cpu, offset);
+}
+
+/* From the head on.  The last step noted is where the path ended, or would have gone on. */
+static void look(struct cpu *cpu, struct sight *sight)
+{
+    const struct block_key *key = &sight->head->key;
+    const uint64_t start = key->linear - key->cs_base;
+    const unsigned reach = trace_reach(key);
+
+    while (sight->steps < STEPS_MOST &&
+           !(sight->steps >= PATH_STEPS && (sight->full || sight->rounds >= ROUNDS_ENOUGH))) {
+        const uint64_t before = cpu->rip, at = before - start, sp = cpu->gpr[RSP];
+
+        if (at >= reach || sight->head->dead)
             break;
-        pos = next != path->count ? next : add(path, step, pos);
+        note(sight, cpu, (uint16_t)at);
+        if (!step(cpu, key->mode))
+            break;
+        if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
+            !pass_callee(cpu, key->mode, before, sp, &sight->left))
+            break;
     }
+    if (cpu->rip == start && cpu->mode == key->mode && sight->closer == NONE && !sight->full)
+        sight->closer = sight->pos;
 }
 
-static bool is_among(const uint16_t *offsets, unsigned count, uint16_t offset)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (offsets[i] == offset)
-            return true;
-    return false;
-}
+/* ---- what is made of it ---- */
 
-/* The first time around in which nothing came twice: its first step, and how many in *count; 0:
- * there is none. */
-static unsigned simple_round(const struct path *path, unsigned seen, unsigned *count)
+/* Steps after which all that was seen is the same again, at least twice; 0: it is not. */
+static unsigned period(const struct path *path, unsigned steps)
 {
-    const uint16_t *step = path->step;
-    unsigned first = 0;
-    bool simple = true;
+    for (unsigned length = 1; 2 * length <= steps && length <= SUPERBLOCK_MAX_INSNS; length++) {
+        unsigned i = length;
 
-    for (unsigned i = 1; i < seen; i++) {
-        if (step[i] == 0 && simple) {
-            *count = i - first;
-            return first;
-        }
-        simple = step[i] == 0 || (simple && !is_among(&step[first], i - first, step[i]));
-        if (step[i] == 0)
-            first = i;
+        while (i < steps && path->steps[i] == path->steps[i - length])
+            i++;
+        if (i == steps && path->steps[length] == 0)
+            return length;
     }
-    *count = 0;
     return 0;
 }
 
-/* Instructions up to where the second way begins. */
-static unsigned length_of_first(const struct path *path)
+/* The first steps, one after the other. */
+static void take_steps(struct path *path, unsigned count)
 {
-    unsigned count = 1;
-
-    while (count < path->count && path->from[count] == PATH_NEXT)
-        count++;
-    return count;
+    for (unsigned i = 0; i < count; i++)
+        (void)add(path, path->steps[i], i, path->count - 1);
 }
 
-/* Around until what was seen is twice the same; then what is made of it.  twice: two copies are
- * worth it. */
-static void go_round_and_round(struct cpu *cpu, struct sight *sight, bool branch, bool twice)
+/* Of a way that never closed, what goes forward. */
+static void take_forward(struct path *path, unsigned steps)
+{
+    unsigned i = steps != 0;
+
+    while (i < steps && i < SUPERBLOCK_MAX_INSNS && path->steps[i] > path->steps[i - 1])
+        i++;
+    path->count = 0;
+    take_steps(path, i);
+}
+
+/* The instruction that comes before number i in the tree, which 0 has not. */
+static unsigned before(const struct path *path, unsigned i)
+{
+    return path->from[i] == PATH_NEXT ? i - 1 : path->from[i];
+}
+
+/* Put the way to `closer` in front of the tree, of which the last goes if there is no room. */
+static void take_trunk(struct path *path, unsigned closer)
+{
+    uint16_t offset[SUPERBLOCK_MAX_INSNS], seen[SUPERBLOCK_MAX_INSNS];
+    unsigned length = 1, keep;
+
+    for (unsigned i = closer; i != 0; i = before(path, i))
+        length++;
+    for (unsigned i = length, of = closer; i-- > 0; of = i != 0 ? before(path, of) : 0) {
+        offset[i] = path->offset[of];
+        seen[i] = path->seen[of];
+    }
+    keep = path->count < SUPERBLOCK_MAX_INSNS - length ? path->count
+                                                       : SUPERBLOCK_MAX_INSNS - length;
+    for (unsigned i = keep; i-- > 0;) {
+        path->offset[length + i] = path->offset[i];
+        path->seen[length + i] = path->seen[i];
+        path->from[length + i] =
+            path->from[i] == PATH_NEXT ? PATH_NEXT : (uint8_t)(path->from[i] + length);
+        path->inner[length + i] = path->inner[i];
+    }
+    for (unsigned i = 0; i < length; i++) {
+        path->offset[i] = offset[i];
+        path->seen[i] = seen[i];
+        path->from[i] = PATH_NEXT;
+        path->inner[i] = false;
+    }
+    path->count = length + keep;
+    path->trunk = path->second = length;
+}
+
+/* As it goes on as it has begun, or now this way and now that one. */
+static void make(struct sight *sight, bool branch)
 {
     struct path *path = sight->path;
-    unsigned once, round;
+    const unsigned steps = sight->steps < PATH_STEPS ? sight->steps : PATH_STEPS;
+    const unsigned once = period(path, steps);
 
-    path->closed = go_around(cpu, sight);
-    once = sight->count;
-    while (path->closed && !path->repeats && go_around(cpu, sight))
-        path->repeats = is_twice(sight);
-    round = simple_round(path, sight->count, &once);
-    if (path->repeats) {
-        add_steps(path, 0, sight->count / 2);
-        path->second = sight->count <= SUPERBLOCK_MAX_INSNS ? path->count : 0;
+    path->closed = true;
+    if (once != 0) {
+        path->repeats = true;
+        path->count = 0;
+        take_steps(path, once);
+        path->second = once <= SUPERBLOCK_MAX_INSNS / 2 ? once : 0;
         if (path->second != 0)
-            add_steps(path, 0, path->second);
-    } else if (path->closed && branch) {
-        path->branches = true;
-        if (twice && once <= SUPERBLOCK_MAX_INSNS / 3)
-            add_steps(path, round, once);
-        path->second = path->count;
-        add_tree(path, round, sight->count);
-        path->trunk = once != 0 ? once : length_of_first(path);
-    } else if (path->closed && once != 0 && once <= SUPERBLOCK_MAX_INSNS) {
-        add_steps(path, round, once);
-    } else {
-        path->closed = false;
-        add_forward(path, sight->count);
+            take_steps(path, once);
+        return;
+    }
+    take_trunk(path, sight->closer);
+    path->branches = branch;
+    if (!branch) {
+        path->count = path->trunk;
+        path->second = 0;
     }
 }
 
 bool path_record(struct cpu *cpu, const struct block *head, bool branch, struct path *path)
 {
     const uint64_t start = head->key.linear - head->key.cs_base;
-    const bool has_regions = head->key.mode & MODE_WINDOW && mode_is_code64(head->key.mode);
     struct sight sight;
 
     sight.head = head;
     sight.path = path;
-    sight.count = 0;
+    sight.steps = sight.rounds = sight.pos = 0;
+    sight.closer = NONE;
+    sight.full = false;
     sight.left = CALLEES_MOST;
-    path->count = path->second = 0;
+    path->count = path->second = path->trunk = 0;
     path->closed = path->repeats = path->branches = false;
     if (cpu->rip != start && (!step(cpu, head->key.mode) || cpu->rip != start))
         return false;
-    go_round_and_round(cpu, &sight, branch, has_regions);
+    look(cpu, &sight);
+    if (sight.closer != NONE)
+        make(&sight, branch);
+    else
+        take_forward(path, sight.steps < PATH_STEPS ? sight.steps : PATH_STEPS);
     return !head->dead && cpu->mode == head->key.mode && (path->closed || !is_kicked(cpu));
 }

@@ -7,7 +7,7 @@
 #include "translator/block.h"
 
 enum {
-    PATH_SEEN_MOST = 2 * SUPERBLOCK_MAX_INSNS,
+    PATH_STEPS = 2 * SUPERBLOCK_MAX_INSNS, /* that are kept as they ran */
     PATH_NEXT = 0xff, /* in path.from: the instruction follows the one before it */
 };
 
@@ -26,7 +26,7 @@ enum {
  */
 struct path {
     uint16_t offset[SUPERBLOCK_MAX_INSNS]; /* from the first */
-    uint16_t seen[SUPERBLOCK_MAX_INSNS];   /* number of the step that it is in gpr */
+    uint16_t seen[SUPERBLOCK_MAX_INSNS];   /* which registers of gpr there were before it */
     uint8_t from[SUPERBLOCK_MAX_INSNS];    /* the jump that leads here, or PATH_NEXT */
     bool inner[SUPERBLOCK_MAX_INSNS];      /* a jump backward leads here as well */
     unsigned count;
@@ -34,8 +34,8 @@ struct path {
     unsigned second; /* where the second copy begins; 0: there is none */
     bool closed;     /* the first came next again */
     bool repeats, branches;
-    uint16_t step[PATH_SEEN_MOST];    /* offsets of all that was seen, as it ran */
-    uint64_t gpr[PATH_SEEN_MOST][16]; /* registers before each */
+    uint16_t steps[PATH_STEPS]; /* offsets, as all ran */
+    uint64_t gpr[2 * SUPERBLOCK_MAX_INSNS][16];
 };
 
 /*

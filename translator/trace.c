@@ -228,11 +228,11 @@ static bool forks(const struct trace *t, unsigned jump, unsigned offset)
            (offset == target && target != end && t->go[jump] != TRACE_AT_TARGET);
 }
 
-/* Along all ways of a tree.  Each has to end at a plain jump, and what cannot be had of one is left
- * away, and what branches off there. */
+/* Along all ways of a tree, from instruction `start` of the path.  Each has to end at a plain jump,
+ * and what cannot be had of one is left away, and what branches off there. */
 static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
                         const uint8_t *bytes, unsigned room, const struct path *path,
-                        struct trace *t)
+                        unsigned start, struct trace *t)
 {
     enum { NONE = SUPERBLOCK_MAX_INSNS };
     uint8_t place[SUPERBLOCK_MAX_INSNS]; /* where each is in the trace */
@@ -240,11 +240,12 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
     bool open = true;
 
     t->count = 0;
-    for (unsigned i = 0; i < path->count; i++) {
+    for (unsigned i = start; i < path->count; i++) {
+        from = PATH_NEXT;
         place[i] = NONE;
         if (path->from[i] != PATH_NEXT) {
             trim(t, first);
-            for (unsigned j = 0; j < i; j++)
+            for (unsigned j = start; j < i; j++)
                 if (place[j] != NONE && place[j] >= t->count)
                     place[j] = NONE;
             from = place[path->from[i]];
@@ -252,11 +253,8 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
                    forks(t, from, path->offset[i]);
             exits -= open ? EXITS_AT_END : 0;
             first = t->count;
-        } else if (i != 0) {
-            from = PATH_NEXT;
+        } else if (i != start) {
             open = open && goes_on(tr, t, path, path->offset[i], &exits);
-        } else {
-            from = PATH_NEXT;
         }
         open = open && take(cpu, mode, bytes, path->offset[i], room, t);
         if (!open)
@@ -269,10 +267,13 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
     trim(t, first);
 }
 
-/* Along a path.  If it branches: as long as its trunk is a loop, else along the trunk. */
+/* Along a path.  If it branches: all ways, as long as its trunk is a loop.  A second copy pays where
+ * the first finds something out (translator/region.c). */
 static void follow(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
                    const uint8_t *bytes, unsigned room, const struct path *path, struct trace *t)
 {
+    const bool twice = mode & MODE_WINDOW && mode_is_code64(mode);
+
     if (!path->branches) {
         follow_path(tr, cpu, mode, bytes, room, path, path->count, t);
         if (path->second != 0 && t->count == path->count)
@@ -284,9 +285,9 @@ static void follow(const struct translator *tr, const struct cpu *cpu, uint32_t 
     follow_path(tr, cpu, mode, bytes, room, path, path->trunk, t);
     if (t->count != path->trunk || !is_plain_jump(t, t->count - 1))
         return;
-    follow_tree(tr, cpu, mode, bytes, room, path, t);
+    follow_tree(tr, cpu, mode, bytes, room, path, twice ? 0 : path->second, t);
     t->branches = true;
-    t->second = path->second < t->count ? path->second : 0;
+    t->second = twice && path->second < t->count ? path->second : 0;
 }
 
 /* Wherever that is possible, without having seen anything run: for tests. */

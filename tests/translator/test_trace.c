@@ -250,7 +250,7 @@ static void it_ends_when_it_is_full(void **state)
 }
 
 /* ECX counts; the way through the loop is always the same but once in 256 times. */
-LOOP(long_loop, "mov $300, %ebx\n 2: test %bl, %bl\n jz 1f\n inc %eax\n 1: inc %edx\n"
+LOOP(long_loop, "mov $600, %ebx\n 2: test %bl, %bl\n jz 1f\n inc %eax\n 1: inc %edx\n"
                 " dec %ebx\n jnz 2b\n");
 
 static void the_way_that_a_loop_takes_is_there_twice(void **state)
@@ -265,8 +265,8 @@ static void the_way_that_a_loop_takes_is_there_twice(void **state)
     assert_true(block->super);
     assert_int_equal(block->insn_count, 2 * 6);
     assert_int_equal(cache_site(m.tr->cache, block, 6).guest, 0);
-    assert_int_equal(m.cpu->gpr[RAX], 5000 * 299);
-    assert_int_equal(m.cpu->gpr[RDX], 5000 * 300);
+    assert_int_equal(m.cpu->gpr[RAX], 5000 * 598);
+    assert_int_equal(m.cpu->gpr[RDX], 5000 * 600);
     machine_close(&m);
 }
 
