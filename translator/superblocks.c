@@ -45,19 +45,30 @@ static struct block *sampled_head(struct translator *tr, const struct block *fro
     return NULL;
 }
 
+/* Once more if it did not come back: this may have been the last time.  What never does is worth it
+ * if it is longer than the block that is there. */
+static bool is_worth_it(const struct block *head, const struct path *path)
+{
+    if (head->super)
+        return path->repeats;
+    return path->closed || (head->head_visits >= PATH_SAMPLES && path->count > head->insn_count);
+}
+
 void superblocks_note_loop(struct translator *tr, struct cpu *cpu, const struct block *from)
 {
-    struct block *head = superblocks_sample(tr) ? sampled_head(tr, from) : NULL;
+    struct block *head;
     struct path path;
 
+    /* Who was kicked cannot look where the loop goes. */
+    if (!superblocks_sample(tr) || __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0)
+        return;
+    head = sampled_head(tr, from);
     if (head == NULL)
         return;
     if (cpu->debugger != NULL) { /* may want to stop on the way */
         if (!head->super)
             superblocks_make(tr, cpu, head, NULL);
-        /* Once more if it did not come back: this may have been the last time. */
-    } else if (path_record(cpu, head, may_branch(tr), &path) &&
-               (head->super ? path.repeats : path.closed || head->head_visits >= PATH_SAMPLES)) {
+    } else if (path_record(cpu, head, may_branch(tr), &path) && is_worth_it(head, &path)) {
         superblocks_make(tr, cpu, head, &path);
     }
 }
