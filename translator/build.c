@@ -136,6 +136,7 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->insn_offsets = d->offset;
     b->insn_from = d->branches ? d->from : NULL;
     b->path_steps = d->seen;
+    b->path_visits = d->visits;
     b->insn_count = d->count;
     b->no_groups = tr->options.no_group || runtime_no_group(tr, key->phys);
     b->window = key->mode & MODE_WINDOW;
@@ -164,7 +165,8 @@ static void loop_again(struct build *b)
         return;
     region_again(b, &b->again);
     share_begin(b);
-    b->again.host = emit_here(&b->e);
+    b->again.polls = b->insn_from != NULL;
+    b->again.host = b->again.polls ? build_poll_here(b) : emit_here(&b->e);
     /* Who came from C would bring no HOST_GROUP to where the loop begins again. */
     for (unsigned i = b->index + 1u; i < b->insn_count; i++)
         build_forbid(b, i);
@@ -183,7 +185,8 @@ static void begin_inner(struct build *b)
     share_begin(b);
     b->group.base = NO_REG;
     inner->rip = b->rip;
-    inner->known.host = emit_here(&b->e);
+    inner->known.polls = true;
+    inner->known.host = build_poll_here(b);
 }
 
 /* Another way of the tree begins, with what was known where it branched off. */

@@ -71,6 +71,7 @@ struct region {
     int16_t slot,
         wanted;       /* number of the one whose distance HOST_GROUP holds; of the next operand's */
     uint16_t known;   /* a bit each: guest registers that were found in it */
+    uint16_t wide;    /* of these, those that something narrow was added to */
     uint16_t written; /* guest registers that have changed since the block's start */
     struct {
         bool known; /* base + index * scale + disp was found in it, too */
@@ -84,8 +85,9 @@ struct region {
 /* What the code from a place on takes for known. */
 struct known {
     uint64_t host; /* the place; 0: there is none */
+    bool polls;    /* there */
     int16_t slot;
-    uint16_t regions, narrow; /* as in struct region, and struct build */
+    uint16_t regions, wide, narrow; /* as in struct region, and struct build */
 };
 
 /* What is known of registers at a place of the block, beside what their contract says. */
@@ -146,9 +148,10 @@ struct build {
     const bool *insn_calls;
     const uint8_t *insn_goes; /* enum trace_go */
     const uint16_t *insn_offsets;
-    const uint8_t *insn_from;   /* of a tree, as struct path has it; NULL: there is one way */
-    const struct path *path;    /* that the instructions were taken from, or NULL */
-    const uint16_t *path_steps; /* the step of it that each was seen in */
+    const uint8_t *insn_from;    /* of a tree, as struct path has it; NULL: there is one way */
+    const struct path *path;     /* that the instructions were taken from, or NULL */
+    const uint16_t *path_steps;  /* the step of it that each was seen in */
+    const uint16_t *path_visits; /* and how often */
     unsigned insn_count;
     struct group group;
     struct share share;
@@ -377,8 +380,21 @@ void build_poll(struct build *b);
 /* The same where more than a hundred bytes of the instruction's code follow: JRCXZ does not reach.
  */
 void build_poll_far(struct build *b);
+/*
+ * A poll at a place that jumps backward lead to, which need none then:
+ *
+ *     jmp   place
+ *   stop:
+ *     jmp   ...                       ; in the cold part
+ *   place:
+ *     mov   ecx, [cpu.poll_go]
+ *     jrcxz stop
+ */
+uint64_t build_poll_here(struct build *b);
 /* The one of the two that reaches. */
 void build_poll_at_end(struct build *b);
+/* What a jump to the target owes before it is made. */
+void build_poll_jump(struct build *b, uint64_t target);
 bool build_needs_poll(const struct build *b, uint64_t target);
 /* To `taken` on the condition code, else to `not_taken`, as b->go says. Polls when owed. */
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken);

@@ -1,5 +1,6 @@
 /*
- * translator/cache_internal.h -- what the files of the translation cache share: translator/cache*.c.
+ * translator/cache_internal.h -- what the files of the translation cache share:
+ * translator/cache*.c.
  *
  * Memory is one memfd mapped twice (W^X).  It is cut into extents of at least CACHE_GRAIN bytes:
  * blocks, and what a policy makes of the rest.  `starts` says for each grain which block starts
@@ -19,16 +20,16 @@ enum {
     CACHE_GRAIN_SHIFT = 5,
     CACHE_GRAIN = 1 << CACHE_GRAIN_SHIFT,
     CACHE_ALIGN = BLOCK_ROOM_UNIT, /* of extents */
-    CACHE_COLD_ALIGN = 4,        /* of cold parts that are elsewhere */
-    CACHE_BLOCK_LEAST = 96,      /* bytes of cache for each struct block */
-    CACHE_BLOCK_ROOM = 64 << 10, /* more than any block needs */
-    CACHE_TRY_ROOM = 2 << 10,    /* more than most need: a region ends before that */
-    CACHE_FIXUPS = 4096,         /* in one block, at the most */
-    CACHE_GLUE = 8 << 10, /* more than the glue needs */
+    CACHE_COLD_ALIGN = 4,          /* of cold parts that are elsewhere */
+    CACHE_BLOCK_LEAST = 96,        /* bytes of cache for each struct block */
+    CACHE_BLOCK_ROOM = 64 << 10,   /* more than any block needs */
+    CACHE_TRY_ROOM = 2 << 10,      /* more than most need: a region ends before that */
+    CACHE_FIXUPS = 4096,           /* in one block, at the most */
+    CACHE_GLUE = 8 << 10,          /* more than the glue needs */
     CACHE_LEAST = 1 << 20,
 };
 #define CACHE_MOST     (UINT64_C(1) << 31) /* rel32 reaches everywhere */
-#define CACHE_NO_START 0u         /* no block starts in the grain; others: its number + 1 */
+#define CACHE_NO_START 0u /* no block starts in the grain; others: its number + 1 */
 #define CACHE_FREE     0x80000000u
 
 /* ---- numbers of blocks by a hash, translator/cache_index.c ---- */
@@ -123,7 +124,7 @@ struct cache {
     uint32_t pages[1 << CACHE_PAGE_HASH_BITS]; /* lists of blocks, by page_next: number + 1 */
     struct page_ids ids;
     uint8_t *fixups[CACHE_FIXUPS]; /* of the block that is being made */
-    uint32_t *ghosts; /* tags of keys that were evicted, by hash */
+    uint32_t *ghosts;              /* tags of keys that were evicted, by hash */
     struct cache_counters counters;
     void (*drop)(void *ctx, const struct block *block);
     void *drop_ctx;
@@ -160,8 +161,8 @@ static inline bool cache_has_block(const struct cache *cache)
            cache->block_high < cache->block_limit;
 }
 
-/* Bytes that should be free where a block is begun.  Near the end of a region it is tried with little
- * room, and once more with enough for any if that was not enough. */
+/* Bytes that should be free where a block is begun.  Near the end of a region it is tried with
+ * little room, and once more with enough for any if that was not enough. */
 static inline uint32_t cache_room(const struct cache *cache)
 {
     return cache->retry ? CACHE_BLOCK_ROOM : CACHE_TRY_ROOM;
@@ -171,8 +172,8 @@ static inline uint32_t cache_room(const struct cache *cache)
 struct block *cache_start(const struct cache *cache, uint32_t offset);
 /* Room is made: the block, dead or alive, is gone, its memory the policy's. */
 void cache_evict(struct cache *cache, struct block *block);
-/* Its memory is to be elsewhere, where there is room: [to, to + block_room(block)).  What it had there is the
- * policy's.  Nothing leads to it any more but cache_find(). */
+/* Its memory is to be elsewhere, where there is room: [to, to + block_room(block)).  What it had
+ * there is the policy's.  Nothing leads to it any more but cache_find(). */
 void cache_move(struct cache *cache, struct block *block, uint32_t to);
 /* From now on the block's `used` says whether it is used: nothing leads to it but cache_find(). */
 void cache_watch(struct cache *cache, struct block *block);

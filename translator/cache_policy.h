@@ -30,9 +30,9 @@ struct cache_policy {
     /* Make room for a block of unknown size, and for its struct: *hot is free, and so is *cold,
      * which is empty if both parts are to be together.  False: there is none. */
     bool (*begin)(struct cache *cache, struct extent *hot, struct extent *cold);
-    /* `bytes` of memory for a block that is there: it goes when the block does, or later.  *cold goes
-     * on behind them, as an emitter needs room to spare.  False: there is none.  NULL: there never
-     * is. */
+    /* `bytes` of memory for a block that is there: it goes when the block does, or later.  *cold
+     * goes on behind them, as an emitter needs room to spare.  False: there is none.  NULL: there
+     * never is. */
     bool (*more)(struct cache *cache, uint32_t bytes, struct extent *cold);
     /* block_room() bytes at its offset are the block, and block->cold_room bytes at block->cold; it
      * may be moved.  Afterwards it is alive. */

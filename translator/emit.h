@@ -16,7 +16,8 @@
 
 enum width { W8 = 1, W16 = 2, W32 = 4, W64 = 8 };
 
-/* [base + index * scale + disp] or GS:[that]; NO_REG for no base or no index. scale is 1, 2, 4 or 8. */
+/* [base + index * scale + disp] or GS:[that]; NO_REG for no base or no index. scale is 1, 2, 4
+ * or 8. */
 struct mem {
     uint8_t base, index, scale;
     int32_t disp;
@@ -34,7 +35,8 @@ struct emit {
     uint8_t *at, *end;
     int64_t rx_delta;
     bool overflow;
-    uint8_t **fixups; /* where the rel32 fields of jumps to fixed addresses are noted; NULL: nowhere */
+    uint8_t *
+        *fixups; /* where the rel32 fields of jumps to fixed addresses are noted; NULL: nowhere */
     unsigned fixup_count, fixup_limit;
 };
 
@@ -110,9 +112,9 @@ struct label emit_call(struct emit *e);                   /* rel32 */
 struct label emit_lea_label(struct emit *e, uint8_t dst); /* dst = where the label is bound */
 struct label emit_jcc(struct emit *e, uint8_t condition); /* rel32 */
 void emit_jcc_to(struct emit *e, uint8_t condition, uint64_t host); /* in the same block */
-void emit_jmp_to(struct emit *e, uint64_t host);          /* rel32 to a known address */
-void emit_call_to(struct emit *e, uint64_t host);         /* rel32 */
-void emit_jmp_m(struct emit *e, struct mem target);       /* indirect */
+void emit_jmp_to(struct emit *e, uint64_t host);                    /* rel32 to a known address */
+void emit_call_to(struct emit *e, uint64_t host);                   /* rel32 */
+void emit_jmp_m(struct emit *e, struct mem target);                 /* indirect */
 void emit_jmp_r(struct emit *e, uint8_t reg);
 void emit_call_m(struct emit *e, struct mem target);
 void emit_call_r(struct emit *e, uint8_t reg);

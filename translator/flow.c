@@ -69,6 +69,24 @@ void build_poll_far(struct build *b)
     emit_bind(e, on);
 }
 
+uint64_t build_poll_here(struct build *b)
+{
+    struct emit *e = &b->e;
+    const struct label over = emit_jmp_short(e);
+    const uint64_t stop = emit_here(e);
+    uint64_t place;
+
+    if (b->far_poll_count == sizeof(b->far_polls) / sizeof(b->far_polls[0]))
+        e->overflow = true;
+    else
+        b->far_polls[b->far_poll_count++] = (struct side_jump){emit_jmp(e), b->index};
+    emit_bind(e, over);
+    place = emit_here(e);
+    emit_mov_rm(e, W32, TC, BASE(HOST_CPU, AT_CPU(poll_go)));
+    emit_jrcxz_to(e, stop);
+    return place;
+}
+
 void build_poll_at_end(struct build *b)
 {
     if (b->last)
@@ -237,17 +255,18 @@ static bool holds(const struct build *b, const struct known *known)
     return !build_has_regions(b) || region_knows(b, known);
 }
 
-/* Where a jump to the target goes on in the block; 0: nowhere. */
-static uint64_t loop_at(const struct build *b, uint64_t target)
+/* Where a jump to the target goes on in the block.  host is 0: nowhere. */
+static struct known loop_at(const struct build *b, uint64_t target)
 {
     if (b->loop == 0)
-        return 0;
+        return (struct known){0};
     if (target == b->block->key.linear - b->block->key.cs_base)
-        return b->again.host != 0 && region_knows(b, &b->again) ? b->again.host : b->loop;
+        return b->again.host != 0 && region_knows(b, &b->again) ? b->again
+                                                                : (struct known){.host = b->loop};
     for (unsigned i = b->inner_count; i-- > 0;)
         if (b->inners[i].rip == target && holds(b, &b->inners[i].known))
-            return b->inners[i].known.host;
-    return 0;
+            return b->inners[i].known;
+    return (struct known){0};
 }
 
 /* The way of the tree that the current jump leads to there; 0: there is none. */
@@ -315,7 +334,7 @@ static int rest(const struct build *b)
 /* The same by way of the cold part, where what is to be done first has room. */
 static void add_leave(struct build *b, uint64_t target, struct label jump, bool poll)
 {
-    const uint64_t loop = loop_at(b, target);
+    const uint64_t loop = loop_at(b, target).host;
 
     if (b->leave_count == sizeof(b->leaves) / sizeof(b->leaves[0])) {
         b->e.overflow = true;
@@ -335,7 +354,7 @@ static void add_leave(struct build *b, uint64_t target, struct label jump, bool 
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
 void build_exit(struct build *b, uint64_t target)
 {
-    const uint64_t loop = loop_at(b, target);
+    const uint64_t loop = loop_at(b, target).host;
     const unsigned way = way_at(b, target);
 
     if (way != 0) {
@@ -360,10 +379,16 @@ void build_call_begin(struct build *b)
     count_insns(b, -rest(b));
 }
 
+void build_poll_jump(struct build *b, uint64_t target)
+{
+    if (build_needs_poll(b, target) && !loop_at(b, target).polls)
+        build_poll_at_end(b);
+}
+
 /* if (condition) goto target; else go on.  poll: owed on the way. */
 static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool poll)
 {
-    const uint64_t loop = loop_at(b, target);
+    const uint64_t loop = loop_at(b, target).host;
     const unsigned way = way_at(b, target);
 
     if (way != 0)
@@ -376,21 +401,31 @@ static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool po
         add_exit(b, target, emit_jcc(&b->e, condition), false);
 }
 
+/* Has the jump to be stopped before it is made?  What goes on behind need not, but if this is the
+ * end of a loop inside.  *polls: where it leads to does. */
+static bool goes_round(const struct build *b, uint64_t taken, bool *polls)
+{
+    const struct known known = loop_at(b, taken);
+    const bool stays = known.host != 0 && way_at(b, taken) == 0;
+
+    *polls = stays && known.polls;
+    return b->go == TRACE_ENDS || (b->insn_from != NULL && stays);
+}
+
 void build_branch(struct build *b, uint8_t condition, uint64_t taken, uint64_t not_taken)
 {
-    const bool poll = build_needs_poll(b, taken);
-    bool polls;
+    bool poll = build_needs_poll(b, taken), polls;
 
     if (b->go == TRACE_AT_TARGET) {
         exit_if(b, condition ^ 1, not_taken, false);
         return;
     }
-    /* What goes on behind need not be stopped, but if it is the end of a loop inside. */
-    polls = poll && (b->go == TRACE_ENDS ||
-                     (b->insn_from != NULL && loop_at(b, taken) != 0 && way_at(b, taken) == 0));
-    if (polls)
-        build_poll_at_end(b);
-    exit_if(b, condition, taken, poll && !polls);
+    if (poll && goes_round(b, taken, &polls)) {
+        if (!polls)
+            build_poll_at_end(b);
+        poll = false;
+    }
+    exit_if(b, condition, taken, poll);
     if (b->go == TRACE_BEHIND)
         return;
     build_exit(b, not_taken);

@@ -1,9 +1,9 @@
 /*
  * translator/path.c -- see translator/path.h.
  *
- * What is found running is what runs often, so the very next ways through a loop are a good guess at
- * the usual ones.  [Duesterwald and Bala 2000 "Software Profiling for Hot Path Prediction: Less is
- * More": next executing tail]
+ * What is found running is what runs often, so the very next ways through a loop are a good guess
+ * at the usual ones.  [Duesterwald and Bala 2000 "Software Profiling for Hot Path Prediction: Less
+ * is More": next executing tail]
  */
 #include "translator/path.h"
 
@@ -18,9 +18,10 @@ enum {
 };
 
 /*
- * What is seen on the way, before it is known how much of it is the path.  The tree of all ways grows
- * in path itself, with the registers of its instructions in the upper half of path.gpr; those of the
- * first steps are in the lower one.  (No C library here: the vector registers are the guest's.)
+ * What is seen on the way, before it is known how much of it is the path.  The tree of all ways
+ * grows in path itself, with the registers of its instructions in the upper half of path.gpr; those
+ * of the first steps are in the lower one.  (No C library here: the vector registers are the
+ * guest's.)
  */
 struct sight {
     const struct block *head;
@@ -72,6 +73,7 @@ static unsigned add(struct path *path, uint16_t offset, unsigned seen, unsigned 
     path->seen[i] = (uint16_t)seen;
     path->from[i] = i == 0 || pos == i - 1 ? PATH_NEXT : (uint8_t)pos;
     path->inner[i] = false;
+    path->visits[i] = 1;
     return i;
 }
 
@@ -111,6 +113,7 @@ static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
             sight->closer = sight->pos;
         sight->rounds++;
         sight->pos = 0;
+        path->visits[0]++;
         return;
     }
     next = path->count == 0 ? NONE : next_of(path, sight->pos, offset);
@@ -123,7 +126,9 @@ static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
         sight->full = true;
         return;
     }
-    if (next == NONE) {
+    if (next != NONE) {
+        path->visits[next]++;
+    } else {
         next = add(path, offset, SUPERBLOCK_MAX_INSNS + path->count, sight->pos);
         copy_registers(cpu, path->gpr[path->seen[next]]);
     }
@@ -217,20 +222,22 @@ static void take_trunk(struct path *path, unsigned closer)
         offset[i] = path->offset[of];
         seen[i] = path->seen[of];
     }
-    keep = path->count < SUPERBLOCK_MAX_INSNS - length ? path->count
-                                                       : SUPERBLOCK_MAX_INSNS - length;
+    keep =
+        path->count < SUPERBLOCK_MAX_INSNS - length ? path->count : SUPERBLOCK_MAX_INSNS - length;
     for (unsigned i = keep; i-- > 0;) {
         path->offset[length + i] = path->offset[i];
         path->seen[length + i] = path->seen[i];
         path->from[length + i] =
             path->from[i] == PATH_NEXT ? PATH_NEXT : (uint8_t)(path->from[i] + length);
         path->inner[length + i] = path->inner[i];
+        path->visits[length + i] = path->visits[i];
     }
     for (unsigned i = 0; i < length; i++) {
         path->offset[i] = offset[i];
         path->seen[i] = seen[i];
         path->from[i] = PATH_NEXT;
         path->inner[i] = false;
+        path->visits[i] = 1;
     }
     path->count = length + keep;
     path->trunk = path->second = length;

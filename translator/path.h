@@ -29,6 +29,7 @@ struct path {
     uint16_t seen[SUPERBLOCK_MAX_INSNS];   /* which registers of gpr there were before it */
     uint8_t from[SUPERBLOCK_MAX_INSNS];    /* the jump that leads here, or PATH_NEXT */
     bool inner[SUPERBLOCK_MAX_INSNS];      /* a jump backward leads here as well */
+    uint16_t visits[SUPERBLOCK_MAX_INSNS]; /* how often it was come to */
     unsigned count;
     unsigned trunk;  /* of a tree: how many its first way, or its first copy, has */
     unsigned second; /* where the second copy begins; 0: there is none */

@@ -30,7 +30,7 @@ enum { NO_SLOT = REGION_UNKNOWN };
 void region_begin(struct build *b)
 {
     b->region.slot = NO_SLOT;
-    b->region.known = b->region.written = 0;
+    b->region.known = b->region.written = b->region.wide = 0;
     b->region.sum.known = false;
     b->region.drift = 0;
     b->region.live = 0;
@@ -52,6 +52,11 @@ static bool may_have(const struct build *b, int64_t slot)
 static bool is_unwritten(const struct build *b, uint8_t reg)
 {
     return reg == NO_REG || !(b->region.written >> reg & 1);
+}
+
+static bool uses(uint16_t registers, uint8_t reg)
+{
+    return reg != NO_REG && (registers >> reg & 1);
 }
 
 static struct region_note *note_of(const struct build *b)
@@ -152,11 +157,11 @@ static void check(struct build *b, uint8_t reg)
 
 static void check_register(struct build *b, uint8_t guest, uint8_t temp)
 {
-    const uint8_t reg = build_gpr_read(b, guest, temp);
-
-    if (!(b->region.known >> guest & 1))
-        check(b, reg);
+    if (b->region.known >> guest & 1)
+        return;
+    check(b, build_gpr_read(b, guest, temp));
     b->region.known |= (uint16_t)(1u << guest);
+    b->region.wide &= (uint16_t) ~(1u << guest);
 }
 
 /* The address is in T0. */
@@ -192,7 +197,10 @@ void region_operand(struct build *b, const struct insn *in)
         if (!build_is_near(b, in))
             emit_mov_ri(&b->e, T0, build_constant_address(b, in));
     } else if (build_is_base_only(in)) {
-        check_register(b, in->base, T0);
+        if (uses(b->region.known, in->base))
+            (void)build_gpr_read(b, in->base, T0);
+        else
+            check_register(b, in->base, T0);
     } else {
         if (anchor != NO_REG)
             check_register(b, anchor, T0);
@@ -200,6 +208,32 @@ void region_operand(struct build *b, const struct insn *in)
         if (anchor == NO_REG)
             check_sum(b, in);
     }
+}
+
+/*
+ * Does `in` make a register of a known one and a narrow one?  `wide` is what it is then: in the
+ * region or no further from it than the guards reach, whatever narrow is added to it once more.
+ *
+ *     add rax, rbx        lea rax, [rbx + rcx*4 + disp]
+ */
+static bool makes_wide(const struct build *b, const struct insn *in)
+{
+    const uint16_t exact = b->region.known & (uint16_t)~b->region.wide;
+    const uint8_t op = in->opcode;
+    uint8_t to, with;
+
+    if (in->ops[0].kind != OPERAND_GPR || in->ops[0].size != 8)
+        return false;
+    if (rule_table[in->row] == rule_lea) {
+        const uint8_t anchor = narrow_anchor(b, in);
+
+        return anchor != NO_REG && uses(exact, anchor) && in->scale <= 4;
+    }
+    if (insn_row(in)->map != M0 || (op != 0x01 && op != 0x03) || in->ops[1].kind != OPERAND_GPR)
+        return false;
+    to = in->ops[0].reg;
+    with = in->ops[1].reg;
+    return (uses(exact, to) && uses(b->narrow, with)) || (uses(b->narrow, to) && uses(exact, with));
 }
 
 /* The 64-bit register whose region `in` gives to the one that it writes; NO_REG: none. */
@@ -218,17 +252,13 @@ static uint8_t copied_from(const struct insn *in)
     return NO_REG;
 }
 
-static bool uses(uint16_t registers, uint8_t reg)
-{
-    return reg != NO_REG && (registers >> reg & 1);
-}
-
 /* What is still known of registers after the instruction. */
 static void keep_known(struct build *b, const struct insn *in)
 {
     struct region *r = &b->region;
     const uint8_t from = copied_from(in);
     const bool copied = from != NO_REG && (r->known >> from & 1);
+    const bool copied_wide = copied && uses(r->wide, from), made_wide = makes_wide(b, in);
     const uint16_t written = rules_written(in);
 
     for (unsigned left = written & r->known; left != 0; left &= left - 1) {
@@ -244,8 +274,15 @@ static void keep_known(struct build *b, const struct insn *in)
     if (r->sum.known && (uses(written, r->sum.base) || uses(written, r->sum.index) ||
                          ((insn_row(in)->traits & STACK) && r->sum.base == RSP)))
         r->sum.known = false;
-    if (copied) {
+    r->wide &= r->known;
+    if (copied || made_wide) {
         r->known |= (uint16_t)(1u << in->ops[0].reg);
+        if (made_wide || copied_wide)
+            r->wide |= (uint16_t)(1u << in->ops[0].reg);
+        else
+            r->wide &= (uint16_t) ~(1u << in->ops[0].reg);
+    }
+    if (copied) {
         if (rule_table[in->row] == rule_lea)
             r->drift += (int32_t)(in->disp < 0 ? -in->disp : in->disp);
     }
@@ -265,6 +302,7 @@ void region_again(struct build *b, struct known *known)
     r->sum.known = false;
     known->slot = r->slot;
     known->regions = r->known;
+    known->wide = r->wide &= r->known;
     known->narrow = b->narrow;
 }
 
@@ -272,6 +310,7 @@ bool region_knows(const struct build *b, const struct known *known)
 {
     return (known->slot == NO_SLOT || known->slot == b->region.slot) &&
            (b->region.known & known->regions) == known->regions &&
+           (b->region.wide & known->regions & ~known->wide) == 0 &&
            (b->narrow & known->narrow) == known->narrow;
 }
 

@@ -46,16 +46,17 @@ static bool is_fit(const struct insn *in, enum trace_go go)
            rule == rule_nop || rule == rule_div;
 }
 
-/* Uses of each guest register; pinned: those that stay where they are. */
+/* Uses of each guest register, as often as they were seen; pinned: those that stay where they are.
+ */
 struct uses {
     unsigned count[16];
     uint16_t pinned;
 };
 
-static void note_use(struct uses *uses, uint8_t reg)
+static void note_use(struct uses *uses, uint8_t reg, unsigned visits)
 {
     if (reg != NO_REG)
-        uses->count[reg]++;
+        uses->count[reg] += visits;
 }
 
 static bool count_uses(const struct build *b, struct uses *uses)
@@ -64,6 +65,7 @@ static bool count_uses(const struct build *b, struct uses *uses)
     for (unsigned i = 0; i < b->insn_count; i++) {
         const struct insn *in = &b->insns[i];
         const rule_fn rule = rule_table[in->row];
+        const unsigned visits = b->path != NULL ? b->path_visits[i] : 1;
 
         if (b->insn_calls[i] || !is_fit(in, b->insn_goes[i]))
             return false;
@@ -73,17 +75,17 @@ static bool count_uses(const struct build *b, struct uses *uses)
             if (op->kind == OPERAND_GPR8H)
                 uses->pinned |= (uint16_t)(1u << op->reg);
             if (op->kind == OPERAND_GPR || op->kind == OPERAND_GPR8H)
-                note_use(uses, op->reg);
+                note_use(uses, op->reg, visits);
         }
         if (in->has_mem) {
-            note_use(uses, in->base);
+            note_use(uses, in->base, visits);
             if (!in->vsib)
-                note_use(uses, in->index);
+                note_use(uses, in->index, visits);
         }
         if ((insn_row(in)->traits & (IMPLICIT | RAX_RDX)) == IMPLICIT && rule != rule_x87)
             uses->pinned |= 1u << RCX | 1u << RBX;
         if (rule == rule_push || rule == rule_pop)
-            note_use(uses, RSP);
+            note_use(uses, RSP, visits);
     }
     /* Rules and shift counts know these two by where they are. */
     if (uses->count[RCX] != 0)

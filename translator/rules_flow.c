@@ -201,8 +201,7 @@ bool rule_jmp(struct build *b, const struct insn *in)
             return false;
         if (b->go == TRACE_AT_TARGET) /* it is next */
             return true;
-        if (build_needs_poll(b, target))
-            build_poll_at_end(b);
+        build_poll_jump(b, target);
         build_exit(b, target);
         b->ended = true;
         return true;

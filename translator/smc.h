@@ -1,6 +1,6 @@
 /*
- * translator/smc.h -- what self-modifying code costs less by: immediates as data (translator/live.c)
- * and stores beside code (translator/beside.c).
+ * translator/smc.h -- what self-modifying code costs less by: immediates as data
+ * (translator/live.c) and stores beside code (translator/beside.c).
  *
  * Both start from what has happened: an immediate that stores have changed a few times, a store
  * instruction that has hit pages with code a few times.  Blocks are then made anew with longer code
@@ -36,7 +36,8 @@ struct smc {
         uint8_t changes; /* by stores, of the immediate at some address */
     } imms[1 << SMC_IMM_BITS];
     bool imms_live;
-    uint8_t stores[1 << SMC_STORE_BITS]; /* to pages with code, by the instruction at some address */
+    uint8_t
+        stores[1 << SMC_STORE_BITS]; /* to pages with code, by the instruction at some address */
     struct {
         uint8_t view, index;
     } beside[SMC_BESIDE_LOG]; /* entries in use */
@@ -62,15 +63,15 @@ bool live_spares(struct translator *tr, const struct block *block, physaddr_t fr
 
 /* ---- stores beside code, translator/beside.c ---- */
 
-/* The instruction at phys has been interpreted, and stores of it went to a page with code, the last to
- * gpa; linear: what its probe has missed. */
+/* The instruction at phys has been interpreted, and stores of it went to a page with code, the last
+ * to gpa; linear: what its probe has missed. */
 void beside_note(struct translator *tr, struct cpu *cpu, physaddr_t phys, linaddr_t linear,
                  physaddr_t gpa);
 /* Nothing is known of any page. */
 void beside_flush(struct translator *tr);
 void beside_init(struct cpu *cpu);
-/* The probe of a store of `size` bytes has missed; T0 is its linear address.  Look once more, whether it
- * goes beside code: T1 = addend, and jump on. */
+/* The probe of a store of `size` bytes has missed; T0 is its linear address.  Look once more,
+ * whether it goes beside code: T1 = addend, and jump on. */
 bool beside_wanted(const struct build *b, unsigned size);
 struct label beside_probe(struct build *b, unsigned size);
 

@@ -212,6 +212,7 @@ static void follow_path(const struct translator *tr, const struct cpu *cpu, uint
             !take(cpu, mode, bytes, path->offset[i], room, t))
             break;
         t->seen[i] = path->seen[i];
+        t->visits[i] = path->visits[i];
     }
 }
 
@@ -263,12 +264,13 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
         t->from[place[i]] = (uint8_t)from;
         t->inner[place[i]] = path->inner[i];
         t->seen[place[i]] = path->seen[i];
+        t->visits[place[i]] = path->visits[i];
     }
     trim(t, first);
 }
 
-/* Along a path.  If it branches: all ways, as long as its trunk is a loop.  A second copy pays where
- * the first finds something out (translator/region.c). */
+/* Along a path.  If it branches: all ways, as long as its trunk is a loop.  A second copy pays
+ * where the first finds something out (translator/region.c). */
 static void follow(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
                    const uint8_t *bytes, unsigned room, const struct path *path, struct trace *t)
 {

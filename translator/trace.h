@@ -46,6 +46,7 @@ struct trace {
     uint8_t from[SUPERBLOCK_MAX_INSNS]; /* as there */
     bool inner[SUPERBLOCK_MAX_INSNS];
     uint16_t seen[SUPERBLOCK_MAX_INSNS];
+    uint16_t visits[SUPERBLOCK_MAX_INSNS]; /* if there is a path */
     bool winds; /* an instruction is not behind the one before it, but for the second copy's */
     unsigned next_bytes; /* of the trace, in the next page */
     physaddr_t next_phys;

@@ -31,11 +31,11 @@ struct translator_options {
     bool no_group;         /* probe every access by itself */
     bool no_window;        /* no windows: every access is probed */
     bool eager_window;     /* every address space gets a window at once */
-    bool no_smc;           /* nothing special for code that is rewritten and what is stored beside it */
-    bool eager_smc;        /* all immediates that can be data are, all stores look beside code */
-    bool no_bmi2;          /* emit for a host without SHRX and RORX */
-    bool counted;          /* keep cpu->icount exact at every block boundary (counted time) */
-    FILE *log;             /* for log_in_asm / log_out_asm; NULL: stderr */
+    bool no_smc;    /* nothing special for code that is rewritten and what is stored beside it */
+    bool eager_smc; /* all immediates that can be data are, all stores look beside code */
+    bool no_bmi2;   /* emit for a host without SHRX and RORX */
+    bool counted;   /* keep cpu->icount exact at every block boundary (counted time) */
+    FILE *log;      /* for log_in_asm / log_out_asm; NULL: stderr */
     bool log_in_asm, log_out_asm;
 };
 
