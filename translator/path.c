@@ -87,13 +87,18 @@ static unsigned next_of(const struct path *path, unsigned pos, uint16_t offset)
     return NONE;
 }
 
-/* The last one at this offset. */
-static unsigned last_at(const struct path *path, uint16_t offset)
+/* The instruction that comes before number i in the tree, which 0 has not. */
+static unsigned before(const struct path *path, unsigned i)
 {
-    for (unsigned i = path->count; i-- > 0;)
-        if (path->offset[i] == offset)
-            return i;
-    return NONE;
+    return path->from[i] == PATH_NEXT ? i - 1 : path->from[i];
+}
+
+/* The one at this offset that the way to number `pos` comes through. */
+static unsigned ancestor_at(const struct path *path, unsigned pos, uint16_t offset)
+{
+    while (pos != 0 && path->offset[pos] != offset)
+        pos = before(path, pos);
+    return pos != 0 ? pos : NONE;
 }
 
 static void copy_registers(const struct cpu *cpu, uint64_t gpr[16])
@@ -118,7 +123,7 @@ static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
     }
     next = path->count == 0 ? NONE : next_of(path, sight->pos, offset);
     if (next == NONE && path->count != 0 && offset <= path->offset[sight->pos]) {
-        next = last_at(path, offset);
+        next = ancestor_at(path, sight->pos, offset);
         if (next != NONE)
             path->inner[next] = true;
     }
@@ -202,12 +207,6 @@ static void take_forward(struct path *path, unsigned steps)
         i++;
     path->count = 0;
     take_steps(path, i);
-}
-
-/* The instruction that comes before number i in the tree, which 0 has not. */
-static unsigned before(const struct path *path, unsigned i)
-{
-    return path->from[i] == PATH_NEXT ? i - 1 : path->from[i];
 }
 
 /* Put the way to `closer` in front of the tree, of which the last goes if there is no room. */
