@@ -173,7 +173,7 @@ static bool goes_on(const struct translator *tr, struct trace *t, const struct p
 
         if (more == 0 || *exits < more + EXITS_AT_END)
             return false;
-        *exits -= more;
+        *exits -= rule_table[in->row] != rule_jmp ? more : 0;
     }
     t->go[t->count - 1] = is_computed(in) ? TRACE_AT_TARGET : (uint8_t)go;
     return true;
@@ -470,7 +470,9 @@ const uint8_t *trace_decode(const struct translator *tr, struct cpu *cpu,
     }
     if (cpu->debugger != NULL)
         cut_at_breakpoint(cpu->debugger, key, t);
+    if (t->count != 0)
+        t->go[t->count - 1] = TRACE_ENDS; /* what was to follow may not be there */
     measure(t);
     t->next_bytes = t->end > left ? t->end - left : 0;
-    return bytes;
+    return t->next_bytes != 0 ? bytes : page + in_page;
 }
