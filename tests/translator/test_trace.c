@@ -316,8 +316,8 @@ static void kick(int sig, siginfo_t *info, void *context)
     cpu_kick(info->si_value.sival_ptr);
 }
 
-/* A loop over the end of the address space has no jump backward but that of EIP itself, and once it was
- * never polled. */
+/* A loop over the end of the address space has no jump backward but that of EIP itself, and once it
+ * was never polled. */
 static void a_loop_over_the_end_of_memory_is_kicked(void **state)
 {
     static const uint8_t back[] = {0xe9, 0xf3, 0xff, 0xff, 0xff}; /* at 0: jmp 0xfffffff8 */
@@ -447,6 +447,320 @@ static void a_breakpoint_inside_drops_it(void **state)
     machine_close(&m);
 }
 
+/* ---- along paths ---- */
+
+static const struct translator_options along = {.eager_path = true};
+
+/* The program at another place, and the block at this address. */
+static void open_at(struct machine *m, uint32_t at, const uint8_t *code, size_t bytes)
+{
+    machine_open(m, MEMORY, &along);
+    machine_start_flat(m, at, code, bytes, STACK_AT);
+}
+#define OPEN_AT(m, at, name) open_at(m, at, name, (size_t)(name##_end - name))
+
+static const struct block *find_at(const struct machine *m, uint32_t at)
+{
+    const struct block_key key = {.phys = at, .linear = at, .mode = m->cpu->mode};
+
+    return cache_find(m->tr->cache, &key);
+}
+
+static void a_way_by_turns_is_taken_until_it_is_the_same_again(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, both, &along);
+    assert_true(block->super);
+    assert_false(block->cut);
+    assert_int_equal(block->insn_count, 2 * (7 + 5));
+    assert_int_equal(m.cpu->gpr[RAX], 2500);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+/* Three by turns. */
+LOOP(thirds, "dec %ebx\n jz 1f\n js 2f\n inc %eax\n 1: inc %edx\n jmp 3f\n"
+             " 2: mov $2, %ebx\n 3:\n");
+
+static void three_ways_by_turns_are_one(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, thirds, &along);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 2 * (8 + 6 + 6));
+    assert_int_equal(m.cpu->gpr[RAX], 1667);
+    assert_int_equal(m.cpu->gpr[RDX], 3333);
+    machine_close(&m);
+}
+
+/* jmp 2, back to 1, on to 3 */
+LOOP(winds, "jmp 2f\n 1: inc %eax\n jmp 3f\n 2: inc %edx\n jmp 1b\n 3:\n");
+enum { WINDS_1 = 2, WINDS_2 = 2 + 1 + 2, WINDS_3 = 2 + 1 + 2 + 1 + 2 };
+
+static void a_way_may_go_backward_inside(void **state)
+{
+    static const uint8_t way[] = {0,           WINDS_2, WINDS_2 + 1, WINDS_1,
+                                  WINDS_1 + 1, WINDS_3, WINDS_3 + 1};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, winds, &along);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 2 * sizeof(way));
+    for (unsigned i = 0; i < 2 * sizeof(way); i++)
+        assert_int_equal(cache_site(m.tr->cache, block, i).guest, way[i % sizeof(way)]);
+    assert_int_equal(block->guest_bytes, WINDS_3 + 3);
+    assert_int_equal(m.cpu->gpr[RAX], 5000);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+/* But not to what is in front of the head: all of the loop is behind its lowest instruction. */
+static void a_loop_begins_at_its_lowest_instruction(void **state)
+{
+    enum { LOWEST = 5 + 2 };
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, away, &along);
+    assert_true(!block->super || block->insn_count == 2);
+    block = find(&m, LOWEST);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 2 * 6); /* inc jmp dec jnz test jns */
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+/* Two handlers by turns, or as EBX says. */
+enum { TABLE_AT = 0x8000 };
+#define DISPATCH(name, turn)                                                           \
+    extern const uint8_t name##_even[], name##_odd[];                                  \
+    LOOP(name, turn " jmp *0x8000(,%eax,4)\n" #name "_even: inc %edx\n jmp 1f\n" #name \
+                    "_odd: inc %ebp\n 1:\n")
+DISPATCH(dispatch, "mov %ecx, %eax\n and $1, %eax\n");
+DISPATCH(one_way, "mov %ebx, %eax\n");
+
+static void write_table(struct machine *m, const uint8_t *code, const uint8_t *even,
+                        const uint8_t *odd)
+{
+    physmem_write(m->mem, TABLE_AT, 4, (uint32_t)(CODE_AT + (even - code)));
+    physmem_write(m->mem, TABLE_AT + 4, 4, (uint32_t)(CODE_AT + (odd - code)));
+}
+#define RUN_DISPATCH(m, name, options)                 \
+    do {                                               \
+        OPEN(m, name, options);                        \
+        write_table(m, name, name##_even, name##_odd); \
+        run(m);                                        \
+    } while (0)
+
+static void a_computed_jump_is_gone_on_at_with_a_guard(void **state)
+{
+    const unsigned even = (unsigned)(dispatch_even - dispatch_head);
+    const unsigned odd = (unsigned)(dispatch_odd - dispatch_head);
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    RUN_DISPATCH(&m, dispatch, &along);
+    block = FIND(&m, dispatch);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_false(block->cut);
+    assert_int_equal(block->insn_count, 2 * (3 + 2 + 2 + 3 + 1 + 2));
+    assert_true(cache_site(m.tr->cache, block, 3).guest == even ||
+                cache_site(m.tr->cache, block, 3).guest == odd);
+    assert_int_equal(m.cpu->gpr[RDX], 2500);
+    assert_int_equal(m.cpu->gpr[RBP], 2500);
+    assert_int_equal(m.tr->counters.stale, 0);
+    machine_close(&m);
+}
+
+static void without_guards_it_ends_there(void **state)
+{
+    const struct translator_options without[] = {
+        {.eager_path = true, .no_guard = true},
+        {.eager_path = true, .no_chain = true},
+    };
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
+        RUN_DISPATCH(&m, dispatch, &without[i]);
+        block = FIND(&m, dispatch);
+        assert_non_null(block);
+        assert_int_equal(block->insn_count, 3);
+        assert_true(!block->super || block->cut);
+        assert_int_equal(m.cpu->gpr[RDX], 2500);
+        assert_int_equal(m.cpu->gpr[RBP], 2500);
+        machine_close(&m);
+    }
+}
+
+/* Run again, to the head by way of its first instruction. */
+static void run_again(struct machine *m, uint32_t rounds)
+{
+    m->cpu->halted = false;
+    m->cpu->rip = CODE_AT;
+    physmem_write(m->mem, CODE_AT + 1, 4, rounds);
+    run(m);
+}
+
+static void where_guards_fail_often_it_is_made_anew(void **state)
+{
+    const unsigned even = (unsigned)(one_way_even - one_way_head);
+    const unsigned odd = (unsigned)(one_way_odd - one_way_head);
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    RUN_DISPATCH(&m, one_way, &along);
+    block = FIND(&m, one_way);
+    assert_non_null(block);
+    assert_int_equal(block->insn_count, 2 * (2 + 2 + 2));
+    assert_int_equal(cache_site(m.tr->cache, block, 2).guest, even);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    m.cpu->gpr[RBX] = 1;
+    run_again(&m, RT_GUARD_MISSES / 2);
+    assert_int_equal(m.tr->counters.stale, 0);
+    assert_true(FIND(&m, one_way) == block);
+    run_again(&m, RT_GUARD_MISSES);
+    assert_int_equal(m.tr->counters.stale, 1);
+    block = FIND(&m, one_way);
+    assert_non_null(block);
+    assert_int_equal(block->insn_count, 2 * (2 + 1 + 2));
+    assert_int_equal(cache_site(m.tr->cache, block, 2).guest, odd);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    assert_int_equal(m.cpu->gpr[RBP], RT_GUARD_MISSES / 2 + RT_GUARD_MISSES);
+    machine_close(&m);
+}
+
+/* A jump with a 16-bit operand cuts EIP, also where it is computed. */
+LOOP(small_computed, "mov $0x6000 + small_target - small_computed, %eax\n"
+                     " .byte 0x66, 0xff, 0xe0\n ud2\n small_target: inc %edx\n");
+
+static void a_computed_jump_with_16_bit_operands_ends_it(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, small_computed, &along);
+    assert_int_equal(block->insn_count, 2);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+/* The page ends in the gap of `over`. */
+enum {
+    OVER_ROOM = 16,
+    OVER_BYTES = 2 + 2 + 22 + 4,
+    OVER_HEAD_AT = CODE_AT + PAGE_SIZE - OVER_ROOM
+};
+
+static uint32_t over_start(void)
+{
+    return (uint32_t)(OVER_HEAD_AT - (over_head - over));
+}
+
+static void a_way_may_go_on_in_the_next_page(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN_AT(&m, over_start(), over);
+    run(&m);
+    block = find_at(&m, OVER_HEAD_AT);
+    assert_non_null(block);
+    assert_true(block->super);
+    assert_true(block->crosses);
+    assert_int_equal(block->insn_count, 2 * 5);
+    assert_int_equal(block->guest_bytes, OVER_ROOM);
+    assert_int_equal(cache_bytes(m.tr->cache, block), OVER_BYTES);
+    assert_int_equal(cache_phys(m.tr->cache, block, OVER_BYTES - 1), OVER_HEAD_AT + OVER_BYTES - 1);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    machine_close(&m);
+}
+
+static void stores_into_both_pages_drop_it(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    for (unsigned at = 0; at < OVER_BYTES; at++) {
+        uint64_t byte;
+
+        OPEN_AT(&m, over_start(), over);
+        run(&m);
+        byte = physmem_read(m.mem, OVER_HEAD_AT + OVER_BYTES + 70, 1);
+        physmem_write(m.mem, OVER_HEAD_AT + OVER_BYTES + 70, 1, byte ^ 1);
+        assert_non_null(find_at(&m, OVER_HEAD_AT));
+        byte = physmem_read(m.mem, OVER_HEAD_AT + at, 1);
+        physmem_write(m.mem, OVER_HEAD_AT + at, 1, byte ^ 1);
+        assert_null(find_at(&m, OVER_HEAD_AT));
+        machine_close(&m);
+    }
+}
+
+/* The second page's part, rewritten between two runs: INC EDX becomes DEC EDX. */
+static void what_is_stored_in_the_next_page_is_run(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    OPEN_AT(&m, over_start(), over);
+    run(&m);
+    assert_int_equal(m.cpu->gpr[RDX], 5000);
+    physmem_write(m.mem, OVER_HEAD_AT + OVER_BYTES - 4, 1, 0x4a);
+    m.cpu->halted = false;
+    m.cpu->rip = over_start();
+    run(&m);
+    assert_int_equal(m.cpu->gpr[RDX], 0);
+    machine_close(&m);
+}
+
+static void a_breakpoint_anywhere_on_the_way_drops_it(void **state)
+{
+    static const uint8_t in_winds[] = {WINDS_2, WINDS_1, WINDS_1 + 1, WINDS_3};
+    static const uint8_t in_over[] = {2, OVER_BYTES - 4, OVER_BYTES - 2};
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(in_winds); i++) {
+        const unsigned head = (unsigned)(winds_head - winds);
+
+        OPEN(&m, winds, &along);
+        run(&m);
+        assert_non_null(FIND(&m, winds));
+        translator_add_breakpoint(m.tr, CODE_AT + head + in_winds[i]);
+        assert_null(FIND(&m, winds));
+        machine_close(&m);
+    }
+    for (unsigned i = 0; i < sizeof(in_over); i++) {
+        OPEN_AT(&m, over_start(), over);
+        run(&m);
+        assert_non_null(find_at(&m, OVER_HEAD_AT));
+        translator_add_breakpoint(m.tr, OVER_HEAD_AT + in_over[i]);
+        assert_null(find_at(&m, OVER_HEAD_AT));
+        machine_close(&m);
+    }
+    RUN_DISPATCH(&m, dispatch, &along);
+    assert_non_null(FIND(&m, dispatch));
+    translator_add_breakpoint(m.tr, (linaddr_t)(CODE_AT + (dispatch_odd - dispatch)));
+    assert_null(FIND(&m, dispatch));
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +783,18 @@ int main(void)
         cmocka_unit_test(a_jump_to_the_end_of_cs_faults_at_the_jump),
         cmocka_unit_test(stores_into_its_parts_and_gaps_drop_it),
         cmocka_unit_test(a_breakpoint_inside_drops_it),
+        cmocka_unit_test(a_way_by_turns_is_taken_until_it_is_the_same_again),
+        cmocka_unit_test(three_ways_by_turns_are_one),
+        cmocka_unit_test(a_way_may_go_backward_inside),
+        cmocka_unit_test(a_loop_begins_at_its_lowest_instruction),
+        cmocka_unit_test(a_computed_jump_is_gone_on_at_with_a_guard),
+        cmocka_unit_test(without_guards_it_ends_there),
+        cmocka_unit_test(where_guards_fail_often_it_is_made_anew),
+        cmocka_unit_test(a_computed_jump_with_16_bit_operands_ends_it),
+        cmocka_unit_test(a_way_may_go_on_in_the_next_page),
+        cmocka_unit_test(stores_into_both_pages_drop_it),
+        cmocka_unit_test(what_is_stored_in_the_next_page_is_run),
+        cmocka_unit_test(a_breakpoint_anywhere_on_the_way_drops_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
