@@ -36,6 +36,7 @@ all_levels:
         call    straddling
         call    rewritten_next
         call    next_and_back
+        call    ends_before
         ret
 
 ; ---- the way through goes backward, to what is still behind the head ----
@@ -546,6 +547,40 @@ there_1:
         jnz     .on
         mov     edi, HOLE
 .on:    jmp     near there_2
+
+; ---- a way into the next page, of which a translator may make only what is before that, as JRCXZ is
+; no common jump; and there a constant that is rewritten all the time ----
+ends_before:
+        mov     r12d, 2
+.again: mov     edx, 2000
+        xor     r8d, r8d
+        mov     ecx, 1
+        mov     dword [ends_imm + 1], 1000
+        call    ends_head
+        ; 1000 .. 1499, each four times
+        EQ64    r8, 4 * (500 * 1000 + 499 * 500 / 2) + 4 * 500
+        dec     r12d
+        jnz     .again
+        ret
+        align   4096
+        times   4096 - 0x40 nop
+ends_head:
+        test    dl, 3
+        jz      near ends_rewrite
+ends_imm:
+        mov     eax, strict dword 1000
+        add     r8, rax
+        jrcxz   .no
+        jmp     near ends_next
+.no:    ud2
+        times   0x40 - ($ - ends_head) nop
+ends_next:
+        dec     edx
+        jnz     near ends_head
+        ret
+ends_rewrite:
+        inc     dword [ends_imm + 1]
+        jmp     near ends_imm
 
 ; ---- the next page becomes another one ----
 ; R12: 1 where the frame is the other one, in which ADD R8 is ADD R9, and what the instruction over the
