@@ -24,6 +24,7 @@ struct gen {
     unsigned fix_count;
     uint16_t routines[16]; /* items where subroutines begin */
     unsigned routine_count;
+    bool loops; /* may have loops of its own; others are as they were before there were any */
 };
 enum { FIX_RELATIVE, FIX_ABSOLUTE };
 
@@ -434,25 +435,35 @@ static void add_routine_call(struct gen *g)
     add_load(g, RBX, pick_address(g));
 }
 
-/* op byte [COUNTER]: two bits of it stop a recursion now and then. */
-static void add_counter(struct gen *g, uint8_t opcode, uint8_t reg, int immediate)
+/* op byte [address], or a word of the code's size: an operand with this field `reg`, and an
+ * immediate byte if that is not negative */
+static void add_memory_op(struct gen *g, uint8_t opcode, unsigned reg, uint16_t address,
+                          int immediate)
 {
-    enum { COUNTER = 0x8fe0 };
-    uint8_t code[9] = {opcode, reg | (g->size == CODE16 ? 6 : g->size == CODE64 ? 4 : 5)};
+    const unsigned rm = g->size == CODE16 ? 6 : g->size == CODE64 ? 4 : 5;
+    uint8_t code[9] = {opcode, (uint8_t)(reg << 3 | rm)};
     unsigned n = 2;
 
     if (g->size == CODE64)
         code[n++] = 0x25;
-    put_value(code + n, COUNTER, g->size == CODE16 ? 2 : 4);
+    put_value(code + n, address, g->size == CODE16 ? 2 : 4);
     n += g->size == CODE16 ? 2 : 4;
     if (immediate >= 0)
         code[n++] = (uint8_t)immediate;
     add(g, code, n);
 }
 
+/* op byte [COUNTER]: two bits of it stop a recursion now and then. */
+static void add_counter(struct gen *g, uint8_t opcode, unsigned reg, int immediate)
+{
+    enum { COUNTER = 0x8fe0 };
+
+    add_memory_op(g, opcode, reg, COUNTER, immediate);
+}
+
 static void add_recursion(struct gen *g, unsigned entry)
 {
-    add_counter(g, 0xfe, 1 << 3, -1);         /* dec */
+    add_counter(g, 0xfe, 1, -1);              /* dec */
     add_counter(g, 0xf6, 0, (int)rnd(g, 32)); /* test */
     add_jump(g, 0x84, 2);                     /* jz */
     add_jump(g, 0xe8, (int)entry - (int)g->p->count);
@@ -538,9 +549,209 @@ static void add_routine(struct gen *g)
         add_load(g, RSP, is_user(g->p) ? 0xfe00 : 0x7e00);
 }
 
+/* ---- loops of their own, to be run a few times each time that they are come to ---- */
+
+enum { ROUNDS = 0x8fd0, DISPATCH_TABLE = 0x8f80, DISPATCH_MOST = 4 };
+
+/* A jump whose distance is known later: its fix. */
+static unsigned add_jump_on(struct gen *g, uint8_t opcode)
+{
+    add_jump(g, opcode, 1);
+    return g->fix_count - 1;
+}
+
+static void land(struct gen *g, unsigned jump)
+{
+    g->fixes[jump].distance = (int16_t)(g->p->count - g->fixes[jump].item);
+}
+
+static void add_jump_to(struct gen *g, uint8_t opcode, unsigned item)
+{
+    add_jump(g, opcode, (int)item - (int)g->p->count);
+}
+
+/* What seldom faults, so that loops go round: op reg, reg; or op between a register and memory. */
+static void add_plain(struct gen *g)
+{
+    static const uint8_t ops[] = {0x01, 0x03, 0x11, 0x13, 0x19, 0x21, 0x29,
+                                  0x31, 0x39, 0x3b, 0x85, 0x89, 0x8b, 0x33};
+    static const uint8_t regs[] = {RAX, RCX, RDX, RBX, RBP, RSI, RDI};
+    const uint8_t op = ops[rnd(g, sizeof(ops))], reg = regs[rnd(g, 7)], rm = regs[rnd(g, 7)];
+
+    if (chance(g, 25)) {
+        add_memory_op(g, op, reg, (uint16_t)(0x8000 + rnd(g, 0x1e00)), -1);
+    } else if (chance(g, 10)) {
+        ADD(g, (uint8_t)(0x50 | reg)); /* push, pop */
+        ADD(g, (uint8_t)(0x58 | rm));
+    } else if (g->size == CODE64) {
+        ADD(g, (uint8_t)(0x40 | rnd(g, 16)), op, (uint8_t)(0xc0 | reg << 3 | rm));
+    } else {
+        ADD(g, op, (uint8_t)(0xc0 | reg << 3 | rm));
+    }
+}
+
+static void add_body(struct gen *g)
+{
+    for (unsigned i = (unsigned)rnd(g, 4); i > 0; i--)
+        add_plain(g);
+    if (chance(g, 12))
+        add_row(g);
+    if (chance(g, 4))
+        add_self_modification(g);
+    if (chance(g, 5))
+        add_routine_call(g);
+}
+
+/* test byte [ROUNDS], bits; jz or jnz: taken by turns */
+static unsigned add_by_turns(struct gen *g)
+{
+    add_memory_op(g, 0xf6, 0, ROUNDS, 1 + (int)rnd(g, 7));
+    return add_jump_on(g, (uint8_t)(0x84 | rnd(g, 2)));
+}
+
+static void add_rounds(struct gen *g)
+{
+    add_memory_op(g, 0xc6, 0, ROUNDS, 2 + (int)rnd(g, 12));
+}
+
+static void add_next_round(struct gen *g, unsigned head)
+{
+    add_memory_op(g, 0xfe, 1, ROUNDS, -1);
+    add_jump_to(g, 0x85, head);
+}
+
+/* Part of it is jumped over in some rounds. */
+static void add_turning_loop(struct gen *g)
+{
+    unsigned head, over;
+
+    add_rounds(g);
+    head = g->p->count;
+    for (unsigned i = 1 + (unsigned)rnd(g, 2); i > 0; i--) {
+        add_body(g);
+        over = add_by_turns(g);
+        add_body(g);
+        land(g, over);
+    }
+    add_body(g);
+    add_next_round(g, head);
+}
+
+/* jmp head; back: ...; jmp end; head: ...; jmp back; end: */
+static void add_winding_loop(struct gen *g)
+{
+    unsigned back, to_head, to_end, over = 0;
+    const bool turns = chance(g, 40);
+    unsigned head;
+
+    add_rounds(g);
+    to_head = add_jump_on(g, 0xe9);
+    back = g->p->count;
+    add_body(g);
+    to_end = add_jump_on(g, 0xe9);
+    land(g, to_head);
+    head = g->p->count;
+    add_body(g);
+    if (turns)
+        over = add_by_turns(g);
+    add_jump_to(g, 0xe9, back);
+    if (turns)
+        land(g, over);
+    land(g, to_end);
+    add_body(g);
+    add_next_round(g, head);
+}
+
+/* mov [entry i of the table], where an item is: to be known later */
+static unsigned add_entry(struct gen *g, unsigned i)
+{
+    const bool wide = g->size == CODE64;
+    uint8_t code[12] = {0x48, 0xc7, wide ? 4 : 5, 0x25};
+    const unsigned n = wide ? 4 : 3;
+
+    put_value(code + n, DISPATCH_TABLE + i * (wide ? 8 : 4), 4);
+    add(g, code + !wide, n + 8 - !wide);
+    fix(g, n + 4 - !wide, 4, FIX_ABSOLUTE, 1);
+    return g->fix_count - 1;
+}
+
+/* movzx eax, byte [ROUNDS]; and eax, mask; jmp [table + eax*4 or 8], in one or two steps */
+static void add_dispatch(struct gen *g, uint8_t mask)
+{
+    const bool wide = g->size == CODE64, direct = chance(g, 60);
+    uint8_t code[10] = {0x0f, 0xb6, wide ? 4 : 5, 0x25};
+    unsigned n = wide ? 4 : 3;
+
+    put_value(code + n, ROUNDS, 4);
+    add(g, code, n + 4);
+    ADD(g, 0x83, 0xe0, mask);
+    n = 0;
+    if (wide && !direct)
+        code[n++] = 0x48;
+    code[n++] = direct ? 0xff : 0x8b;
+    code[n++] = direct ? 0x24 : 0x0c;
+    code[n++] = wide ? 0xc5 : 0x85;
+    put_value(code + n, DISPATCH_TABLE, 4);
+    add(g, code, n + 4);
+    if (!direct)
+        ADD(g, 0xff, 0xe1);
+}
+
+/* A few handlers that a table leads to, each back to the loop's end or to the next dispatch. */
+static void add_dispatch_loop(struct gen *g)
+{
+    unsigned entries[DISPATCH_MOST], to_end[DISPATCH_MOST], head, dispatch;
+    const unsigned handlers = 1 + (unsigned)rnd(g, DISPATCH_MOST);
+    const uint8_t mask = chance(g, 30) ? 1 : DISPATCH_MOST - 1;
+
+    if (g->size == CODE16)
+        return;
+    for (unsigned i = 0; i < DISPATCH_MOST; i++)
+        entries[i] = add_entry(g, i);
+    add_rounds(g);
+    head = g->p->count;
+    add_body(g);
+    dispatch = g->p->count;
+    add_dispatch(g, mask);
+    for (unsigned i = 0; i < handlers; i++) {
+        for (unsigned j = 0; j < DISPATCH_MOST; j++)
+            if (j % handlers == i)
+                land(g, entries[j]);
+        add_body(g);
+        if (chance(g, 25)) { /* one more in the same round */
+            add_memory_op(g, 0xfe, 1, ROUNDS, -1);
+            add_jump_to(g, 0x85, dispatch);
+        }
+        if (chance(g, 8)) /* another handler from now on */
+            entries[i] = add_entry(g, i);
+        to_end[i] = add_jump_on(g, 0xe9);
+    }
+    for (unsigned i = 0; i < handlers; i++)
+        land(g, to_end[i]);
+    add_body(g);
+    add_next_round(g, head);
+}
+
+static void add_loop(struct gen *g)
+{
+    if (!room(g, 80) || g->fix_count + 40 > PROGRAM_ITEMS)
+        return;
+    switch (rnd(g, 3)) {
+    case 0:
+        add_turning_loop(g);
+        break;
+    case 1:
+        add_winding_loop(g);
+        break;
+    default:
+        add_dispatch_loop(g);
+        break;
+    }
+}
+
 static void add_sequence(struct gen *g)
 {
-    switch (rnd(g, 28)) {
+    switch (rnd(g, g->loops ? 32 : 28)) {
     case 0:
     case 1:
         add_flags(g);
@@ -629,6 +840,12 @@ static void add_sequence(struct gen *g)
     case 26:
         add_routine_call(g);
         break;
+    case 28:
+    case 29:
+    case 30:
+    case 31:
+        add_loop(g);
+        break;
     default:
         ADD(g, 0x0f, 0xa2); /* cpuid */
         break;
@@ -692,6 +909,7 @@ void program_make(struct program *p, uint64_t seed, bool garbage)
     p->garbage = garbage;
     p->mode = (enum world_mode)rnd(&g, WORLD_MODES);
     p->random = insn_gen_random(&g.random);
+    g.loops = p->random >> 32 & 1;
     g.size = program_code_size(p);
     g.at = CODE_START + (unsigned)rnd(&g, 0x200);
     count = 5 + (unsigned)rnd(&g, chance(&g, 80) ? 60 : PROGRAM_ITEMS - 20);
