@@ -23,11 +23,14 @@ LEFT    equ vars64 + 24
 PLACE   equ vars64 + 32
 KEEP_SP equ vars64 + 40
 KIND    equ vars64 + 48
+BASE    equ vars64 + 56         ; how far from its own place the interpreter runs
+RUN_AT  equ vars64 + 64
 HOLE    equ 0x200000
 NX_PAGE equ 0x201000
 FRAME   equ 0x240000
 VEC     equ 0x43
 FAR_    equ 0x8000000000        ; a linear address that is mapped nowhere
+HIGH    equ 0xffff800000000000  ; where all of the lower half is once more
 HASH_AT equ LOG + LOG_BYTES - 8 ; behind the last record that has room
 
 ; ---- byte code ----
@@ -258,7 +261,9 @@ D_TABLE equ 48
 main64: SET_GATE64 VEC, CODE64, LINEAR(interrupt), A_INT32, 0
         MAP64   HOLE, 0, 0
         MAP64   NX_PAGE, FRAME | P_ALL, NX
+        SET_ENTRY PML4 + 256 * 8, PDPT | P_ALL, 0
         mov     qword [HASH], 0
+        mov     qword [BASE], 0
         mov     dword [LEFT], 6
         mov     qword [FORM], descriptions
 .form:  call    all_programs
@@ -267,6 +272,11 @@ main64: SET_GATE64 VEC, CODE64, LINEAR(interrupt), A_INT32, 0
         call    all_programs
         call    all_faults
         SUPERVISOR
+        mov     rax, HIGH
+        mov     [BASE], rax
+        call    all_programs
+        call    all_faults
+        mov     qword [BASE], 0
         mov     rdx, [HASH]
         TRAPS   BP_, int3               ; to the log
         call    interrupted
@@ -291,16 +301,19 @@ prepare:
         mov     rdx, [FORM]
         mov     rdx, [rdx]
         mov     rbp, [rdx + D_RUN]
+        add     rbp, [BASE]
+        mov     [RUN_AT], rbp
         mov     eax, OPS - 1
         cmp     qword [rdx + D_KIND], 1
         je      .near
 .entry: mov     rcx, [rdx + D_TABLE + rax * 8]
+        add     rcx, [BASE]
         mov     [TABLE + rax * 8], rcx
         dec     eax
         jns     .entry
         jmp     .memory
 .near:  mov     rcx, [rdx + D_TABLE + rax * 8]
-        sub     rcx, rbp
+        sub     rcx, [rdx + D_RUN]
         mov     [TABLE + rax * 4], ecx
         dec     eax
         jns     .near
@@ -329,10 +342,8 @@ prepare:
 ; A program of the current interpreter, and its results to HASH.
 run:    call    prepare
 run_as_it_is:
-        mov     rax, [FORM]
-        mov     rax, [rax]
         xor     ecx, ecx                ; flags, too
-        call    [rax + D_RUN]
+        call    [RUN_AT]
         ; fall through
 fold:   pushfq
         pop     rax
@@ -364,9 +375,7 @@ fold:   pushfq
         mov     [HASH], rax
         EQ64    rbx, TABLE
         EQ64    rdi, MEM
-        mov     rax, [FORM]
-        mov     rax, [rax]
-        EQ64    rbp, [rax + D_RUN]
+        EQ64    rbp, [RUN_AT]
         ret
 
 %macro ROUND 1                  ; the end of a loop that began at %1
@@ -511,6 +520,7 @@ p_threes:
 ; At the instruction that the interpreter's description names
 %macro AT_FIELD 1
         mov     rdx, [rax + %1]
+        add     rdx, [BASE]
         EQ64    [lx_rip], rdx
 %endmacro
 %macro AT_JUMP 0
@@ -522,8 +532,10 @@ p_threes:
 %%ok:
 %endmacro
 %macro AT_TARGET 1
-        EQ64    [lx_rip], %1
-        EQ64    [lx_cr2], %1
+        mov     rdx, %1
+        add     rdx, [BASE]
+        EQ64    [lx_rip], rdx
+        EQ64    [lx_cr2], rdx
         BITS_EQ [lx_error], PF_I | PF_W, PF_I
 %endmacro
 
@@ -582,12 +594,15 @@ no_table:
         ret
 in_hole:
         mov     edx, HOLE + 0x123
+        add     rdx, [BASE]
         jmp     set_odd
 in_nx_page:
         mov     edx, NX_PAGE + 0x123
+        add     rdx, [BASE]
         jmp     set_odd
 far_away:
         mov     rdx, FAR_
+        add     rdx, [BASE]
         jmp     set_odd
 not_canonical:
         mov     rdx, 0x0000800000000000
@@ -600,7 +615,7 @@ set_odd:
         je      .near
         mov     [TABLE + ODD * 8], rdx
         ret
-.near:  sub     rdx, [rcx + D_RUN]
+.near:  sub     rdx, [RUN_AT]
         mov     [TABLE + ODD * 4], edx
         ret
 
@@ -619,12 +634,14 @@ from_target:
         mov     rdx, [FORM]
         mov     rdx, [rdx]
         mov     rdx, [rdx + D_ADD]
+        add     rdx, [BASE]
         mov     [rbp + L_RIP], rdx
         jmp     set_odd
 from_jump:
         mov     rdx, [FORM]
         mov     rdx, [rdx]
         mov     rdx, [rdx + D_ADD]
+        add     rdx, [BASE]
         mov     [rbp + L_RDX], rdx
         jmp     set_odd
 
