@@ -21,7 +21,7 @@
 #include "translator/runtime.h"
 #include "translator/trace.h"
 
-enum { BUILD_MAX_JUMPS = 4 * SUPERBLOCK_MAX_INSNS, BUILD_MAX_GUARDS = 60 };
+enum { BUILD_MAX_JUMPS = 4 * SUPERBLOCK_MAX_INSNS };
 
 /* A jump to a side exit that is emitted after the block's code. */
 struct side_jump {
@@ -187,7 +187,7 @@ struct build {
     unsigned poll_count;
     struct side_jump far_polls[BLOCK_EXITS];
     unsigned far_poll_count;
-    struct side_jump guards[BUILD_MAX_GUARDS]; /* taken where a computed jump goes elsewhere */
+    struct side_jump guards[TRACE_GUARDS]; /* taken where a computed jump goes elsewhere */
     unsigned guard_count;
 };
 

@@ -524,7 +524,7 @@ void build_guard(struct build *b)
     const uint64_t negated = -expected;
     struct label on;
 
-    if (b->guard_count == BUILD_MAX_GUARDS) {
+    if (b->guard_count == TRACE_GUARDS) {
         e->overflow = true;
         return;
     }

@@ -168,7 +168,11 @@ static bool goes_on(const struct translator *tr, struct trace *t, const struct p
             return false;
         }
     }
-    if (!is_computed(in)) {
+    if (is_computed(in)) {
+        if (t->guards == TRACE_GUARDS)
+            return false;
+        t->guards++;
+    } else {
         const unsigned more = exits_for(tr, t, go);
 
         if (more == 0 || *exits < more + EXITS_AT_END)
@@ -206,7 +210,7 @@ static void follow_path(const struct translator *tr, const struct cpu *cpu, uint
 {
     unsigned exits = BLOCK_EXITS;
 
-    t->count = 0;
+    t->count = t->guards = 0;
     for (unsigned i = 0; i < count; i++) {
         if ((i != 0 && !goes_on(tr, t, path, path->offset[i], &exits)) ||
             !take(cpu, mode, bytes, path->offset[i], room, t))
@@ -240,7 +244,7 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
     unsigned exits = BLOCK_EXITS, first = 0, from;
     bool open = true;
 
-    t->count = 0;
+    t->count = t->guards = 0;
     for (unsigned i = start; i < path->count; i++) {
         from = PATH_NEXT;
         place[i] = NONE;

@@ -30,6 +30,8 @@ enum trace_go {
     TRACE_AT_TARGET,
 };
 
+enum { TRACE_GUARDS = 60 }; /* computed jumps that a trace goes on at, at the most */
+
 struct trace {
     struct insn insn[SUPERBLOCK_MAX_INSNS];
     uint16_t offset[SUPERBLOCK_MAX_INSNS + 1]; /* from the block's first byte; the last: its end */
@@ -38,11 +40,12 @@ struct trace {
                                     transfer: enum trace_go */
     unsigned count;
     unsigned
-        second;    /* the same instructions from here to the end as up to here: struct path; or 0 */
-    bool step;     /* the one instruction is fetched anew each time */
-    unsigned end;  /* offset behind the last byte of all */
-    bool cut;      /* see struct block */
-    bool branches; /* it is a tree: struct path */
+        second;   /* the same instructions from here to the end as up to here: struct path; or 0 */
+    bool step;    /* the one instruction is fetched anew each time */
+    unsigned end; /* offset behind the last byte of all */
+    unsigned guards;
+    bool cut;                           /* see struct block */
+    bool branches;                      /* it is a tree: struct path */
     uint8_t from[SUPERBLOCK_MAX_INSNS]; /* as there */
     bool inner[SUPERBLOCK_MAX_INSNS];
     uint16_t seen[SUPERBLOCK_MAX_INSNS];
