@@ -168,7 +168,8 @@ static void check_register(struct build *b, uint8_t guest, uint8_t temp)
 static void check_sum(struct build *b, const struct insn *in)
 {
     struct region *r = &b->region;
-    const int64_t disp = (int64_t)in->disp, moved = disp - r->sum.disp;
+    const int64_t disp = (int64_t)in->disp;
+    const int64_t moved = (int64_t)((uint64_t)disp - (uint64_t)r->sum.disp);
 
     if (r->sum.known && in->base == r->sum.base && in->index == r->sum.index &&
         in->scale == r->sum.scale && moved <= WINDOW_DRIFT_MAX && moved >= -WINDOW_DRIFT_MAX)
