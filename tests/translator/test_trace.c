@@ -270,6 +270,85 @@ static void the_way_that_a_loop_takes_is_there_twice(void **state)
     machine_close(&m);
 }
 
+/* Which way it goes follows from bits of EDX that nobody could foresee. */
+#define RANDOM "imul $1103515245, %edx, %edx\n add $12345, %edx\n"
+LOOP(tree, RANDOM "test $0x10000, %edx\n jz 1f\n inc %eax\n 1: inc %ebp\n");
+
+static uint32_t next_random(uint32_t *value)
+{
+    *value = *value * 1103515245u + 12345u;
+    return *value;
+}
+
+static void a_loop_that_goes_now_here_now_there_is_a_tree(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    const struct translator_options one_way = {.eager_path = true, .no_tree = true};
+    const struct block *block;
+    uint32_t value = 0, odd = 0;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < 5000; i++)
+        odd += (next_random(&value) & 0x10000) != 0;
+    block = RUN(&m, tree, &eager);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 4 + 1 + 3 + 3); /* what is behind the INC twice */
+    assert_int_equal(block->exit_count, 2);             /* behind either JNZ */
+    assert_int_equal(m.cpu->gpr[RAX], odd);
+    assert_int_equal(m.cpu->gpr[RBP], 5000);
+    machine_close(&m);
+    block = RUN(&m, tree, &one_way);
+    assert_true(block->super);
+    assert_in_range(block->insn_count, 7, 8);
+    assert_int_equal(m.cpu->gpr[RAX], odd);
+    machine_close(&m);
+}
+
+LOOP(nest, RANDOM "mov %edx, %ebx\n shr $28, %ebx\n inc %ebx\n"
+                  "2: inc %eax\n dec %ebx\n jnz 2b\n");
+
+static void a_loop_inside_goes_round_inside(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    const struct block *block;
+    uint32_t value = 0, rounds = 0;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < 5000; i++)
+        rounds += (next_random(&value) >> 28) + 1;
+    block = RUN(&m, nest, &eager);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 10);
+    assert_int_equal(block->exit_count, 1);
+    assert_int_equal(m.cpu->gpr[RAX], rounds);
+    machine_close(&m);
+}
+
+/* The seldom way's INC becomes a DEC; nothing else of the block is touched. */
+LOOP(pruned, RANDOM "mov %edx, %ebx\n shr $28, %ebx\n jnz 1f\n .globl pruned_inc\n"
+                    "pruned_inc: inc %eax\n nop\n 1: inc %ebp\n");
+extern const uint8_t pruned_inc[];
+
+static void a_store_into_a_seldom_way_drops_the_tree(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    const struct block *block;
+    uint32_t value = 0, seldom = 0;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < 5000; i++)
+        seldom += next_random(&value) >> 28 == 0;
+    block = RUN(&m, pruned, &eager);
+    assert_true(block->super);
+    assert_int_equal(m.cpu->gpr[RAX], seldom);
+    physmem_write(m.mem, CODE_AT + (physaddr_t)(pruned_inc - pruned), 1, 0x48); /* dec %eax */
+    assert_true(block->dead);
+    machine_close(&m);
+}
+
 /* No kick comes, and nobody counts: the sampler finds it. */
 PROGRAM(sampled, "mov $400000000, %ecx\n" HEAD(sampled) "dec %ecx\n jnz sampled_head\n");
 
@@ -775,6 +854,9 @@ int main(void)
         cmocka_unit_test(a_loop_first_come_to_from_above_becomes_one_too),
         cmocka_unit_test(it_ends_when_it_is_full),
         cmocka_unit_test(the_way_that_a_loop_takes_is_there_twice),
+        cmocka_unit_test(a_loop_that_goes_now_here_now_there_is_a_tree),
+        cmocka_unit_test(a_loop_inside_goes_round_inside),
+        cmocka_unit_test(a_store_into_a_seldom_way_drops_the_tree),
         cmocka_unit_test(a_loop_that_runs_long_is_found),
         cmocka_unit_test(a_kick_does_not_wait_for_a_path),
         cmocka_unit_test(a_loop_over_the_end_of_memory_is_kicked),
