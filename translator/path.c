@@ -267,6 +267,11 @@ static void make(struct sight *sight, bool branch)
     }
 }
 
+bool path_jump(struct cpu *cpu, uint32_t mode)
+{
+    return step(cpu, mode);
+}
+
 bool path_record(struct cpu *cpu, const struct block *head, bool branch, struct path *path)
 {
     const uint64_t start = head->key.linear - head->key.cs_base;

@@ -39,6 +39,9 @@ struct path {
     uint64_t gpr[2 * SUPERBLOCK_MAX_INSNS][16];
 };
 
+/* Interpret one instruction, which may be the jump to a block of that mode.  False: go on without. */
+bool path_jump(struct cpu *cpu, uint32_t mode);
+
 /*
  * CS:rip is at the block, or at a jump that is about to go there.  Interpret the jump, and then
  * what comes, as long as it is part of a path; it may take a few thousand instructions; an

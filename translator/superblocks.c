@@ -30,19 +30,40 @@ static bool may_branch(const struct translator *tr)
     return !tr->options.no_tree && !tr->options.counted && !tr->options.no_chain;
 }
 
-/* The block that a jump backward at the end of `from` goes to, if it may become a superblock and
- * has been sampled often enough. */
-static struct block *sampled_head(struct translator *tr, const struct block *from)
+/* May the block that the exit leads to become a superblock? */
+static struct block *candidate(struct translator *tr, const struct block *from, unsigned exit)
+{
+    struct block *to = cache_exit_to(tr->cache, from, exit);
+
+    if (!cache_exit(tr->cache, from, exit)->head || to == NULL || (to->super && !to->cut) ||
+        to->crosses || to->key.mode != from->key.mode || to->head_visits >= SAMPLES_MOST)
+        return NULL;
+    return to;
+}
+
+/* The one that CS:rip is at. */
+static struct block *candidate_at(struct translator *tr, const struct block *from, uint64_t rip)
 {
     for (unsigned i = 0; i < from->exit_count; i++) {
-        struct block *to = cache_exit_to(tr->cache, from, i);
+        struct block *to = candidate(tr, from, i);
 
-        if (cache_exit(tr->cache, from, i)->head && to != NULL && (!to->super || to->cut) &&
-            !to->crosses && to->key.mode == from->key.mode && to->head_visits < SAMPLES_MOST &&
-            ++to->head_visits >= LOOP_SAMPLES)
+        if (to != NULL && to->key.linear - to->key.cs_base == rip)
             return to;
     }
     return NULL;
+}
+
+/* The block that the jump backward at CS:rip, one of from's, goes to, if it may become a
+ * superblock; the jump is made. */
+static struct block *sampled_head(struct translator *tr, struct cpu *cpu, const struct block *from)
+{
+    unsigned i = 0;
+
+    while (i < from->exit_count && candidate(tr, from, i) == NULL)
+        i++;
+    if (i == from->exit_count || !path_jump(cpu, from->key.mode))
+        return NULL;
+    return candidate_at(tr, from, cpu->rip);
 }
 
 /* Once more if it did not come back: this may have been the last time.  What never does is worth it
@@ -62,8 +83,8 @@ void superblocks_note_loop(struct translator *tr, struct cpu *cpu, const struct 
     /* Who was kicked cannot look where the loop goes. */
     if (!superblocks_sample(tr) || __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0)
         return;
-    head = sampled_head(tr, from);
-    if (head == NULL)
+    head = sampled_head(tr, cpu, from);
+    if (head == NULL || ++head->head_visits < LOOP_SAMPLES)
         return;
     if (cpu->debugger != NULL) { /* may want to stop on the way */
         if (!head->super)
