@@ -6,7 +6,6 @@
 #include "cpu/fpu.h"
 
 enum {
-    LOOP_SAMPLES = 2,  /* of a loop, before it gets a superblock */
     PATH_SAMPLES = 4,  /* of one whose path never closed */
     SAMPLES_MOST = 20, /* of one that cannot be had: enough */
 };
@@ -84,8 +83,9 @@ void superblocks_note_loop(struct translator *tr, struct cpu *cpu, const struct 
     if (!superblocks_sample(tr) || __atomic_load_n(&cpu->exit_request, __ATOMIC_RELAXED) != 0)
         return;
     head = sampled_head(tr, cpu, from);
-    if (head == NULL || ++head->head_visits < LOOP_SAMPLES)
+    if (head == NULL)
         return;
+    head->head_visits++;
     if (cpu->debugger != NULL) { /* may want to stop on the way */
         if (!head->super)
             superblocks_make(tr, cpu, head, NULL);
