@@ -27,6 +27,9 @@ struct sight {
     const struct block *head;
     struct path *path;
     unsigned steps, rounds;
+    unsigned begun;  /* rounds began: at which step the current one */
+    unsigned trunk;  /* instructions of the way to closer */
+    unsigned alike;  /* rounds that went just that way */
     unsigned pos;    /* of the tree, where the last step was */
     unsigned closer; /* from where the head came next again first, or NONE */
     bool full;       /* the tree */
@@ -101,6 +104,16 @@ static unsigned ancestor_at(const struct path *path, unsigned pos, uint16_t offs
     return pos != 0 ? pos : NONE;
 }
 
+/* Instructions of the way to number `pos`. */
+static unsigned length_to(const struct path *path, unsigned pos)
+{
+    unsigned length = 1;
+
+    for (; pos != 0; pos = before(path, pos))
+        length++;
+    return length;
+}
+
 static void copy_registers(const struct cpu *cpu, uint64_t gpr[16])
 {
     for (unsigned i = 0; i < 16; i++)
@@ -114,9 +127,15 @@ static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
     unsigned next;
 
     if (path->count != 0 && offset == 0) {
-        if (sight->closer == NONE)
+        if (sight->closer == NONE) {
             sight->closer = sight->pos;
+            sight->trunk = length_to(path, sight->pos);
+        }
         sight->rounds++;
+        /* note() has counted the step */
+        sight->alike +=
+            sight->pos == sight->closer && sight->steps - 1 - sight->begun == sight->trunk;
+        sight->begun = sight->steps - 1;
         sight->pos = 0;
         path->visits[0]++;
         return;
@@ -213,10 +232,9 @@ static void take_forward(struct path *path, unsigned steps)
 static void take_trunk(struct path *path, unsigned closer)
 {
     uint16_t offset[SUPERBLOCK_MAX_INSNS], seen[SUPERBLOCK_MAX_INSNS];
-    unsigned length = 1, keep;
+    const unsigned length = length_to(path, closer);
+    unsigned keep;
 
-    for (unsigned i = closer; i != 0; i = before(path, i))
-        length++;
     for (unsigned i = length, of = closer; i-- > 0; of = i != 0 ? before(path, of) : 0) {
         offset[i] = path->offset[of];
         seen[i] = path->seen[of];
@@ -242,8 +260,22 @@ static void take_trunk(struct path *path, unsigned closer)
     path->trunk = path->second = length;
 }
 
-/* As it goes on as it has begun, or now this way and now that one. */
-static void make(struct sight *sight, bool branch)
+/* Nothing but the trunk, which is in front; twice, if there is room. */
+static void keep_trunk(struct path *path)
+{
+    const unsigned length = path->trunk;
+
+    path->count = length;
+    path->second = 2 * length <= SUPERBLOCK_MAX_INSNS ? length : 0;
+    for (unsigned i = 0; i < path->second; i++) {
+        (void)add(path, path->offset[i], path->seen[i], path->count - 1);
+        path->visits[path->count - 1] = path->visits[i];
+    }
+}
+
+/* As it goes on as it has begun, or now this way and now that one.  has_regions: other ways are
+ * worth being in the same superblock, as what is known there is known of them, too. */
+static void make(struct sight *sight, bool branch, bool has_regions)
 {
     struct path *path = sight->path;
     const unsigned steps = sight->steps < PATH_STEPS ? sight->steps : PATH_STEPS;
@@ -260,11 +292,9 @@ static void make(struct sight *sight, bool branch)
         return;
     }
     take_trunk(path, sight->closer);
-    path->branches = branch;
-    if (!branch) {
-        path->count = path->trunk;
-        path->second = 0;
-    }
+    path->branches = branch && (has_regions || 8 * sight->alike < 7 * sight->rounds);
+    if (!path->branches)
+        keep_trunk(path);
 }
 
 bool path_jump(struct cpu *cpu, uint32_t mode)
@@ -275,11 +305,13 @@ bool path_jump(struct cpu *cpu, uint32_t mode)
 bool path_record(struct cpu *cpu, const struct block *head, bool branch, struct path *path)
 {
     const uint64_t start = head->key.linear - head->key.cs_base;
+    const bool has_regions = head->key.mode & MODE_WINDOW && mode_is_code64(head->key.mode);
     struct sight sight;
 
     sight.head = head;
     sight.path = path;
     sight.steps = sight.rounds = sight.pos = 0;
+    sight.begun = sight.trunk = sight.alike = 0;
     sight.closer = NONE;
     sight.full = false;
     sight.left = CALLEES_MOST;
@@ -289,7 +321,7 @@ bool path_record(struct cpu *cpu, const struct block *head, bool branch, struct 
         return false;
     look(cpu, &sight);
     if (sight.closer != NONE)
-        make(&sight, branch);
+        make(&sight, branch, has_regions);
     else
         take_forward(path, sight.steps < PATH_STEPS ? sight.steps : PATH_STEPS);
     return !head->dead && cpu->mode == head->key.mode && (path->closed || !is_kicked(cpu));
