@@ -3,18 +3,19 @@
  *
  * An ordinary block runs to the first control transfer, but goes on behind up to three conditional
  * jumps (-x no-extend: none).  A *superblock* goes on behind other ones, too: it is made once the
- * loop that it begins has been found running (note_loop() in run.c), along the way that the loop
- * was seen to take (translator/path.h).
+ * loop that it begins has been found running (translator/superblocks.h), along the way that the
+ * loop was seen to take (translator/path.h).
  *
- *     jcc    the way that was taken, leaving by an exit on the other
+ *     jcc    the way that was taken, leaving by an exit on the other, or to another way of a tree
  *     call   behind it, if it has ever returned
- *     jmp    at its target
+ *     jmp    at its target; if that is computed, with a guard, as long as ways repeat
  *
  * Without a path it goes from block to block along exits that have been linked; where both have,
  * behind the jump.
  *
- * All of a superblock lies in one page or, along a path, in two that follow each other, each
- * instruction at a higher address than the one before, but that a loop may be there twice.
+ * All of a superblock lies in one page or, along a path, in two that follow each other.  Along
+ * exits each instruction is at a higher address than the one before; a path may go back, but not to
+ * before the first.
  */
 #ifndef RINGER_TRANSLATOR_TRACE_H
 #define RINGER_TRANSLATOR_TRACE_H
