@@ -165,6 +165,7 @@ static void loop_again(struct build *b)
         return;
     region_again(b, &b->again);
     share_begin(b);
+    recent_begin(b);
     b->again.polls = b->insn_from != NULL;
     b->again.host = b->again.polls ? build_poll_here(b) : emit_here(&b->e);
     /* Who came from C would bring no HOST_GROUP to where the loop begins again. */
@@ -183,6 +184,7 @@ static void begin_inner(struct build *b)
     b->inner_count++;
     region_again(b, &inner->known);
     share_begin(b);
+    recent_begin(b);
     b->group.base = NO_REG;
     inner->rip = b->rip;
     inner->known.polls = true;
@@ -204,6 +206,7 @@ static void begin_way(struct build *b)
     b->ended = false;
     b->group.base = NO_REG; /* its range is that of what follows the jump */
     b->share = fork->facts.share;
+    recent_begin(b);
     b->region = fork->facts.region;
     b->narrow = fork->facts.narrow;
     b->stack_lost = fork->facts.stack_lost;

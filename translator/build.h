@@ -66,6 +66,16 @@ struct share {
     uint64_t live;   /* as struct region's */
 };
 
+/* Whose region T1 holds the distance of, see recent.c. */
+struct recent {
+    uint8_t kind;               /* of the three; 0: nobody's */
+    uint8_t base, index, scale; /* a guest register, or a sum */
+    int16_t slot;               /* or a region's number */
+    int64_t disp;
+    int32_t drift; /* how far the register has moved */
+    uint64_t live; /* as struct region's */
+};
+
 /* The region that operands are in, see region.c. */
 struct region {
     int16_t slot,
@@ -155,6 +165,7 @@ struct build {
     unsigned insn_count;
     struct group group;
     struct share share;
+    struct recent recent;
     struct region region;
     bool no_groups;
     bool guesses;         /* regions are taken to be known, see region.c */
@@ -217,12 +228,18 @@ bool build_is_constant(const struct insn *in);
 uint64_t build_constant_address(const struct build *b, const struct insn *in);
 /* Is it one that is a displacement, WINDOW_BIAS taken from it? */
 bool build_is_near(const struct build *b, const struct insn *in);
+/* In 64-bit code: is it in a region that is known now, as nothing is added to a constant, or only
+ * what is narrow?  *slot: the region's number, -256 to 255. */
+bool build_is_fixed(const struct build *b, const struct insn *in, int16_t *slot);
+/* Such an operand, the region's distance being in that host register; and T0, if it is part of it. */
+struct mem build_fixed_operand(const struct build *b, const struct insn *in, uint8_t distance);
+void build_fixed_rest(struct build *b, const struct insn *in);
 /* In 64-bit code: is the operand in the region of its base, nothing but a displacement being added?
  * One that WINDOW_BIAS can be taken from. */
 bool build_is_base_only(const struct insn *in);
 /* In 64-bit code: is it in the stack's region, as what is added to RSP is narrow? */
 bool build_is_stack_array(const struct build *b, const struct insn *in);
-/* T0 = effective address (offset in its segment). May clobber T1, or TC if that is lent. */
+/* T0 = effective address (offset in its segment). May clobber TC. */
 void build_address(struct build *b, const struct insn *in);
 
 /* in->seg:[...] -> T0 = linear address; jumps to the side exit on a segment violation.
@@ -307,6 +324,18 @@ struct place share_place(const struct build *b, const struct insn *in);
 void share_operand(struct build *b, const struct insn *in);
 void share_after(struct build *b, const struct insn *in, bool called);
 
+/* What T1 still holds of the last look-up, translator/recent.c: the distance of the register's
+ * region, of the sum's, of a region without registers?  If so, the instruction relies on it. */
+bool recent_has_register(struct build *b, uint8_t guest);
+bool recent_has_sum(struct build *b, const struct insn *in);
+bool recent_has_slot(struct build *b, int16_t slot);
+/* Now it does. */
+void recent_is_register(struct build *b, uint8_t guest);
+void recent_is_sum(struct build *b, const struct insn *in);
+void recent_is_slot(struct build *b, int16_t slot);
+/* After each instruction; called: it went to the interpreter. */
+void recent_after(struct build *b, const struct insn *in, bool called);
+
 /* ---- registers that are known to hold little, translator/narrow.c ---- */
 
 void narrow_begin(struct build *b);
@@ -316,6 +345,8 @@ void narrow_after(struct build *b, const struct insn *in, bool called, bool pass
 /* The register whose region is that of the memory operand, or that of nothing: what else is added
  * is narrow.  NO_REG: none is known. */
 uint8_t narrow_anchor(const struct build *b, const struct insn *in);
+/* Is the memory operand [index * scale + displacement], and the index narrow? */
+bool narrow_table(const struct build *b, const struct insn *in);
 
 /* The same for 64-bit code with windows, translator/region.c; group.c passes on to it.  passed: a
  * jump that the block goes on behind. */
@@ -345,10 +376,18 @@ static inline void build_forbid(struct build *b, unsigned index)
         b->records.no_resume |= UINT64_C(1) << index;
 }
 
+/* Nobody knows any more what T1 holds. */
+static inline void recent_begin(struct build *b)
+{
+    b->recent = (struct recent){0};
+}
+
 /* The current rule needs a scratch register of the host. */
 static inline void build_needs(struct build *b, uint8_t host)
 {
     b->unfit |= b->lent >> host & 1;
+    if (host == T1)
+        recent_begin(b);
 }
 
 /* The second copy of a loop begins here, and goes to the last instruction.  What does not change in

@@ -64,6 +64,7 @@ void group_begin(struct build *b)
     narrow_begin(b);
     region_begin(b);
     share_begin(b);
+    recent_begin(b);
     b->group = (struct group){.base = NO_REG};
 }
 
@@ -157,6 +158,7 @@ void group_after(struct build *b, const struct insn *in, bool called)
     if (build_has_regions(b)) {
         region_after(b, in, called, is_passed(b, b->index));
         share_after(b, in, called);
+        recent_after(b, in, called);
     }
     narrow_after(b, in, called, is_passed(b, b->index));
     if (b->group.base == NO_REG)

@@ -166,6 +166,34 @@ bool build_is_near(const struct build *b, const struct insn *in)
     return build_is_constant(in) && disp == (int32_t)disp;
 }
 
+bool build_is_fixed(const struct build *b, const struct insn *in, int16_t *slot)
+{
+    const uint64_t address = build_is_constant(in) ? build_constant_address(b, in) : (uint64_t)in->disp;
+
+    *slot = (int16_t)((int64_t)address >> WINDOW_REGION_SHIFT);
+    if (build_is_constant(in))
+        return linaddr_is_canonical(address);
+    return narrow_table(b, in) && in->disp >= INT32_MIN + WINDOW_BIAS;
+}
+
+struct mem build_fixed_operand(const struct build *b, const struct insn *in, uint8_t distance)
+{
+    if (build_is_near(b, in))
+        return BASE(distance, (int64_t)build_constant_address(b, in) - WINDOW_BIAS);
+    if (build_is_constant(in))
+        return INDEX(T0, distance, 1, -WINDOW_BIAS);
+    return INDEX(distance, b->contract->host[in->index] == NO_REG ? T0 : b->contract->host[in->index],
+                 in->scale ? in->scale : 1, (int32_t)in->disp - WINDOW_BIAS);
+}
+
+void build_fixed_rest(struct build *b, const struct insn *in)
+{
+    if (!build_is_constant(in))
+        (void)build_gpr_read(b, in->index, T0);
+    else if (!build_is_near(b, in))
+        emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+}
+
 uint64_t build_constant_address(const struct build *b, const struct insn *in)
 {
     const uint64_t offset = (uint64_t)in->disp + (in->rip_relative ? b->next_rip : 0);
@@ -185,7 +213,7 @@ void build_address(struct build *b, const struct insn *in)
         if (in->base != NO_REG)
             base = build_gpr_read(b, in->base, T0);
         if (in->index != NO_REG)
-            index = build_gpr_read(b, in->index, b->lent >> T1 & 1 ? TC : T1);
+            index = build_gpr_read(b, in->index, TC);
         emit_lea(e, w, T0,
                  ((struct mem){base, index, in->scale ? in->scale : 1, (int32_t)in->disp, false}));
     }
@@ -298,6 +326,7 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
     const bool linear = is_linear(b, in, access);
     const uint8_t *host = b->contract->host;
     const int32_t biased = (int32_t)((int64_t)in->disp - WINDOW_BIAS); /* of base and disp only */
+    int16_t slot;
 
     if (build_wants_probe(b))
         return (struct place){PLACE_TLB, INDEX(T0, T1, 1, 0)};
@@ -311,9 +340,8 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
     }
     if (linear && b->keeps_stack && build_is_stack_array(b, in))
         return (struct place){PLACE_REGION, INDEX(T0, HOST_STACK, 1, -WINDOW_BIAS)};
-    if (linear && build_is_near(b, in))
-        return (struct place){PLACE_REGION,
-                              BASE(T1, (int64_t)build_constant_address(b, in) - WINDOW_BIAS)};
+    if (linear && build_is_fixed(b, in, &slot))
+        return (struct place){PLACE_REGION, build_fixed_operand(b, in, T1)};
     if (!linear || !build_is_base_only(in))
         return (struct place){PLACE_REGION, INDEX(T0, T1, 1, -WINDOW_BIAS)};
     if (in->base == RSP && b->keeps_stack)
@@ -322,10 +350,36 @@ struct place build_place(const struct build *b, const struct insn *in, enum acce
                           INDEX(host[in->base] == NO_REG ? T0 : host[in->base], T1, 1, biased)};
 }
 
+/* T1 = distance of the region of a guest register, which is in `host`; of the sum in T0; of what is
+ * fixed.  If it is not there already. */
+static void go_by_register(struct build *b, uint8_t guest, uint8_t host)
+{
+    build_distance(b, T1, host);
+    recent_is_register(b, guest);
+}
+
+static void go_by_sum(struct build *b, const struct insn *in)
+{
+    if (recent_has_sum(b, in))
+        return;
+    build_distance(b, T1, T0);
+    recent_is_sum(b, in);
+}
+
+static void go_by_slot(struct build *b, int16_t slot)
+{
+    if (recent_has_slot(b, slot))
+        return;
+    build_needs(b, T1);
+    emit_mov_rm(&b->e, W64, T1,
+                BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(slot))));
+    recent_is_slot(b, slot);
+}
+
 static void go_to_region(struct build *b, const struct insn *in, const struct place *place,
                          unsigned size, enum access access)
 {
-    struct emit *e = &b->e;
+    int16_t slot;
 
     if (place->operand.index == HOST_STACK && place->operand.base == T0) {
         find_stack(b);
@@ -337,19 +391,21 @@ static void go_to_region(struct build *b, const struct insn *in, const struct pl
         add_segment(b, in->seg, size, access);
         build_distance(b, T1, T0);
     } else if (build_is_base_only(in)) {
-        build_distance(b, T1, build_gpr_read(b, in->base, T0));
-    } else if (build_is_constant(in) && linaddr_is_canonical(build_constant_address(b, in))) {
-        build_needs(b, T1);
-        if (!build_is_near(b, in))
-            emit_mov_ri(e, T0, build_constant_address(b, in));
-        emit_mov_rm(e, W64, T1,
-                    BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER,
-                                           build_constant_address(b, in) >> WINDOW_REGION_SHIFT)));
+        const uint8_t base = build_gpr_read(b, in->base, T0);
+
+        if (!recent_has_register(b, in->base))
+            go_by_register(b, in->base, base);
+    } else if (build_is_fixed(b, in, &slot)) {
+        build_fixed_rest(b, in);
+        go_by_slot(b, slot);
     } else {
         const uint8_t anchor = narrow_anchor(b, in);
 
         build_address(b, in);
-        build_distance(b, T1, anchor == NO_REG ? T0 : build_gpr_read(b, anchor, T1));
+        if (anchor == NO_REG)
+            go_by_sum(b, in);
+        else if (!recent_has_register(b, anchor))
+            go_by_register(b, anchor, build_gpr_read(b, anchor, T1));
     }
 }
 

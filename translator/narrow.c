@@ -82,6 +82,12 @@ static bool is_narrow(const struct build *b, uint8_t reg)
     return b->narrow >> reg & 1;
 }
 
+bool narrow_table(const struct build *b, const struct insn *in)
+{
+    return !in->vsib && in->addr_size == 8 && in->base == NO_REG && in->index != NO_REG &&
+           is_narrow(b, in->index);
+}
+
 uint8_t narrow_anchor(const struct build *b, const struct insn *in)
 {
     if (in->vsib || in->addr_size != 8 || in->rip_relative || in->base == NO_REG ||

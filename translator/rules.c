@@ -120,7 +120,7 @@ struct copy_plan {
 static bool plan_borrow(const struct build *b, const struct insn *in, const struct place *place,
                         struct copy_plan *plan)
 {
-    static const uint8_t scratch[] = {T0, T1, TC, T2};
+    static const uint8_t scratch[] = {T1, T0, TC, T2}; /* T1 last: recent.c */
     uint8_t pool[4];
     unsigned left = 0;
 
@@ -300,11 +300,13 @@ bool rules_copy(struct build *b, const struct insn *in)
     }
     if (plan.lend_rcx)
         emit_mov_rr(e, W64, RCX, HOST_RCX);
-    for (unsigned i = 0; i < plan.borrowed_count; i++)
+    for (unsigned i = 0; i < plan.borrowed_count; i++) {
+        build_needs(b, plan.scratch[i]);
         if (b->live != NULL && plan.borrowed[i] == b->live_reg)
             live_load(b, b->live, b->live->width, plan.scratch[i]);
         else if (reads_gpr(in, plan.borrowed[i]))
             (void)build_gpr_read(b, plan.borrowed[i], plan.scratch[i]);
+    }
     emit_bytes(e, plan.code, plan.length);
     for (unsigned i = 0; i < plan.borrowed_count; i++) {
         if (rules_writes_gpr(in, plan.borrowed[i]))

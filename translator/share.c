@@ -50,17 +50,15 @@ static bool is_candidate(const struct build *b, const struct insn *in)
            in->disp >= INT32_MIN + WINDOW_BIAS;
 }
 
-static int16_t slot_of_constant(const struct build *b, const struct insn *in)
-{
-    return (int16_t)((int64_t)build_constant_address(b, in) >> WINDOW_REGION_SHIFT);
-}
-
 /* Whose region the operand is in: a guest register or CONSTANTS.  NOBODY: that of the sum; or
  * HOST_STACK has it already. */
-static uint8_t anchor_of(const struct build *b, const struct insn *in)
+static uint8_t anchor_of(const struct build *b, const struct insn *in, int16_t *slot)
 {
+    if (build_is_fixed(b, in, slot))
+        return CONSTANTS;
+    *slot = 0;
     if (build_is_constant(in))
-        return linaddr_is_canonical(build_constant_address(b, in)) ? CONSTANTS : NOBODY;
+        return NOBODY;
     if (build_is_base_only(in))
         return in->base == RSP ? NOBODY : in->base;
     return build_is_stack_array(b, in) ? NOBODY : narrow_anchor(b, in);
@@ -74,10 +72,12 @@ static bool in_memory(const struct build *b, uint8_t guest)
 /* Is the operand one that counts for a look-up, knowing no more than the instruction itself? */
 static bool counts(const struct build *b, const struct insn *in, uint8_t anchor, int16_t slot)
 {
+    int16_t own;
+
     if (!is_candidate(b, in))
         return false;
     if (build_is_constant(in))
-        return anchor == CONSTANTS && slot_of_constant(b, in) == slot;
+        return anchor == CONSTANTS && build_is_fixed(b, in, &own) && own == slot;
     return build_is_base_only(in) && in->base == anchor;
 }
 
@@ -129,12 +129,10 @@ bool share_takes(struct build *b, const struct insn *in)
 
     if (b->no_groups || !is_candidate(b, in) || build_wants_probe(b))
         return false;
-    fresh.base = anchor_of(b, in);
+    fresh.base = anchor_of(b, in, &fresh.slot);
     if (fresh.base == NOBODY)
         return false;
-    if (fresh.base == CONSTANTS)
-        fresh.slot = slot_of_constant(b, in);
-    else
+    if (fresh.base != CONSTANTS)
         fresh.is_address = in_memory(b, fresh.base);
     if (s->base == fresh.base && s->slot == fresh.slot)
         return true;
@@ -163,8 +161,8 @@ struct place share_place(const struct build *b, const struct insn *in)
 {
     struct mem operand = INDEX(T0, HOST_GROUP, 1, -WINDOW_BIAS);
 
-    if (build_is_constant(in) && build_is_near(b, in))
-        operand = BASE(HOST_GROUP, (int64_t)build_constant_address(b, in) - WINDOW_BIAS);
+    if (b->share.base == CONSTANTS)
+        operand = build_fixed_operand(b, in, HOST_GROUP);
     else if (b->share.is_address)
         operand = beside_address(b, in);
     else if (build_is_base_only(in))
@@ -185,6 +183,13 @@ static void look_up(struct build *b)
         return;
     }
     base = build_gpr_read(b, s->base, T0);
+    if (recent_has_register(b, s->base)) {
+        if (s->is_address)
+            emit_lea(&b->e, W64, HOST_GROUP, INDEX(base, T1, 1, 0));
+        else
+            emit_mov_rr(&b->e, W64, HOST_GROUP, T1);
+        return;
+    }
     build_distance(b, HOST_GROUP, base);
     if (s->is_address)
         emit_lea(&b->e, W64, HOST_GROUP, INDEX(base, HOST_GROUP, 1, 0));
@@ -205,8 +210,8 @@ void share_operand(struct build *b, const struct insn *in)
     b->operand = share_place(b, in).operand;
     if (b->operand.base != T0 && b->operand.index != T0)
         return;
-    if (build_is_constant(in))
-        emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+    if (s->base == CONSTANTS)
+        build_fixed_rest(b, in);
     else if (s->is_address)
         (void)build_gpr_read(b, other, T0);
     else
