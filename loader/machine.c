@@ -267,6 +267,7 @@ static bool prepare(struct machine *m, struct error *error)
         .no_rename = o->no_rename,
         .no_guess = o->no_guess,
         .no_extend = o->no_extend,
+        .no_hosted = o->no_hosted,
         .no_guard = o->no_guard,
         .no_tree = o->no_tree,
         .no_loop = o->no_loop,

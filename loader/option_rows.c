@@ -603,6 +603,8 @@ static const struct {
     {"no-tree", offsetof(struct options, no_tree), "superblocks go one way"},
     {"no-guard", offsetof(struct options, no_guard),
      "superblocks end at jumps whose target is computed"},
+    {"no-hosted", offsetof(struct options, no_hosted),
+     "superblocks keep no host addresses of arrays"},
     {"no-guess", offsetof(struct options, no_guess),
      "superblocks look up where operands are, as other blocks do"},
     {"no-loop", offsetof(struct options, no_loop), "code as for a host that is slow at LOOP"},

@@ -164,6 +164,8 @@ static void loop_again(struct build *b)
     if (b->loop == 0 || !build_has_regions(b) || b->stack_lost || b->stack_drift != 0)
         return;
     region_again(b, &b->again);
+    hosted_begin(b);
+    b->again.hosts = b->region.hosts;
     share_begin(b);
     recent_begin(b);
     b->again.polls = b->insn_from != NULL;
@@ -241,6 +243,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.crossing = trace->next_bytes != 0;
     b.live = NULL;
     b.path = path;
+    b.second = trace->second;
     rename_begin(&b, renaming);
     if (trace->branches) { /* what is known where is in no order that struct block knows */
         b.records.no_resume = UINT64_MAX;

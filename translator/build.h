@@ -40,7 +40,7 @@ struct leave {
 
 /* A guest register that a superblock keeps elsewhere than the contract says, see rename.c. */
 struct swap {
-    uint8_t in;  /* it has the host register ... */
+    uint8_t in;  /* it has the host register, or if NO_REG its host address of a base ... */
     uint8_t out; /* of this one, which is in struct cpu; NO_REG: of none */
     uint8_t host;
     bool changed; /* an instruction writes `in` */
@@ -88,7 +88,9 @@ struct region {
         uint8_t base, index, scale;
         int64_t disp;
     } sum;
-    int32_t drift; /* by how much those may have moved */
+    uint16_t hosts;    /* guest registers with a host address, see hosted.c */
+    uint16_t small[4]; /* that are small if multiplied by 1, 2, 4, 8 */
+    int32_t drift;     /* by how much those may have moved */
     uint64_t live; /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
 };
 
@@ -97,7 +99,7 @@ struct known {
     uint64_t host; /* the place; 0: there is none */
     bool polls;    /* there */
     int16_t slot;
-    uint16_t regions, wide, narrow; /* as in struct region, and struct build */
+    uint16_t regions, wide, hosts, narrow; /* as in struct region, and struct build */
 };
 
 /* What is known of registers at a place of the block, beside what their contract says. */
@@ -143,6 +145,9 @@ struct build {
     struct contract own;
     struct swap swaps[16];
     unsigned swap_count;
+    uint8_t hosted[16]; /* host register for the host address of a guest register, or NO_REG */
+    bool has_hosted;
+    unsigned second;    /* as struct trace has it */
     uint16_t lent;      /* a bit each: scratch registers of the host that swaps have taken */
     bool unfit;         /* a rule needs one of them */
     uint64_t loop;      /* host address where the block's loop goes on; 0: by an exit */
@@ -355,6 +360,26 @@ bool region_takes(struct build *b, const struct insn *in);
 struct place region_place(const struct build *b, const struct insn *in);
 void region_operand(struct build *b, const struct insn *in);
 void region_after(struct build *b, const struct insn *in, bool called, bool passed);
+
+/* ---- bases of a loop that stay, as host addresses, translator/hosted.c ---- */
+
+/* How often each guest register is such a base, which is then taken from its own count. */
+void hosted_count(const struct build *b, unsigned own[16], unsigned hosted[16]);
+/* Registers that the instructions from `from` on write, where they can still go back. */
+uint16_t hosted_written(const struct build *b, unsigned from);
+/* In front of the second copy: those that are known to be in the region get their addresses. */
+void hosted_begin(struct build *b);
+/* Does the memory operand go by one?  Then hosted_go() makes it so.  may_check: its index may be
+ * checked. */
+bool hosted_is_live(const struct build *b, const struct insn *in, bool may_check);
+struct mem hosted_operand(const struct build *b, const struct insn *in);
+void hosted_go(struct build *b, const struct insn *in);
+/* The operand's base that will have one, *other: what is added to it; or NO_REG. */
+uint8_t hosted_anchor(const struct build *b, const struct insn *in, uint8_t *other);
+/* Fault unless index * scale is small.  Clobbers TC. */
+void hosted_check_index(struct build *b, uint8_t index, uint8_t scale);
+/* After each copied instruction. */
+void hosted_after(struct build *b, const struct insn *in);
 
 /* ---- a superblock's own contract, translator/rename.c ---- */
 

@@ -165,7 +165,8 @@ struct rt {
     uint64_t stack;              /* what HOST_STACK becomes */
     uint64_t stack_kept;         /* what it is while a superblock has lent it (rename.c) */
     uint64_t fault_address;      /* host address inside a window, or 0; set by the same */
-    int64_t fault_slot;          /* a check failed: number of the region where the operand is */
+    int64_t fault_slot;          /* a check failed: number of the region where the operand is, or */
+#define RT_FAULT_INDEX INT64_MAX /* it was the index's */
     struct block *fault_block;   /* set by the host-fault handler */
     uint32_t fault_insn;
     /* Visits that blocks still wait for, before they become superblocks; and times that computed

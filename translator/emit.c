@@ -380,6 +380,14 @@ void emit_check(struct emit *e, int32_t disp)
     emit_u32(e, (uint32_t)disp);
 }
 
+void emit_check_index(struct emit *e)
+{
+    static const uint8_t movzx_ecx_gs_rcx8_2048[] = {
+        0x65, 0x0f, 0xb6, EMIT_CHECK_INDEX_MODRM, 0xcd, 0x00, 0x08, 0x00, 0x00};
+
+    emit_bytes(e, movzx_ecx_gs_rcx8_2048, sizeof(movzx_ecx_gs_rcx8_2048));
+}
+
 void emit_lahf(struct emit *e)
 {
     emit_u8(e, 0x9f);

@@ -70,6 +70,9 @@ void emit_lea(struct emit *e, enum width w, uint8_t dst, struct mem src);
 void emit_not(struct emit *e, enum width w, uint8_t reg);
 /* movzx ecx, byte gs:[rcx + disp] */
 void emit_check(struct emit *e, int32_t disp);
+/* movzx ecx, byte gs:[rcx*8 + 2048], of which the fourth byte is no other check's */
+enum { EMIT_CHECK_AT = 3, EMIT_CHECK_INDEX_MODRM = 0x0c };
+void emit_check_index(struct emit *e);
 /* BMI2 */
 void emit_sarx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);
 void emit_shrx(struct emit *e, enum width w, uint8_t dst, uint8_t src, uint8_t count);

@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include "cpu/hostfault.h"
+#include "translator/emit.h"
 #include "translator/returns.h"
 #include "translator/runtime.h"
 #include "translator/windows.h"
@@ -74,7 +75,9 @@ static bool on_fault(void *ctx, int sig, siginfo_t *info, ucontext_t *uc)
          windows_check(tr->windows, (uint64_t)info->si_addr) ||
          in_slot_tables(rt, (uint64_t)info->si_addr)))
         rt->fault_address = (uint64_t)info->si_addr;
-    rt->fault_slot = (int64_t)uc->uc_mcontext.gregs[REG_RCX] >> PAGE_SHIFT; /* see emit_check() */
+    rt->fault_slot = ((const uint8_t *)pc)[EMIT_CHECK_AT] == EMIT_CHECK_INDEX_MODRM
+                         ? RT_FAULT_INDEX
+                         : (int64_t)uc->uc_mcontext.gregs[REG_RCX] >> PAGE_SHIFT;
     rt->fault_block = block;
     rt->fault_insn = site_at(tr->cache, block, (uint32_t)(pc - cache_host(tr->cache, block)));
     pay_sp(uc, block->key.mode, cache_owed_sp(tr->cache, block, rt->fault_insn));

@@ -168,7 +168,8 @@ bool build_is_near(const struct build *b, const struct insn *in)
 
 bool build_is_fixed(const struct build *b, const struct insn *in, int16_t *slot)
 {
-    const uint64_t address = build_is_constant(in) ? build_constant_address(b, in) : (uint64_t)in->disp;
+    const uint64_t address =
+        build_is_constant(in) ? build_constant_address(b, in) : (uint64_t)in->disp;
 
     *slot = (int16_t)((int64_t)address >> WINDOW_REGION_SHIFT);
     if (build_is_constant(in))
@@ -182,7 +183,8 @@ struct mem build_fixed_operand(const struct build *b, const struct insn *in, uin
         return BASE(distance, (int64_t)build_constant_address(b, in) - WINDOW_BIAS);
     if (build_is_constant(in))
         return INDEX(T0, distance, 1, -WINDOW_BIAS);
-    return INDEX(distance, b->contract->host[in->index] == NO_REG ? T0 : b->contract->host[in->index],
+    return INDEX(distance,
+                 b->contract->host[in->index] == NO_REG ? T0 : b->contract->host[in->index],
                  in->scale ? in->scale : 1, (int32_t)in->disp - WINDOW_BIAS);
 }
 

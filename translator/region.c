@@ -27,11 +27,19 @@
 
 enum { NO_SLOT = REGION_UNKNOWN };
 
+static void forget_small(struct build *b)
+{
+    for (unsigned i = 0; i < 4; i++)
+        b->region.small[i] = 0;
+}
+
 void region_begin(struct build *b)
 {
     b->region.slot = NO_SLOT;
     b->region.known = b->region.written = b->region.wide = 0;
     b->region.sum.known = false;
+    b->region.hosts = 0;
+    forget_small(b);
     b->region.drift = 0;
     b->region.live = 0;
 }
@@ -115,10 +123,18 @@ bool region_takes(struct build *b, const struct insn *in)
     return true;
 }
 
+/* Has the instruction's index never failed its check? */
+static bool may_check_index(const struct build *b)
+{
+    return !note_of(b)->no_index;
+}
+
 struct place region_place(const struct build *b, const struct insn *in)
 {
     uint8_t base = T0;
 
+    if (hosted_is_live(b, in, may_check_index(b)))
+        return (struct place){PLACE_GROUP, hosted_operand(b, in)};
     if (build_is_near(b, in))
         return (struct place){
             PLACE_GROUP, BASE(HOST_GROUP, (int64_t)build_constant_address(b, in) - WINDOW_BIAS)};
@@ -143,6 +159,7 @@ static void go_to(struct build *b)
                 BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(r->wanted))));
     r->slot = r->wanted;
     r->known = 0;
+    forget_small(b);
     r->sum.known = false;
     r->drift = 0;
     r->live = 0;
@@ -186,6 +203,7 @@ void region_operand(struct build *b, const struct insn *in)
 {
     const uint8_t anchor = narrow_anchor(b, in);
     struct region_note *note = note_of(b);
+    uint8_t base, other;
 
     b->operand = region_place(b, in).operand;
     if (note->slot == REGION_UNKNOWN)
@@ -193,6 +211,10 @@ void region_operand(struct build *b, const struct insn *in)
     note->slot = b->region.wanted;
     if (is_seen(b, in) && b->region.wanted != slot_of(b->cpu->gpr[RSP]))
         *usual_slot(b) = b->region.wanted;
+    if (hosted_is_live(b, in, !note->no_index)) {
+        hosted_go(b, in);
+        return;
+    }
     go_to(b);
     if (build_is_constant(in)) {
         if (!build_is_near(b, in))
@@ -203,10 +225,15 @@ void region_operand(struct build *b, const struct insn *in)
         else
             check_register(b, in->base, T0);
     } else {
-        if (anchor != NO_REG)
+        base = hosted_anchor(b, in, &other);
+        if (anchor != NO_REG) {
             check_register(b, anchor, T0);
+        } else if (base != NO_REG && !note->no_index) {
+            check_register(b, base, T0);
+            hosted_check_index(b, other, other == in->index ? in->scale : 1);
+        }
         build_address(b, in);
-        if (anchor == NO_REG)
+        if (anchor == NO_REG && (base == NO_REG || note->no_index))
             check_sum(b, in);
     }
 }
@@ -271,6 +298,7 @@ static void keep_known(struct build *b, const struct insn *in)
         else
             r->drift += (int32_t)(step < 0 ? -step : step);
     }
+    hosted_after(b, in);
     r->written |= written;
     if (r->sum.known && (uses(written, r->sum.base) || uses(written, r->sum.index) ||
                          ((insn_row(in)->traits & STACK) && r->sum.base == RSP)))
@@ -289,6 +317,7 @@ static void keep_known(struct build *b, const struct insn *in)
     }
     if (r->drift > WINDOW_DRIFT_MAX) {
         r->known = 0;
+        forget_small(b);
         r->drift = 0;
     }
 }
@@ -297,13 +326,14 @@ void region_again(struct build *b, struct known *known)
 {
     struct region *r = &b->region;
 
-    for (unsigned i = b->index; i < b->insn_count; i++)
-        r->known &= (uint16_t)~rules_written(&b->insns[i]);
+    r->known &= (uint16_t)~hosted_written(b, b->index);
     r->drift = 0; /* of what is left, none moves */
     r->sum.known = false;
+    forget_small(b);
     known->slot = r->slot;
     known->regions = r->known;
     known->wide = r->wide &= r->known;
+    known->hosts = r->hosts;
     known->narrow = b->narrow;
 }
 
@@ -312,6 +342,7 @@ bool region_knows(const struct build *b, const struct known *known)
     return (known->slot == NO_SLOT || known->slot == b->region.slot) &&
            (b->region.known & known->regions) == known->regions &&
            (b->region.wide & known->regions & ~known->wide) == 0 &&
+           (b->region.hosts & known->hosts) == known->hosts &&
            (b->narrow & known->narrow) == known->narrow;
 }
 
@@ -329,8 +360,9 @@ void region_after(struct build *b, const struct insn *in, bool called, bool pass
         rule == rule_nop || rule == rule_div || rule == rule_push || passed) {
         keep_known(b, in);
     } else {
-        r->known = 0;
+        r->known = r->hosts = 0;
         r->sum.known = false;
+        forget_small(b);
         r->drift = 0;
         r->written = UINT16_MAX;
     }

@@ -50,6 +50,7 @@ static bool is_fit(const struct insn *in, enum trace_go go)
  */
 struct uses {
     unsigned count[16];
+    unsigned hosted[16]; /* of a base, by its host address */
     uint16_t pinned;
 };
 
@@ -95,15 +96,26 @@ static bool count_uses(const struct build *b, struct uses *uses)
     return true;
 }
 
-/* The guest register with the most uses that is in struct cpu; NO_REG: none is used. */
-static uint8_t most_used(const struct build *b, const struct uses *uses)
+/* The guest register with the most uses that is in struct cpu, or the base that has no host
+ * register for its address; NO_REG: none is used.  *count: how often. */
+static uint8_t most_used(const struct build *b, const struct uses *uses, bool *hosted,
+                         unsigned *count)
 {
     uint8_t best = NO_REG;
 
-    for (uint8_t reg = 0; reg < 16; reg++)
-        if (b->own.host[reg] == NO_REG && uses->count[reg] != 0 &&
-            (best == NO_REG || uses->count[reg] > uses->count[best]))
+    *count = 0;
+    for (uint8_t reg = 0; reg < 16; reg++) {
+        if (b->own.host[reg] == NO_REG && uses->count[reg] > *count) {
             best = reg;
+            *hosted = false;
+            *count = uses->count[reg];
+        }
+        if (b->hosted[reg] == NO_REG && uses->hosted[reg] > *count) {
+            best = reg;
+            *hosted = true;
+            *count = uses->hosted[reg];
+        }
+    }
     return best;
 }
 
@@ -119,10 +131,15 @@ static uint8_t least_used(const struct build *b, const struct uses *uses)
     return best;
 }
 
-static void swap_in(struct build *b, uint8_t guest, uint8_t out, uint8_t host)
+static void swap_in(struct build *b, uint8_t guest, bool hosted, uint8_t out, uint8_t host)
 {
-    b->swaps[b->swap_count++] = (struct swap){.in = guest, .out = out, .host = host};
-    b->own.host[guest] = host;
+    b->swaps[b->swap_count++] =
+        (struct swap){.in = hosted ? NO_REG : guest, .out = out, .host = host};
+    if (hosted)
+        b->hosted[guest] = host;
+    else
+        b->own.host[guest] = host;
+    b->has_hosted |= hosted;
     if (out != NO_REG)
         b->own.host[out] = NO_REG;
     if (host == T1 || host == HOST_STACK || host == HOST_SP)
@@ -161,6 +178,9 @@ void rename_begin(struct build *b, enum renaming renaming)
     unsigned spares = 0;
     uint16_t written;
 
+    for (unsigned reg = 0; reg < 16; reg++)
+        b->hosted[reg] = NO_REG;
+    b->has_hosted = false;
     b->swap_count = 0;
     b->lent = 0;
     b->unfit = false;
@@ -170,6 +190,7 @@ void rename_begin(struct build *b, enum renaming renaming)
         !count_uses(b, &uses))
         return;
     b->own = contract64;
+    hosted_count(b, uses.count, uses.hosted);
     if (renaming == RENAMING_LENDS && build_has_regions(b)) {
         spare[spares++] = T1;
         if (uses.count[RSP] == 0)
@@ -178,15 +199,16 @@ void rename_begin(struct build *b, enum renaming renaming)
         uses.pinned |= 1u << RSP; /* HOST_STACK may have to be looked up by it */
     }
     for (;;) {
-        const uint8_t in = most_used(b, &uses), out = least_used(b, &uses);
+        bool hosted;
+        unsigned count;
+        const uint8_t in = most_used(b, &uses, &hosted, &count), out = least_used(b, &uses);
 
         if (in == NO_REG)
             break;
         if (spares != 0)
-            swap_in(b, in, NO_REG, spare[--spares]);
-        else if (out != NO_REG &&
-                 (uses.count[out] == 0 || uses.count[in] >= uses.count[out] + WORTH))
-            swap_in(b, in, out, contract64.host[out]);
+            swap_in(b, in, hosted, NO_REG, spare[--spares]);
+        else if (out != NO_REG && (uses.count[out] == 0 || count >= uses.count[out] + WORTH))
+            swap_in(b, in, hosted, out, contract64.host[out]);
         else
             break;
     }
@@ -194,7 +216,7 @@ void rename_begin(struct build *b, enum renaming renaming)
         return;
     written = all_written(b);
     for (unsigned i = 0; i < b->swap_count; i++)
-        b->swaps[i].changed = written >> b->swaps[i].in & 1;
+        b->swaps[i].changed = b->swaps[i].in != NO_REG && (written >> b->swaps[i].in & 1);
     b->contract = &b->own;
     b->block->renamed = true;
     b->records.no_resume = UINT64_MAX;
@@ -216,7 +238,8 @@ void rename_enter(struct build *b)
             emit_mov_mr(e, W64, build_gpr_home(s->out), s->host);
         if (s->host == HOST_STACK)
             emit_mov_mr(e, W64, BASE(HOST_CPU, AT_RT(stack_kept)), HOST_STACK);
-        emit_mov_rm(e, W64, s->host, build_gpr_home(s->in));
+        if (s->in != NO_REG)
+            emit_mov_rm(e, W64, s->host, build_gpr_home(s->in));
     }
 }
 

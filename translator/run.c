@@ -551,6 +551,12 @@ static void note_region(struct translator *tr, struct cpu *cpu, const struct blo
     struct region_note *note = runtime_region(tr, phys, rip);
 
     tr->counters.region_changes++;
+    if (slot == RT_FAULT_INDEX) {
+        note->no_index = true;
+        fpu_leave(cpu);
+        cache_invalidate_range(tr->cache, phys, 1);
+        return;
+    }
     if (slot < -WINDOW_SLOTS / 2 || slot >= WINDOW_SLOTS / 2) {
         note_window_miss(tr, cpu, phys, rip, false, false);
         return;

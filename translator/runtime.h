@@ -76,8 +76,9 @@ struct window_note {
 /* Which region an instruction's operand was found in last, and how often that has changed. */
 struct region_note {
     int16_t slot;
-    uint8_t changes;
-    uint8_t tag; /* of the instruction; 0: of none */
+    uint8_t changes : 7;
+    bool no_index : 1; /* its index was too large to be checked by itself (hosted.c) */
+    uint8_t tag;       /* of the instruction; 0: of none */
 };
 enum {
     REGION_NOTE_BITS = 18,

@@ -296,10 +296,11 @@ bool windows_tick(struct windows *windows)
 
 /*
  * What a check may reach: any 64-bit address shifted right by 27 as a signed one, less the number
- * of a page that is one of 512.  All of that is reserved, and one page of it can be read.
+ * of a page that is one of 512; or such an index, times eight.  All of that is reserved, and one
+ * page of it can be read.
  */
 enum { CHECK_SHIFT = 64 - 1 - WINDOW_BIAS };
-#define CHECK_REACH ((UINT64_C(1) << CHECK_SHIFT) + WINDOW_SLOTS * PAGE_SIZE)
+#define CHECK_REACH ((UINT64_C(8) << CHECK_SHIFT) + WINDOW_SLOTS * PAGE_SIZE)
 
 static uint8_t *check_reserve(void)
 {
