@@ -24,7 +24,8 @@ struct gen {
     unsigned fix_count;
     uint16_t routines[16]; /* items where subroutines begin */
     unsigned routine_count;
-    bool loops; /* may have loops of its own; others are as they were before there were any */
+    bool loops;  /* may have loops of its own; others are as they were before there were any */
+    bool arrays; /* and loops through arrays; the same */
 };
 enum { FIX_RELATIVE, FIX_ABSOLUTE };
 
@@ -732,6 +733,158 @@ static void add_dispatch_loop(struct gen *g)
     add_next_round(g, head);
 }
 
+/* ---- loops through arrays, in 64-bit code: [base + index*scale] ---- */
+
+enum { ARRAYS_MOST = 3 };
+
+struct arrays {
+    uint8_t base[ARRAYS_MOST], index, data; /* registers */
+    unsigned count, log2;                   /* of arrays, of the scale */
+    bool swapped;                           /* bases are where indices are */
+};
+
+/* Any register but RSP, mostly none that add_plain() writes, and none of those in `taken`. */
+static uint8_t pick_register(struct gen *g, uint16_t *taken)
+{
+    uint8_t reg;
+
+    do
+        reg = (uint8_t)(chance(g, 70) ? R8 + rnd(g, 8) : rnd(g, 16));
+    while (reg == RSP || *taken >> reg & 1);
+    *taken |= (uint16_t)(1u << reg);
+    return reg;
+}
+
+/* mov reg, imm64 */
+static void add_wide_load(struct gen *g, unsigned reg, uint64_t value)
+{
+    uint8_t code[10] = {(uint8_t)(0x48 | reg >> 3), (uint8_t)(0xb8 | (reg & 7))};
+
+    put_value(code + 2, value, 8);
+    add(g, code, sizeof(code));
+}
+
+/* What the index begins with: mostly small, or so once it is multiplied, or just anything. */
+static uint64_t pick_index(struct gen *g, const struct arrays *a)
+{
+    const uint64_t small = rnd(g, 32) - (chance(g, 30) ? 16 : 0);
+
+    if (chance(g, 70))
+        return small;
+    if (a->log2 != 0 && chance(g, 60))
+        return small + (rnd(g, 8) << (64 - a->log2));
+    if (chance(g, 50))
+        return small + (UINT64_C(1) << (20 + rnd(g, 30))) - (UINT64_C(1) << (20 + rnd(g, 30)));
+    return insn_gen_random(&g->random);
+}
+
+/* An instruction with a memory operand in one of the arrays. */
+static void add_element(struct gen *g, const struct arrays *a)
+{
+    static const uint8_t ops[] = {0x01, 0x03, 0x13, 0x19, 0x29, 0x31, 0x33, 0x39, 0x3b,
+                                  0x63, 0x85, 0x87, 0x88, 0x89, 0x89, 0x8a, 0x8b, 0x8b,
+                                  0x8b, 0x10, 0x11, 0xaf, 0xb6, 0xc1, 0xef, 0xf7};
+    const unsigned pick = (unsigned)rnd(g, sizeof(ops));
+    const bool far_map = pick >= sizeof(ops) - 7 && ops[pick] != 0xf7, alone = chance(g, 10);
+    const uint8_t base = a->base[rnd(g, a->count)];
+    const uint8_t in_base = a->swapped ? a->index : base, in_index = a->swapped ? base : a->index;
+    const uint8_t data = ops[pick] == 0xf7 ? (uint8_t)(2 + rnd(g, 6)) : a->data;
+    uint8_t code[16];
+    unsigned n = 0;
+
+    if (chance(g, 8))
+        code[n++] = 0x66;
+    code[n++] = (uint8_t)(0x40 | (chance(g, 50) ? 8 : 0) | (data >> 3) << 2 |
+                          (alone ? 0 : in_index >> 3 << 1) | (alone ? base : in_base) >> 3);
+    if (far_map)
+        code[n++] = 0x0f;
+    code[n++] = ops[pick];
+    code[n++] = (uint8_t)(0x84 | (data & 7) << 3);
+    code[n++] =
+        (uint8_t)(alone ? 0x20 | (base & 7) : a->log2 << 6 | (in_index & 7) << 3 | (in_base & 7));
+    put_value(code + n, rnd(g, 64) - (chance(g, 90) ? 16 : 0x800), 4);
+    add(g, code, n + 4);
+}
+
+/* add reg, small; or lea; or of 32 bits; or by more */
+static void add_step(struct gen *g, uint8_t reg)
+{
+    static const int8_t steps[] = {1, 1, 1, 1, -1, -1, -1, 2, 4, -8};
+    const uint8_t step = (uint8_t)steps[rnd(g, sizeof(steps))], low = reg & 7;
+    const uint8_t high = reg >> 3;
+
+    if (chance(g, 10))
+        ADD(g, (uint8_t)(0x48 | high << 2 | high), 0x8d, (uint8_t)(0x44 | low << 3),
+            (uint8_t)(0x20 | low), step);
+    else if (chance(g, 10))
+        ADD(g, (uint8_t)(0x40 | high), 0x83, (uint8_t)(0xc0 | low), step); /* 32 bits of it */
+    else if (chance(g, 10))
+        ADD(g, (uint8_t)(0x48 | high), 0x81, (uint8_t)(0xc0 | low), step, 0, (uint8_t)rnd(g, 64),
+            0);
+    else
+        ADD(g, (uint8_t)(0x48 | high), 0x83, (uint8_t)(0xc0 | low), step);
+}
+
+/* The bases, so that the index that they are added to leads to pages that are there. */
+static void add_bases(struct gen *g, const struct arrays *a, uint64_t index)
+{
+    for (unsigned i = 0; i < a->count; i++) {
+        const uint32_t page = chance(g, 70) ? 0x9000 : 0x8000;
+        const uint32_t at =
+            chance(g, 95) ? (uint32_t)(page + 0x200 + rnd(g, 0xa00)) : pick_address(g);
+
+        add_wide_load(g, a->base[i], at - (chance(g, 90) ? index << a->log2 : 0));
+    }
+}
+
+static void add_array_loop(struct gen *g)
+{
+    uint16_t taken = 1u << RSP;
+    struct arrays a;
+    unsigned head;
+    uint64_t index;
+    uint8_t moves;
+
+    if (!room(g, 40) || g->fix_count + 10 > PROGRAM_ITEMS)
+        return;
+    a.count = 1 + (unsigned)rnd(g, ARRAYS_MOST);
+    a.swapped = chance(g, 25);
+    a.log2 = a.swapped || chance(g, 30) ? 0 : (unsigned)rnd(g, 4);
+    for (unsigned i = 0; i < a.count; i++)
+        a.base[i] = pick_register(g, &taken);
+    a.index = pick_register(g, &taken);
+    a.data = chance(g, 95) ? pick_register(g, &taken) : a.base[0];
+    moves = chance(g, 85) ? a.index : a.base[0];
+    index = pick_index(g, &a);
+    add_wide_load(g, a.index, index);
+    add_bases(g, &a, index);
+    /* More than are looked at for a superblock, or the way out is part of it. */
+    add_memory_op(g, 0xc6, 0, ROUNDS, (chance(g, 70) ? 50 : 4) + (int)rnd(g, 30));
+    head = g->p->count;
+    for (unsigned i = 1 + (unsigned)rnd(g, 4); i > 0; i--) {
+        add_element(g, &a);
+        if (chance(g, 20))
+            add_plain(g);
+        if (chance(g, 10))
+            add_step(g, moves);
+    }
+    if (chance(g, 20)) { /* elsewhere in some rounds */
+        const unsigned over = add_by_turns(g);
+
+        index = pick_index(g, &a);
+        add_wide_load(g, a.index, index);
+        if (chance(g, 70))
+            add_bases(g, &a, index);
+        land(g, over);
+    }
+    if (chance(g, 8))
+        add_body(g);
+    add_step(g, moves);
+    add_next_round(g, head);
+    if (chance(g, 40)) /* what it has spoilt */
+        add_load(g, RBX, pick_address(g));
+}
+
 static void add_loop(struct gen *g)
 {
     if (!room(g, 80) || g->fix_count + 40 > PROGRAM_ITEMS)
@@ -751,7 +904,7 @@ static void add_loop(struct gen *g)
 
 static void add_sequence(struct gen *g)
 {
-    switch (rnd(g, g->loops ? 32 : 28)) {
+    switch (rnd(g, g->arrays ? 40 : g->loops ? 32 : 28)) {
     case 0:
     case 1:
         add_flags(g);
@@ -846,6 +999,16 @@ static void add_sequence(struct gen *g)
     case 31:
         add_loop(g);
         break;
+    case 32:
+    case 33:
+    case 34:
+    case 35:
+    case 36:
+    case 37:
+    case 38:
+    case 39:
+        add_array_loop(g);
+        break;
     default:
         ADD(g, 0x0f, 0xa2); /* cpuid */
         break;
@@ -911,6 +1074,7 @@ void program_make(struct program *p, uint64_t seed, bool garbage)
     p->random = insn_gen_random(&g.random);
     g.loops = p->random >> 32 & 1;
     g.size = program_code_size(p);
+    g.arrays = g.size == CODE64 && (p->random >> 37 & 1);
     g.at = CODE_START + (unsigned)rnd(&g, 0x200);
     count = 5 + (unsigned)rnd(&g, chance(&g, 80) ? 60 : PROGRAM_ITEMS - 20);
     while (p->count < count && room(&g, 8)) {
