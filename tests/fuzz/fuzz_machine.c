@@ -423,17 +423,21 @@ static bool follow(struct machine *leader, struct machine *follower)
  * step: then the leader has to end it first. */
 static bool catch_up(struct machine *leader, struct machine *follower)
 {
+    enum { REPS = 8 }; /* the leader may come to rest in the next one */
     struct cpu *ahead = leader->cpu, *behind = follower->cpu;
-    const uint64_t icount = behind->icount;
 
-    if (follow(leader, follower))
-        return true;
-    if (behind->icount == icount || !at_rep(ahead))
-        return false;
-    while (ahead->icount < behind->icount && !ended(ahead) && !now.alarmed)
-        (void)run(leader, 1);
-    if (ahead->icount > behind->icount)
-        (void)interp_run(behind, ahead->icount - behind->icount);
+    for (unsigned i = 0; i < REPS; i++) {
+        const uint64_t icount = behind->icount;
+
+        if (follow(leader, follower))
+            return true;
+        if (behind->icount == icount || !at_rep(ahead))
+            return false;
+        while (ahead->icount < behind->icount && !ended(ahead) && !now.alarmed)
+            (void)run(leader, 1);
+        if (ahead->icount > behind->icount)
+            (void)interp_run(behind, ahead->icount - behind->icount);
+    }
     return follow(leader, follower);
 }
 
