@@ -536,6 +536,7 @@ static void note_window_miss(struct translator *tr, struct cpu *cpu, physaddr_t 
                                          : WINDOW_SUPERVISOR_MISS_COST;
     if (fine && *cost >= WINDOW_COST_MAX) {
         tr->counters.unwindowed++;
+        runtime_give_up_window(tr, phys, rip);
         fpu_leave(cpu);
         cache_invalidate_range(tr->cache, phys, 1);
     }

@@ -68,6 +68,10 @@ enum {
     WINDOW_COST_MAX = 768,
 };
 
+/* Pages that code was in which has given up its window, by number modulo this many: most have
+ * none, and then nobody has to look its instructions up. */
+enum { PROBED_BITS = 12 };
+
 struct window_note {
     uint16_t cost;
     uint16_t tag; /* of the instruction; 0: of none */
@@ -118,6 +122,7 @@ struct translator {
     unsigned arrived; /* how the run loop has come to CS:rip: enum build_flag */
     struct smc smc;
     struct window_note window_notes[1 << WINDOW_NOTE_BITS];
+    uint64_t probed[(1 << PROBED_BITS) / 64];
     struct region_note regions[1 << REGION_NOTE_BITS];
     int16_t usual_slot[2]; /* of the supervisor, of users: a guess where nothing else is known */
 };
@@ -160,6 +165,18 @@ static inline uint16_t *runtime_window_cost(struct translator *tr, physaddr_t ph
     return &note->cost;
 }
 
+static inline unsigned probed_place(physaddr_t phys)
+{
+    return phys >> PAGE_SHIFT & ((1u << PROBED_BITS) - 1);
+}
+
+/* The account is used up: a probe from now on. */
+static inline void runtime_give_up_window(struct translator *tr, physaddr_t phys, linaddr_t linear)
+{
+    *runtime_window_cost(tr, phys, linear) = WINDOW_COST_MAX;
+    tr->probed[probed_place(phys) / 64] |= 1ull << probed_place(phys) % 64;
+}
+
 /* The same for who only asks: does not forget another instruction for it. */
 static inline bool runtime_prefers_probe(const struct translator *tr, physaddr_t phys,
                                          linaddr_t linear)
@@ -167,6 +184,8 @@ static inline bool runtime_prefers_probe(const struct translator *tr, physaddr_t
     const uint64_t mixed = runtime_mixed(phys, linear);
     const struct window_note *note = &tr->window_notes[mixed >> (64 - WINDOW_NOTE_BITS)];
 
+    if (!(tr->probed[probed_place(phys) / 64] >> probed_place(phys) % 64 & 1))
+        return false;
     return note->tag == ((uint16_t)(mixed >> 32) | 1) && note->cost >= WINDOW_COST_MAX;
 }
 

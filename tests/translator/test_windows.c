@@ -645,7 +645,7 @@ static void a_call_inside_a_superblock_leaves_its_callee_the_stack(void **state)
     map_page(&m, root, LINEAR, CODE | ALL);
     map_page(&m, root, LINEAR + 0x1000, STACK | ALL);
     physmem_write_bytes(m.mem, CODE, code, sizeof(code));
-    *runtime_window_cost(m.tr, CODE + CALL, LINEAR + CALL) = WINDOW_COST_MAX;
+    runtime_give_up_window(m.tr, CODE + CALL, LINEAR + CALL);
     assert_true(run_in(&m, root));
     m.cpu->rip = LINEAR;
     m.cpu->gpr[RSP] = LINEAR + 0x1800;
@@ -680,10 +680,10 @@ static void a_probe_for_the_stack_is_no_reason_to_interpret_a_call(void **state)
     map_page(&m, root, LINEAR + 0x1000, STACK | ALL);
     physmem_write_bytes(m.mem, CODE, code, sizeof(code));
     physmem_write(m.mem, STACK, 8, LINEAR + RET);
-    *runtime_window_cost(m.tr, CODE + CALL, LINEAR + CALL) = WINDOW_COST_MAX;
-    *runtime_window_cost(m.tr, CODE + INDIRECT, LINEAR + INDIRECT) = WINDOW_COST_MAX;
-    *runtime_window_cost(m.tr, CODE + JUMP, LINEAR + JUMP) = WINDOW_COST_MAX;
-    *runtime_window_cost(m.tr, CODE + RET, LINEAR + RET) = WINDOW_COST_MAX;
+    runtime_give_up_window(m.tr, CODE + CALL, LINEAR + CALL);
+    runtime_give_up_window(m.tr, CODE + INDIRECT, LINEAR + INDIRECT);
+    runtime_give_up_window(m.tr, CODE + JUMP, LINEAR + JUMP);
+    runtime_give_up_window(m.tr, CODE + RET, LINEAR + RET);
     assert_true(run_in(&m, root));
     m.cpu->rip = LINEAR;
     m.cpu->gpr[RSP] = LINEAR + 0x1800;
