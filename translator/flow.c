@@ -1,11 +1,12 @@
 /*
- * translator/flow.c -- how a block is left: side exits, polls, direct exits, the jump cache.
+ * translator/flow.c -- how a block is entered and left: polls, direct exits, the jump cache, calls
+ * and returns; what they jump to in the cold part is in cold.c.
  *
  * Nothing here touches the flags, which are the guest's.
  */
 #include <stddef.h>
 
-#include "translator/build.h"
+#include "translator/flow.h"
 
 /* Offset, from HOST_CPU, of the id of the code page that is mapped at `linear`. */
 static int32_t code_id_at(enum tlb_view view, linaddr_t linear)
@@ -15,15 +16,15 @@ static int32_t code_id_at(enum tlb_view view, linaddr_t linear)
     return AT_VIEW(view, code_id) + (int32_t)(index * sizeof(uint32_t));
 }
 
-static void emit_record(struct emit *e, const struct cache *cache, const struct block *block,
-                        unsigned number)
+void flow_emit_record(struct emit *e, const struct cache *cache, const struct block *block,
+                      unsigned number)
 {
     emit_u32(e, cache_number(cache, block) | number << BLOCK_NUMBER_BITS);
 }
 
-static void record(struct build *b, unsigned number)
+void flow_record(struct build *b, unsigned number)
 {
-    emit_record(&b->e, b->tr->cache, b->block, number);
+    flow_emit_record(&b->e, b->tr->cache, b->block, number);
 }
 
 void build_side_exit(struct build *b, struct label label)
@@ -116,7 +117,7 @@ static bool same_page(const struct build *b, uint64_t target)
  *     lea   ecx, [rcx - id]           ; the same physical page, in the same mode?
  *     jrcxz host                      ; LOOP elsewhere: one more, as LOOP takes it away
  */
-static void compare_page(struct emit *e, const struct block *block, int32_t one_more)
+void flow_compare_page(struct emit *e, const struct block *block, int32_t one_more)
 {
     const enum tlb_view view = mmu_mode_view(block->key.mode);
 
@@ -160,7 +161,7 @@ void build_entry(struct build *b)
         const uint64_t recheck = emit_here(e);
 
         b->recheck = emit_jmp(e);
-        compare_page(e, b->block, through);
+        flow_compare_page(e, b->block, through);
         if (through) {
             emit_loop_to(e, recheck);
         } else {
@@ -179,62 +180,6 @@ void build_entry(struct build *b)
         count_visit(b, hot);
 }
 
-/* One that is not in the hot part:
- *
- *     (comparison of the page)
- *     loop  recheck
- *     jmp   host
- *   recheck:
- *     call  glue.recheck
- *
- * On hosts that are slow at LOOP the two are the other way round.
- */
-static void distant_entry(struct emit *e, const struct translator *tr, const struct block *block)
-{
-    struct label label;
-
-    compare_page(e, block, tr->quick_loop);
-    label = tr->quick_loop ? emit_loop(e) : emit_jrcxz(e);
-    if (tr->quick_loop) {
-        emit_jmp_to(e, cache_host(tr->cache, block));
-        emit_bind(e, label);
-    }
-    emit_call_to(e, glue_of(tr, block->key.mode)->recheck);
-    emit_record(e, tr->cache, block, 0);
-    if (!tr->quick_loop) {
-        emit_bind(e, label);
-        emit_jmp_to(e, cache_host(tr->cache, block));
-    }
-}
-
-/* In the cold part: how the checked entry goes on when it fails; the entry itself if it is seldom
- * used. */
-static void finish_entry(struct build *b)
-{
-    struct emit *e = &b->e;
-
-    if (b->entry_is_hot) {
-        emit_bind(e, b->recheck);
-        emit_call_to(e, b->glue->recheck);
-        record(b, 0);
-    } else if (!b->block->late) {
-        distant_entry(e, b->tr, b->block);
-    }
-}
-
-void flow_make_entry(struct translator *tr, struct block *block)
-{
-    struct emit e;
-    uint64_t host;
-
-    if (cache_checked_host(tr->cache, block) != 0 || !cache_entry_begin(tr->cache, block, &e))
-        return;
-    host = emit_here(&e);
-    distant_entry(&e, tr, block);
-    if (!e.overflow)
-        cache_entry_end(tr->cache, block, host);
-}
-
 void build_check_next_page(struct build *b, uint32_t id)
 {
     struct emit *e = &b->e;
@@ -245,7 +190,7 @@ void build_check_next_page(struct build *b, uint32_t id)
     emit_lea(e, W32, TC, BASE(TC, -(int32_t)id));
     ok = emit_jrcxz(e);
     emit_call_to(e, b->glue->step);
-    record(b, 0);
+    flow_record(b, 0);
     emit_bind(e, ok);
 }
 
@@ -307,8 +252,7 @@ static void add_exit(struct build *b, uint64_t target, struct label jump, bool c
     records->exit_count++;
 }
 
-/* Counted time: `count` more instructions, or fewer. */
-static void count_insns(struct build *b, int count)
+void flow_count(struct build *b, int count)
 {
     const struct mem icount = BASE(HOST_CPU, AT_CPU(icount));
 
@@ -321,12 +265,10 @@ static void count_insns(struct build *b, int count)
 
 void build_count_all(struct build *b)
 {
-    count_insns(b, (int)b->insn_count);
+    flow_count(b, (int)b->insn_count);
 }
 
-/* Instructions of the block behind the current one: counted, and left when an exit is taken here.
- */
-static int rest(const struct build *b)
+int flow_rest(const struct build *b)
 {
     return (int)b->insn_count - b->index - 1;
 }
@@ -364,7 +306,7 @@ void build_exit(struct build *b, uint64_t target)
     } else if (b->swap_count != 0) {
         add_leave(b, target, emit_jmp(&b->e), false);
     } else {
-        count_insns(b, -rest(b));
+        flow_count(b, -flow_rest(b));
         add_exit(b, target, emit_jmp(&b->e), false);
     }
 }
@@ -376,7 +318,7 @@ void build_call_exit(struct build *b, uint64_t target)
 
 void build_call_begin(struct build *b)
 {
-    count_insns(b, -rest(b));
+    flow_count(b, -flow_rest(b));
 }
 
 void build_poll_jump(struct build *b, uint64_t target)
@@ -395,7 +337,7 @@ static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool po
         add_fork(b, way, emit_jcc(&b->e, condition));
     else if (loop != 0 && !poll)
         emit_jcc_to(&b->e, condition, loop);
-    else if (poll || b->swap_count != 0 || (b->tr->options.counted && rest(b) != 0))
+    else if (poll || b->swap_count != 0 || (b->tr->options.counted && flow_rest(b) != 0))
         add_leave(b, target, emit_jcc(&b->e, condition), poll);
     else
         add_exit(b, target, emit_jcc(&b->e, condition), false);
@@ -541,48 +483,6 @@ void build_guard(struct build *b)
     emit_bind(e, on);
 }
 
-/*
- * What a guard leads to.
- *
- *     (the contract of all blocks)
- *     mov   ecx, [rt.heat + this block's]
- *     lea   ecx, [rcx - 1]
- *     mov   [rt.heat + this block's], ecx
- *     jrcxz stale
- *     (look-up of R13)
- *     jmp   [entry]
- *   miss:
- *     (the jump is interpreted)       ; 32-bit code: jmp glue.indirect
- *   stale:
- *     call  glue.stale
- */
-static void finish_guard(struct build *b, const struct side_jump *guard)
-{
-    const unsigned place = rt_heat_place(cache_number(b->tr->cache, b->block));
-    const struct mem heat = BASE(HOST_CPU, AT_RT(heat) + (int32_t)(place * sizeof(uint32_t)));
-    struct emit *e = &b->e;
-    struct label stale, hit;
-
-    emit_bind(e, guard->label);
-    b->index = guard->insn;
-    rename_leave(b);
-    rt_of(b->cpu)->heat[place] = RT_GUARD_MISSES;
-    emit_mov_rm(e, W32, TC, heat);
-    emit_lea(e, W32, TC, BASE(TC, -1));
-    emit_mov_mr(e, W32, heat, TC);
-    stale = emit_jrcxz(e);
-    hit = flow_lookup(e, b->view, b->code64, T1);
-    if (b->code64)
-        build_call_slow(b);
-    else
-        emit_jmp_to(e, b->glue->indirect);
-    emit_bind(e, hit);
-    emit_jmp_m(e, FLOW_FOUND(b->view, T1));
-    emit_bind(e, stale);
-    emit_call_to(e, b->glue->stale);
-    record(b, b->index);
-}
-
 void build_indirect(struct build *b)
 {
     struct emit *e = &b->e;
@@ -647,7 +547,7 @@ void build_landing(struct build *b, uint64_t next)
     emit_jmp_to(e, b->glue->return_miss[b->view]);
     emit_bind(e, jump);
     if (b->go == TRACE_BEHIND) {
-        count_insns(b, rest(b));
+        flow_count(b, flow_rest(b));
         b->stack_lost = false;
         b->stack_drift = 0;
         return;
@@ -678,142 +578,13 @@ void build_keep(struct build *b)
 void build_call_slow(struct build *b)
 {
     emit_call_to(&b->e, b->glue->slow);
-    record(b, b->index);
+    flow_record(b, b->index);
     emit_u8(&b->e, b->kept_as[b->index]);
 }
 
 void build_step(struct build *b)
 {
     emit_call_to(&b->e, b->glue->step);
-    record(b, b->index);
+    flow_record(b, b->index);
     b->ended = true;
-}
-
-static void patch_rel32(uint8_t *field, int32_t value)
-{
-    __builtin_memcpy(field, &value, sizeof(value));
-}
-
-/* From here on the cold part is emitted, wherever that is. */
-static void go_cold(struct build *b)
-{
-    const uint64_t bytes = emit_here(&b->e) - cache_hot_host(b->tr->cache, b->block);
-
-    b->block->host_bytes = (uint16_t)bytes;
-    b->e.overflow |= bytes > UINT16_MAX;
-    b->hot = b->e;
-    if (b->cold.at != NULL)
-        b->e = b->cold;
-    b->e.overflow |= b->hot.overflow; /* what had no room has no place to be patched either */
-    cache_set_cold(b->tr->cache, b->block, &b->e);
-}
-
-/* The stubs of the exits: the first thing in the cold part, and all of one size, so that no exit
- * has to say where its own is. */
-static void finish_exits(struct build *b)
-{
-    struct emit *e = &b->e;
-
-    for (unsigned i = 0; i < b->records.exit_count && !e->overflow; i++) {
-        uint8_t *const field = b->records.exits[i].jump, *const stub = e->at;
-
-        if (field != NULL) /* else finish_leave() */
-            patch_rel32(field, (int32_t)(stub - (field + 4)));
-        emit_call_to(e, b->glue->resolve);
-        record(b, i);
-    }
-}
-
-/* Kicked: stop before the instruction. */
-static void build_stop(struct build *b, unsigned insn)
-{
-    rename_leave(b);
-    emit_call_to(&b->e, b->glue->stop);
-    record(b, insn);
-}
-
-/*
- *     mov   rcx, [cpu.poll_stop]      ; if owed
- *     jrcxz go
- *     (stop)
- *   go:
- *     (the contract of all blocks)
- *     jmp   rel32                     ; the exit, or back to the loop
- */
-static void finish_leave(struct build *b, const struct leave *leave)
-{
-    struct emit *e = &b->e;
-    struct label go = {0};
-    uint64_t stub;
-
-    emit_bind(e, leave->jump);
-    b->index = leave->insn;
-    if (leave->poll) {
-        emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
-        go = emit_jrcxz(e);
-        build_stop(b, leave->insn);
-        emit_bind(e, go);
-    }
-    if (leave->loop != 0) {
-        emit_jmp_to(e, leave->loop);
-        return;
-    }
-    count_insns(b, -rest(b));
-    rename_leave(b);
-    go = emit_jmp(e);
-    stub = cache_cold_host(b->tr->cache, b->block) + leave->exit * (uint64_t)BLOCK_STUB_BYTES;
-    if (!e->overflow)
-        patch_rel32(go.field, (int32_t)(stub - emit_here(e)));
-    b->records.exits[leave->exit].jump = go.field;
-    b->records.exits[leave->exit].is_cold = true;
-}
-
-void build_finish(struct build *b)
-{
-    struct emit *e = &b->e;
-    struct label stop = {0};
-
-    if (b->poll_count != 0) {
-        for (unsigned i = 0; i < b->poll_count; i++)
-            emit_bind(e, b->polls[i]);
-        stop = emit_jmp(e);
-    }
-    go_cold(b);
-    finish_exits(b);
-    if (b->swap_count != 0) { /* here: cache_fault_host() */
-        rename_leave(b);
-        emit_jmp_to(e, b->glue->fault);
-    }
-    finish_entry(b);
-    if (b->has_heat) {
-        emit_bind(e, b->hot_jump);
-        emit_call_to(e, b->glue->hot);
-        record(b, 0);
-    }
-    if (b->poll_count != 0) {
-        emit_bind(e, stop);
-        build_stop(b, b->index);
-    }
-    if (b->returns) {
-        emit_bind(e, b->return_record);
-        record(b, b->index);
-        emit_bytes(e, &b->return_pop, sizeof(b->return_pop));
-    }
-    for (unsigned i = 0; i < b->far_poll_count; i++) {
-        emit_bind(e, b->far_polls[i].label);
-        build_stop(b, b->far_polls[i].insn);
-    }
-    for (unsigned i = 0; i < b->leave_count; i++)
-        finish_leave(b, &b->leaves[i]);
-    for (unsigned i = 0; i < b->guard_count; i++)
-        finish_guard(b, &b->guards[i]);
-    for (unsigned i = 0; i < b->jump_count;) {
-        b->index = b->jumps[i].insn;
-        for (; i < b->jump_count && b->jumps[i].insn == b->index; i++)
-            emit_bind(e, b->jumps[i].label);
-        rename_leave(b);
-        b->owed_sp = b->records.owed_sp[b->index];
-        build_pay_sp(b);
-        build_call_slow(b);
-    }
 }

@@ -14,17 +14,15 @@
 #include "cpu/mmu.h"
 #include "cpu/physmem.h"
 #include "translator/build.h"
+#include "translator/find.h"
 #include "translator/returns.h"
 #include "translator/runtime.h"
 #include "translator/superblocks.h"
 #include "translator/windows.h"
 
 enum {
-    BUILDING_MOST = 1 << 20, /* TSC ticks for a block that evicts nothing: some 0.4 ms */
-    HOT = 2,         /* an address is translated at its HOT-th visit; before, it is interpreted */
     SLOW_TICK = 512, /* side exits that are a sign of a busy supervisor */
     COLD_RUN = 32,   /* instructions interpreted at the most on a cold visit */
-    HEAD_VISITS = 8, /* as the start of a loop or function, before a block's are counted */
 };
 
 static struct translator *translator_of(struct cpu *cpu)
@@ -54,7 +52,7 @@ static void flags_offer(struct cpu *cpu)
     cpu->rflags &= ~(uint64_t)FLAGS_OSZAPC; /* so that PUSHF can add */
 }
 
-/* ---- finding the next block ---- */
+/* ---- may generated code go on? ---- */
 
 /* Single steps, breakpoints and alignment checks are the interpreter's. */
 static bool must_interpret(const struct cpu *cpu)
@@ -69,183 +67,7 @@ static bool must_return(const struct cpu *cpu)
            cpu->shutdown || cpu->waiting_sipi;
 }
 
-/* Physical address of the next instruction; false when fetching it faults (nothing is recorded for
- * good: the interpreter fetches again and takes the fault). */
-static bool fetch_address(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
-{
-    const enum tlb_view view = mmu_view(cpu);
-    const unsigned index = (linear >> PAGE_SHIFT) & (TLB_SIZE - 1);
-
-    if (cpu->tlb.entries[view][index].tag_exec == (linear & PAGE_MASK)) {
-        *phys = cpu->tlb.phys[view][index] | (linear & ~PAGE_MASK);
-        return true;
-    } else {
-        uint8_t *host;
-
-        return mmu_fill(cpu, linear, ACCESS_EXEC, view, &host, phys);
-    }
-}
-
-static uint64_t heat_mixed(const struct block_key *key)
-{
-    return (key->phys ^ key->linear << 24) * 0x9e3779b97f4a7c15ull;
-}
-
-/*
- * Worth translating yet?  What has run twice will mostly run again.  An entry counts for the last
- * address that came to it, so that code which ran once leaves no trace.
- */
-static bool is_hot(struct translator *tr, uint64_t mixed)
-{
-    struct heat *heat = &tr->heat[mixed >> (64 - HEAT_BITS)];
-    const uint8_t tag = (uint8_t)mixed;
-
-    if (heat->tag != tag)
-        *heat = (struct heat){.tag = tag};
-    if (heat->visits + 1 >= HOT)
-        return true;
-    heat->visits++;
-    return false;
-}
-
-/*
- * Does the block stay inside a CS that has a limit?  Blocks are not keyed by the limit, so one that
- * runs or jumps over it now is left to the interpreter, which faults where the manual says: a jump
- * beyond the limit at the jump, straight code at the first byte outside.
- */
-static bool inside_limit(const struct translator *tr, const struct cpu *cpu,
-                         const struct block *block)
-{
-    const uint64_t limit = cpu->seg[CS].limit;
-    const uint64_t next = (uint32_t)cpu->rip + (uint64_t)block->guest_bytes;
-
-    if (next - 1 > limit)
-        return false;
-    /* The last exit may be the one behind the block's end. */
-    for (unsigned i = 0; i < block->exit_count; i++) {
-        const uint64_t target = cache_exit_target(tr->cache, block, i);
-
-        if (target > limit && (target != next || i + 1 < block->exit_count))
-            return false;
-    }
-    return true;
-}
-
-/*
- * build_block(), timed: page faults and evictions included.  By the TSC, as asking for CPU time is
- * a system call that takes as long as a block and leaves the next one with cold caches.  What takes
- * so long that the host must have run something else counts as BUILDING_MOST.
- */
-static struct block *build_timed(struct translator *tr, struct cpu *cpu,
-                                 const struct block_key *key, unsigned flags)
-{
-    const uint64_t evictions = cache_counters(tr->cache)->evictions;
-    struct block *block;
-    uint64_t began, ticks;
-
-    fpu_leave(cpu);
-    began = __builtin_ia32_rdtsc();
-    block = build_block(tr, cpu, key, flags);
-    ticks = __builtin_ia32_rdtsc() - began;
-    if (ticks > BUILDING_MOST && cache_counters(tr->cache)->evictions == evictions)
-        ticks = BUILDING_MOST;
-    tr->counters.building_ticks += ticks;
-    return block;
-}
-
-/* Superblocks begin where loops and functions do. */
-static unsigned heat_flag(const struct translator *tr)
-{
-    return !tr->options.count_heads || tr->options.no_superblock || tr->options.eager_superblock ||
-                   tr->options.no_chain || tr->options.counted
-               ? 0
-               : BUILD_HEAT;
-}
-
-/* Key of the block at CS:rip; false: there is none. */
-static bool find_key(struct cpu *cpu, struct block_key *key)
-{
-    *key = (struct block_key){.mode = cpu->mode};
-    if (!(cpu->mode & MODE_CS_FLAT)) {
-        if ((uint32_t)cpu->rip > cpu->seg[CS].limit)
-            return false;
-        key->cs_base = (uint32_t)cpu->seg[CS].base;
-    }
-    key->linear = key->cs_base + cpu->rip;
-    if (!cpu_is_code64(cpu))
-        key->linear = (uint32_t)key->linear;
-    else if (!linaddr_is_canonical(key->linear))
-        return false;
-    if (cpu->debugger != NULL && debugger_breaks_in(cpu->debugger, key->linear, 1))
-        return false; /* the run loop stops there */
-    return fetch_address(cpu, key->linear, &key->phys);
-}
-
-/* The block at CS:rip, translated if it is hot, with these enum build_flag; NULL: interpret. */
-static struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned flags)
-{
-    struct block_key key;
-    struct block *block;
-    uint64_t mixed;
-
-    if (!find_key(cpu, &key))
-        return NULL;
-    mixed = heat_mixed(&key);
-    __builtin_prefetch(&tr->heat[mixed >> (64 - HEAT_BITS)]); /* two cache misses at once */
-    block = cache_find(tr->cache, &key);
-    if (block == NULL) {
-        if (!is_hot(tr, mixed)) {
-            tr->counters.cold++;
-            tr->cold = true;
-            return NULL;
-        }
-        block = build_timed(tr, cpu, &key, flags);
-        if (block == NULL) {
-            tr->counters.untranslatable++;
-            return NULL;
-        }
-    }
-    if (!(cpu->mode & MODE_CS_FLAT) && !inside_limit(tr, cpu, block))
-        return NULL;
-    tables_fill_code(cpu, key.linear, block->page_id);
-    return block;
-}
-
-/*
- * The same for an exit, or a jump, that may lead to where a loop or a function begins.  Who came
- * there first may have come another way, so that the block does not count its visits: it is made
- * again when it has been asked for a few times.  *settled: the way there can be remembered.
- */
-static struct block *find_head(struct translator *tr, struct cpu *cpu, unsigned flags,
-                               bool *settled)
-{
-    struct block *block = find_block(tr, cpu, flags);
-
-    *settled = true;
-    if (block == NULL) {
-        tr->arrived = flags;
-        return NULL;
-    }
-    if (!(flags & BUILD_HEAT) || block->counts || block->super || !(cpu->mode & MODE_CS_FLAT))
-        return block;
-    *settled = ++block->head_visits >= HEAD_VISITS;
-    if (*settled) {
-        const struct block_key key = block->key;
-        struct block *counting;
-
-        if (block->entry_is_hot)
-            flags |= BUILD_ENTRY;
-        block->head_visits = 0;
-        counting = build_timed(tr, cpu, &key, flags);
-        if (counting == NULL)
-            return block->dead ? NULL : block;
-        if (counting != block)
-            cache_invalidate(tr->cache, block);
-        tables_fill_code(cpu, key.linear, counting->page_id);
-        return counting;
-    }
-    return block;
-}
+/* ---- going on ---- */
 
 static uint64_t leave(const struct translator *tr)
 {
@@ -286,7 +108,7 @@ static uint64_t jump_negated(const struct cpu *cpu)
     return -(cpu->rip + rt_jump_bias(cpu_is_code64(cpu)));
 }
 
-/* The same after an indirect jump: remember where it led.  heat: heat_flag() if a loop or a
+/* The same after an indirect jump: remember where it led.  heat: find_heat_flag() if a loop or a
  * function may begin there, else 0: behind a call begins none, and what does keeps out of its
  * caller's. */
 static uint64_t go_on_indirect(struct translator *tr, struct cpu *cpu, unsigned heat)
@@ -330,7 +152,7 @@ static uint64_t go_on_system(struct translator *tr, struct cpu *cpu)
     fill_awaited(tr, cpu);
     if (entry == NULL || entry->negated != jump_negated(cpu) || tr->options.counted ||
         !tables_know_mode(cpu) || must_return(cpu) || must_interpret(cpu) || cpu_has_event(cpu))
-        return go_on_indirect(tr, cpu, heat_flag(tr));
+        return go_on_indirect(tr, cpu, find_heat_flag(tr));
     return resume(tr, cpu, entry->host);
 }
 
@@ -381,7 +203,7 @@ static void note_next_page(struct translator *tr, struct cpu *cpu, const struct 
     const linaddr_t next = (block->key.linear | ~PAGE_MASK) + 1;
     physaddr_t phys;
 
-    if (block->crosses && fetch_address(cpu, next, &phys))
+    if (block->crosses && find_fetch(cpu, next, &phys))
         tables_fill_code(cpu, next, cache_page_id(tr->cache, next, phys, block->key.mode));
 }
 
@@ -641,7 +463,7 @@ uint64_t runtime_resolve(struct cpu *cpu, const uint8_t *record)
     cpu->rip = cache_exit_target(tr->cache, from, number);
     if (tr->options.counted || must_return(cpu) || cpu_has_event(cpu))
         return leave(tr);
-    to = find_head(tr, cpu, (exit.checked ? BUILD_ENTRY : 0) | (exit.head ? heat_flag(tr) : 0),
+    to = find_head(tr, cpu, (exit.checked ? BUILD_ENTRY : 0) | (exit.head ? find_heat_flag(tr) : 0),
                    &settled);
     if (to == NULL)
         return leave(tr);
@@ -670,7 +492,7 @@ uint64_t runtime_recheck(struct cpu *cpu, const uint8_t *record)
     flags_collect(cpu);
     cpu->rip = block_rip(tr, block, 0);
     /* The jump cache may have led here: correct it. */
-    return go_on_indirect(tr, cpu, heat_flag(tr));
+    return go_on_indirect(tr, cpu, find_heat_flag(tr));
 }
 
 uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
@@ -681,7 +503,7 @@ uint64_t runtime_indirect(struct cpu *cpu, const uint8_t *unused)
     tr->counters.indirect_misses++;
     flags_collect(cpu);
     cpu->rip = rt_of(cpu)->t0;
-    return go_on_indirect(tr, cpu, heat_flag(tr));
+    return go_on_indirect(tr, cpu, find_heat_flag(tr));
 }
 
 /* A block has been come to often enough: a superblock takes its place. */
@@ -754,7 +576,7 @@ static void run_cold(struct translator *tr, struct cpu *cpu, uint64_t budget)
         if (cpu->rip - before > INSN_MAX_LENGTH) {
             /* By a call, or backward but not by a return. */
             if (cpu->gpr[RSP] < sp || (cpu->gpr[RSP] == sp && cpu->rip < before))
-                tr->arrived = heat_flag(tr);
+                tr->arrived = find_heat_flag(tr);
             break;
         }
         if (must_return(cpu) || cpu_has_event(cpu))
