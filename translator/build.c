@@ -135,6 +135,7 @@ static void begin(struct build *b, struct translator *tr, struct cpu *cpu,
     b->insn_goes = d->go;
     b->insn_offsets = d->offset;
     b->insn_from = d->branches ? d->from : NULL;
+    b->insn_inner = d->inner;
     b->path_steps = d->seen;
     b->path_visits = d->visits;
     b->insn_count = d->count;

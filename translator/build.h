@@ -164,6 +164,7 @@ struct build {
     const uint8_t *insn_goes; /* enum trace_go */
     const uint16_t *insn_offsets;
     const uint8_t *insn_from;    /* of a tree, as struct path has it; NULL: there is one way */
+    const bool *insn_inner;      /* the same */
     const struct path *path;     /* that the instructions were taken from, or NULL */
     const uint16_t *path_steps;  /* the step of it that each was seen in */
     const uint16_t *path_visits; /* and how often */

@@ -36,19 +36,29 @@ static bool is_candidate(const struct build *b, const struct insn *in)
            in->disp >= INT32_MIN + WINDOW_BIAS;
 }
 
-/* Where a jump of the trace leads to, from its start; 0 for others: nobody knows. */
-static int64_t offset_of_target(const struct build *b, unsigned i)
+/* Do jumps within the block lead to this offset from its start? */
+static bool is_entered(const struct build *b, int64_t offset)
 {
-    const struct insn *in = &b->insns[i];
-
-    return in->ops[0].kind == OPERAND_REL ? (int64_t)in->imm + in->length + b->insn_offsets[i] : 0;
+    if (offset == 0)
+        return true;
+    for (unsigned i = 0; b->insn_from != NULL && i < b->insn_count; i++)
+        if (b->insn_inner[i] && b->insn_offsets[i] == offset)
+            return true;
+    return false;
 }
 
-/* Does the instruction go backward, to the loop's start or to where one inside begins? */
+/* Does the instruction jump to the loop's start or to where one inside begins, either way? */
 static bool goes_back(const struct build *b, unsigned i)
 {
-    return (insn_row(&b->insns[i])->traits & ENDS) && offset_of_target(b, i) >= 0 &&
-           offset_of_target(b, i) <= b->insn_offsets[i];
+    const struct insn *in = &b->insns[i];
+    const int64_t end = b->insn_offsets[i] + in->length;
+    const bool falls = i + 1 < b->insn_count && b->insn_offsets[i + 1] == end &&
+                       (b->insn_from == NULL || b->insn_from[i + 1] == PATH_NEXT);
+
+    if (!(insn_row(in)->traits & ENDS))
+        return false;
+    return (in->ops[0].kind == OPERAND_REL && is_entered(b, end + (int64_t)in->imm)) ||
+           (!falls && is_entered(b, end));
 }
 
 /* Can what follows the instruction go back?  reach[i]: so it is of instruction i. */
