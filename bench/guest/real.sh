@@ -2,8 +2,9 @@
 # bench/guest/real.sh [ROW...] -- programs of a Debian user land, each on a fixed piece of work; runs
 # in a chroot on the host, and in a guest with the same files.  All rows without arguments.
 #
-# Prints a line a row: name (as the row starts), nanoseconds, checksum of what was made ("-" where
-# openssl speed works for a fixed time; its nanoseconds are those of one operation).
+# Prints a line a row: name (as the row starts), nanoseconds; then, as "NAME.sum", the checksum of what
+# was made, which is no part of the row's time.  (openssl speed works for a fixed time and makes
+# nothing; its nanoseconds are those of one operation.)
 # Uses bash's own clock, so that timing costs no process.
 set -eu
 export LC_ALL=C PATH=/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1
@@ -36,8 +37,9 @@ timed()
     begin=${EPOCHREALTIME/./}
     "$@"
     end=${EPOCHREALTIME/./}
+    echo " $(((end - begin) * 1000))"
     read -r sum _ < <(sha256sum < "$output")
-    echo " $(((end - begin) * 1000)) ${sum:0:16}"
+    echo "$name.sum ${sum:0:16}"
 }
 
 # speed NAME NANOSECONDS-EXPRESSION OPTION...: openssl speed for two seconds; the expression sees the
@@ -48,7 +50,7 @@ speed()
     shift 2
     printf '%s' "$name"
     openssl speed -elapsed -seconds 2 -mr "$@" 2> /dev/null |
-        gawk -F : "/^[+]F/ { printf \" %.1f -\\n\", $expression }"
+        gawk -F : "/^[+]F/ { printf \" %.1f\\n\", $expression }"
 }
 
 for row in ${*:-gzip xz openssl_aes openssl_sha openssl_rsa python gcc sqlite}; do

@@ -29,16 +29,21 @@ class Group:
         return [] if list(wanted) == list(self.rows) else list(wanted)
 
     def values(self, lines, machine, wanted):
-        """Row -> value out of lines "name value check"; complains of what is missing or wrong."""
-        result = {}
+        """Row -> value out of lines "name value check", or "name value" and "name.sum check";
+        complains of what is missing or wrong."""
+        result, sums = {}, {}
         for line in lines:
-            if line.name not in wanted or not line.fields:
+            row, _, is_sum = line.name.partition(".")
+            if row not in wanted or not line.fields:
                 continue
-            result[line.name] = float(line.fields[0])
-            check = line.fields[1] if len(line.fields) > 1 else "-"
-            if self.check.setdefault(line.name, check) != check:
+            if not is_sum:
+                result[row] = float(line.fields[0])
+            sums.setdefault(row, []).extend(line.fields[0 if is_sum else 1:])
+        for row, words in sums.items():
+            check = words[0] if words else "-"
+            if self.check.setdefault(row, check) != check:
                 self.warn("%s in %s: result %s, elsewhere %s" % (
-                    line.name, machine.name, check, self.check[line.name]))
+                    row, machine.name, check, self.check[row]))
         for row in wanted:
             if row not in result:
                 self.warn("%s: no result of %s" % (machine.name, row))
