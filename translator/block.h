@@ -16,7 +16,7 @@
 #include "cpu/cpu.h"
 #include "translator/emit.h"
 
-enum { BLOCK_MAX_INSNS = 64, SUPERBLOCK_MAX_INSNS = 240, BLOCK_EXITS = 30, BLOCK_RESUMES = 64 };
+enum { BLOCK_MAX_INSNS = 64, SUPERBLOCK_MAX_INSNS = 240, BLOCK_EXITS = 62, BLOCK_RESUMES = 64 };
 
 static inline enum code_size code_size_of(uint32_t mode)
 {
@@ -72,7 +72,7 @@ _Static_assert(sizeof(struct block_exit) == 16, "there are many");
 
 /* References of exits: (number of the block + 1) << BLOCK_REF_SHIFT | number of the exit; 0: of
  * none.  With BLOCK_REF_INCOMING in place of the exit's number: of the block's `incoming`. */
-enum { BLOCK_REF_SHIFT = 5, BLOCK_REF_INCOMING = (1 << BLOCK_REF_SHIFT) - 1 };
+enum { BLOCK_REF_SHIFT = 6, BLOCK_REF_INCOMING = (1 << BLOCK_REF_SHIFT) - 1 };
 _Static_assert((int)BLOCK_EXITS <= (int)BLOCK_REF_INCOMING, "an exit's number has these bits");
 
 /* Where each guest instruction is.  Kept as two bytes where neither is above 255. */
@@ -131,7 +131,7 @@ struct block {
         guest_bytes; /* in the page of key.phys; from there a block may go on in the next one */
     uint8_t entry;   /* where it executes, from hot */
     uint8_t insn_count;
-    uint8_t exit_count : 5;
+    uint8_t exit_count : 6;
     bool crosses : 1;    /* into the next page: its one instruction, or a superblock */
     uint8_t settled;     /* bytes that follow the last instruction's code in 64-bit windows */
     uint8_t misses;      /* of the inline TLB, in a grouped block */

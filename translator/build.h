@@ -36,6 +36,7 @@ struct leave {
     uint8_t exit;  /* number of the exit that follows ... */
     uint64_t loop; /* or where the loop goes on; 0: at the exit */
     bool poll;     /* stop here when kicked, before the instruction */
+    bool again;    /* an earlier one does all that */
 };
 
 /* A guest register that a superblock keeps elsewhere than the contract says, see rename.c. */
@@ -91,7 +92,7 @@ struct region {
     uint16_t hosts;    /* guest registers with a host address, see hosted.c */
     uint16_t small[4]; /* that are small if multiplied by 1, 2, 4, 8 */
     int32_t drift;     /* by how much those may have moved */
-    uint64_t live; /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
+    uint64_t live;     /* as block.no_resume: where HOST_GROUP holds it, should it be relied on */
 };
 
 /* What the code from a place on takes for known. */
@@ -237,7 +238,8 @@ bool build_is_near(const struct build *b, const struct insn *in);
 /* In 64-bit code: is it in a region that is known now, as nothing is added to a constant, or only
  * what is narrow?  *slot: the region's number, -256 to 255. */
 bool build_is_fixed(const struct build *b, const struct insn *in, int16_t *slot);
-/* Such an operand, the region's distance being in that host register; and T0, if it is part of it. */
+/* Such an operand, the region's distance being in that host register; and T0, if it is part of it.
+ */
 struct mem build_fixed_operand(const struct build *b, const struct insn *in, uint8_t distance);
 void build_fixed_rest(struct build *b, const struct insn *in);
 /* In 64-bit code: is the operand in the region of its base, nothing but a displacement being added?

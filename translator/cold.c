@@ -120,6 +120,10 @@ static void finish_leave(struct build *b, const struct leave *leave)
     uint64_t stub;
 
     emit_bind(e, leave->jump);
+    for (const struct leave *other = leave + 1;
+         leave->loop == 0 && !leave->poll && other < b->leaves + b->leave_count; other++)
+        if (other->again && other->exit == leave->exit)
+            emit_bind(e, other->jump);
     b->index = leave->insn;
     if (leave->poll) {
         emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
@@ -219,7 +223,8 @@ void build_finish(struct build *b)
         build_stop(b, b->far_polls[i].insn);
     }
     for (unsigned i = 0; i < b->leave_count; i++)
-        finish_leave(b, &b->leaves[i]);
+        if (!b->leaves[i].again)
+            finish_leave(b, &b->leaves[i]);
     for (unsigned i = 0; i < b->guard_count; i++)
         finish_guard(b, &b->guards[i]);
     for (unsigned i = 0; i < b->jump_count;) {

@@ -273,10 +273,25 @@ int flow_rest(const struct build *b)
     return (int)b->insn_count - b->index - 1;
 }
 
+/* An earlier one that does the same, whose exit is as good; or the next.  (What is counted on the
+ * way is not the same.) */
+static unsigned same_leave(const struct build *b, uint64_t target)
+{
+    unsigned i = 0;
+
+    while (i < b->leave_count &&
+           (b->leaves[i].poll || b->leaves[i].loop != 0 || b->tr->options.counted ||
+            b->records.exits[b->leaves[i].exit].target != target))
+        i++;
+    return i;
+}
+
 /* The same by way of the cold part, where what is to be done first has room. */
 static void add_leave(struct build *b, uint64_t target, struct label jump, bool poll)
 {
     const uint64_t loop = loop_at(b, target).host;
+    const unsigned same = loop != 0 || poll ? b->leave_count : same_leave(b, target);
+    const bool is_new = same == b->leave_count;
 
     if (b->leave_count == sizeof(b->leaves) / sizeof(b->leaves[0])) {
         b->e.overflow = true;
@@ -285,12 +300,15 @@ static void add_leave(struct build *b, uint64_t target, struct label jump, bool 
     b->leaves[b->leave_count++] = (struct leave){
         .jump = jump,
         .insn = b->index,
-        .exit = (uint8_t)b->records.exit_count,
+        .exit = is_new ? (uint8_t)b->records.exit_count : b->leaves[same].exit,
         .loop = loop,
         .poll = poll,
+        .again = !is_new,
     };
-    if (loop == 0)
+    if (loop == 0 && is_new)
         add_exit(b, target, (struct label){0}, false);
+    else if (!is_new)
+        b->records.exits[b->leaves[same].exit].head |= target <= b->rip;
 }
 
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */

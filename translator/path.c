@@ -11,9 +11,10 @@
 #include "translator/trace.h"
 
 enum {
-    STEPS_MOST = 2000,   /* instructions that are interpreted for a path */
-    ROUNDS_ENOUGH = 40,  /* times around, once there are PATH_STEPS */
-    CALLEES_MOST = 1000, /* instructions of called functions, before a call ends the path */
+    STEPS_ONCE = 2000,   /* instructions that are interpreted until the head comes again ... */
+    STEPS_MOST = 6000,   /* and in all */
+    ROUNDS_QUIET = 64,   /* times around with nothing new, once there are PATH_STEPS */
+    CALLEES_MOST = 3000, /* instructions of called functions, before a call ends the path */
     NONE = SUPERBLOCK_MAX_INSNS,
 };
 
@@ -27,12 +28,16 @@ struct sight {
     const struct block *head;
     struct path *path;
     unsigned steps, rounds;
+    unsigned grown;  /* the round that brought something new last */
     unsigned begun;  /* rounds began: at which step the current one */
     unsigned trunk;  /* instructions of the way to closer */
     unsigned alike;  /* rounds that went just that way */
     unsigned pos;    /* of the tree, where the last step was */
     unsigned closer; /* from where the head came next again first, or NONE */
     bool full;       /* the tree */
+    bool returned;   /* the function has, and was called again */
+    bool anew;       /* the next step is the head's, but not because the loop went round */
+    uint64_t sp;     /* the head's RSP */
     unsigned left;   /* of CALLEES_MOST */
 };
 
@@ -61,6 +66,20 @@ static bool pass_callee(struct cpu *cpu, uint32_t mode, uint64_t before, uint64_
             return false;
         if (cpu->gpr[RSP] == sp)
             return cpu->rip - before <= INSN_MAX_LENGTH;
+    }
+    return false;
+}
+
+/* The function has returned: until it is in the loop again.  False: it is not. */
+static bool pass_callers(struct cpu *cpu, const struct block_key *key, uint64_t sp, unsigned *left)
+{
+    const uint64_t start = key->linear - key->cs_base;
+
+    for (; *left > 0; --*left) {
+        if (cpu->rip == start && cpu->gpr[RSP] == sp)
+            return true;
+        if (!step(cpu, key->mode))
+            return false;
     }
     return false;
 }
@@ -126,6 +145,13 @@ static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
     struct path *path = sight->path;
     unsigned next;
 
+    if (sight->anew) {
+        sight->anew = false;
+        sight->begun = sight->steps - 1;
+        sight->pos = 0;
+        path->visits[0]++;
+        return;
+    }
     if (path->count != 0 && offset == 0) {
         if (sight->closer == NONE) {
             sight->closer = sight->pos;
@@ -154,6 +180,7 @@ static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
         path->visits[next]++;
     } else {
         next = add(path, offset, SUPERBLOCK_MAX_INSNS + path->count, sight->pos);
+        sight->grown = sight->rounds;
         copy_registers(cpu, path->gpr[path->seen[next]]);
     }
     sight->pos = next;
@@ -170,6 +197,17 @@ static void note(struct sight *sight, const struct cpu *cpu, uint16_t offset)
         grow(sight, cpu, offset);
 }
 
+/* The first way is long; or all of the ways that there is room for have been seen, or there seem to
+ * be no more. */
+static bool is_enough(const struct sight *sight)
+{
+    if (sight->closer == NONE)
+        return sight->steps >= STEPS_ONCE;
+    return sight->steps >= STEPS_MOST ||
+           (sight->steps >= PATH_STEPS &&
+            (sight->full || sight->rounds >= sight->grown + ROUNDS_QUIET));
+}
+
 /* From the head on.  The last step noted is where the path ended, or would have gone on. */
 static void look(struct cpu *cpu, struct sight *sight)
 {
@@ -177,8 +215,7 @@ static void look(struct cpu *cpu, struct sight *sight)
     const uint64_t start = key->linear - key->cs_base;
     const unsigned reach = trace_reach(key);
 
-    while (sight->steps < STEPS_MOST &&
-           !(sight->steps >= PATH_STEPS && (sight->full || sight->rounds >= ROUNDS_ENOUGH))) {
+    while (!is_enough(sight)) {
         const uint64_t before = cpu->rip, at = before - start, sp = cpu->gpr[RSP];
 
         if (at >= reach || sight->head->dead)
@@ -189,8 +226,14 @@ static void look(struct cpu *cpu, struct sight *sight)
         if (cpu->gpr[RSP] < sp && cpu->rip - before > INSN_MAX_LENGTH &&
             !pass_callee(cpu, key->mode, before, sp, &sight->left))
             break;
+        if (cpu->gpr[RSP] > sight->sp && cpu->rip - before > INSN_MAX_LENGTH) {
+            if (sight->closer == NONE || !pass_callers(cpu, key, sight->sp, &sight->left))
+                break;
+            sight->anew = sight->returned = true;
+        }
     }
-    if (cpu->rip == start && cpu->mode == key->mode && sight->closer == NONE && !sight->full)
+    if (cpu->rip == start && cpu->mode == key->mode && sight->closer == NONE && !sight->full &&
+        !sight->anew)
         sight->closer = sight->pos;
 }
 
@@ -279,7 +322,7 @@ static void make(struct sight *sight, bool branch, bool has_regions)
 {
     struct path *path = sight->path;
     const unsigned steps = sight->steps < PATH_STEPS ? sight->steps : PATH_STEPS;
-    const unsigned once = period(path, steps);
+    const unsigned once = sight->returned ? 0 : period(path, steps);
 
     path->closed = true;
     if (once != 0) {
@@ -310,15 +353,16 @@ bool path_record(struct cpu *cpu, const struct block *head, bool branch, struct 
 
     sight.head = head;
     sight.path = path;
-    sight.steps = sight.rounds = sight.pos = 0;
+    sight.steps = sight.rounds = sight.grown = sight.pos = 0;
     sight.begun = sight.trunk = sight.alike = 0;
     sight.closer = NONE;
-    sight.full = false;
+    sight.full = sight.anew = sight.returned = false;
     sight.left = CALLEES_MOST;
     path->count = path->second = path->trunk = 0;
     path->closed = path->repeats = path->branches = false;
     if (cpu->rip != start && (!step(cpu, head->key.mode) || cpu->rip != start))
         return false;
+    sight.sp = cpu->gpr[RSP];
     look(cpu, &sight);
     if (sight.closer != NONE)
         make(&sight, branch, has_regions);

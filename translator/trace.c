@@ -3,6 +3,8 @@
  */
 #include "translator/trace.h"
 
+#include <limits.h>
+
 #include "cpu/debugger.h"
 #include "cpu/interp.h"
 #include "cpu/mmu.h"
@@ -233,15 +235,64 @@ static bool forks(const struct trace *t, unsigned jump, unsigned offset)
            (offset == target && target != end && t->go[jump] != TRACE_AT_TARGET);
 }
 
-/* Along all ways of a tree, from instruction `start` of the path.  Each has to end at a plain jump,
- * and what cannot be had of one is left away, and what branches off there. */
-static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
+/* Does the tree go on where jump number i leads to? */
+static bool stays(const struct trace *t, unsigned i, unsigned offset)
+{
+    if (offset == 0)
+        return true;
+    for (unsigned j = 0; j < t->count; j++)
+        if (t->offset[j] == offset && (j > i ? t->from[j] == i : t->inner[j]))
+            return true;
+    return false;
+}
+
+/* Where a tree is left to. */
+struct leavings {
+    unsigned count;
+    int64_t targets[BLOCK_EXITS + 1];
+};
+
+/* is_shared: what is left for the same place needs one exit. */
+static void add_leaving(struct leavings *all, int64_t offset, bool is_shared)
+{
+    for (unsigned i = 0; is_shared && i < all->count; i++)
+        if (all->targets[i] == offset)
+            return;
+    if (all->count <= BLOCK_EXITS)
+        all->targets[all->count++] = offset;
+}
+
+/* Are there exits enough for what the tree leads to? */
+static bool has_exits(const struct trace *t, bool is_shared)
+{
+    struct leavings all = {0};
+
+    for (unsigned i = 0; i < t->count; i++) {
+        const unsigned end = t->offset[i] + t->insn[i].length;
+        const int64_t target = (int64_t)end + (int64_t)t->insn[i].imm;
+
+        if (!ends(&t->insn[i]))
+            continue;
+        if (rule_table[t->insn[i].row] == rule_call_near)
+            add_leaving(&all, target, false);
+        else if (t->go[i] != TRACE_AT_TARGET && !stays(t, i, (unsigned)target))
+            add_leaving(&all, target, is_shared);
+        if (rule_table[t->insn[i].row] == rule_jcc && t->go[i] != TRACE_BEHIND && !stays(t, i, end))
+            add_leaving(&all, end, is_shared);
+    }
+    return all.count <= BLOCK_EXITS - EXITS_AT_END;
+}
+
+/* Along the ways of a tree that were come to so often, from instruction `start` of the path.  Each
+ * has to end at a plain jump, and what cannot be had of one is left away, and what branches off
+ * there. */
+static void follow_ways(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
                         const uint8_t *bytes, unsigned room, const struct path *path,
-                        unsigned start, struct trace *t)
+                        unsigned start, unsigned visits, struct trace *t)
 {
     enum { NONE = SUPERBLOCK_MAX_INSNS };
     uint8_t place[SUPERBLOCK_MAX_INSNS]; /* where each is in the trace */
-    unsigned exits = BLOCK_EXITS, first = 0, from;
+    unsigned exits = UINT_MAX, first = 0, from;
     bool open = true;
 
     t->count = t->guards = 0;
@@ -254,9 +305,8 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
                 if (place[j] != NONE && place[j] >= t->count)
                     place[j] = NONE;
             from = place[path->from[i]];
-            open = from != NONE && exits >= 2 * EXITS_AT_END && is_plain_jump(t, from) &&
+            open = from != NONE && path->visits[i] >= visits && is_plain_jump(t, from) &&
                    forks(t, from, path->offset[i]);
-            exits -= open ? EXITS_AT_END : 0;
             first = t->count;
         } else if (i != start) {
             open = open && goes_on(tr, t, path, path->offset[i], &exits);
@@ -271,6 +321,20 @@ static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint
         t->visits[place[i]] = path->visits[i];
     }
     trim(t, first);
+}
+
+/* Along as many ways of a tree as there are exits for; what is seldom come to goes first. */
+static void follow_tree(const struct translator *tr, const struct cpu *cpu, uint32_t mode,
+                        const uint8_t *bytes, unsigned room, const struct path *path,
+                        unsigned start, struct trace *t)
+{
+    const bool is_shared = mode_is_code64(mode) && !tr->options.no_rename && !tr->options.counted;
+    unsigned visits = 1;
+
+    do {
+        follow_ways(tr, cpu, mode, bytes, room, path, start, visits, t);
+        visits *= 2;
+    } while (!has_exits(t, is_shared) && visits < 65536);
 }
 
 /* Along a path.  If it branches: all ways, as long as its trunk is a loop.  A second copy pays

@@ -1,7 +1,7 @@
 /*
  * tests/translator/test_hosted.c -- what code looks up and checks of where its operands are: loops
- * whose bases have host addresses (translator/hosted.c), what is still known of the last look-up
- * (translator/recent.c), and tables at fixed addresses (translator/narrow.c).
+ * whose bases have host addresses (translator/hosted.c), and their ways out; what is still known of
+ * the last look-up (translator/recent.c), and tables at fixed addresses (translator/narrow.c).
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -253,6 +253,34 @@ static void without_host_addresses_sums_are_checked(void **state)
     machine_close(&m);
 }
 
+/* Both jumps, of both copies, and the end of the loop lead to one place; R8 is where they leave. */
+PROGRAM(ways_out, "mov (%rsi,%rax), %edx\n cmp %r8, %rdx\n je 1f\n add $4, %rax\n test %edx, %edx\n"
+                  " js 1f\n dec %ecx\n jnz ways_out\n 1:");
+enum { WAYS_OUT_INSNS = 8 };
+
+static void ways_out_to_one_place_share_an_exit(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    OPEN(&m, ways_out, &usual);
+    m.cpu->gpr[RSI] = DATA;
+    m.cpu->gpr[RAX] = 0;
+    m.cpu->gpr[RCX] = 2 * ELEMENTS;
+    m.cpu->gpr[R8] = 3 * ELEMENTS; /* what element number ELEMENTS has */
+    run(&m);
+    block = find_loop(&m, WAYS_OUT_INSNS);
+    assert_int_equal(block->exit_count, 1);
+    assert_int_equal(m.cpu->gpr[RAX], 4 * ELEMENTS);
+    assert_int_equal(m.cpu->gpr[RCX], ELEMENTS);
+    m.cpu->gpr[RCX] = ELEMENTS / 2;
+    m.cpu->gpr[RAX] = 0;
+    run(&m);
+    assert_int_equal(m.cpu->gpr[RAX], 4 * (ELEMENTS / 2));
+    machine_close(&m);
+}
+
 /* R8 is added to the index, so it is not known from one round to the next. */
 LOOP(sudden, "add (%rsi,%rax), %edx\n add %r8, %rax\n dec %ecx\n");
 enum { SUDDEN_INSNS = 4 };
@@ -461,6 +489,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_index_is_checked_once_for_all_arrays),
         cmocka_unit_test(without_host_addresses_sums_are_checked),
+        cmocka_unit_test(ways_out_to_one_place_share_an_exit),
         cmocka_unit_test(after_a_huge_index_sums_are_checked),
         cmocka_unit_test(the_product_is_what_is_checked),
         cmocka_unit_test(a_base_that_is_written_has_no_host_address),

@@ -227,7 +227,7 @@ static void a_loop_first_come_to_from_above_becomes_one_too(void **state)
 }
 
 /* BLOCK_EXITS at the most: a loop of conditional jumps, none taken. */
-LOOP(many, "test %ecx, %ecx\n .rept 40\n js 1f\n .endr\n 1: inc %eax\n");
+LOOP(many, "test %ecx, %ecx\n .rept 80\n js 1f\n .endr\n 1: inc %eax\n");
 /* The second block is as long as one can be, and nothing goes on behind it. */
 LOOP(wide, "test %ecx, %ecx\n js 1f\n .rept 200\n inc %edx\n .endr\n 1: inc %eax\n");
 
@@ -323,6 +323,28 @@ static void a_loop_inside_goes_round_inside(void **state)
     assert_int_equal(block->insn_count, 10);
     assert_int_equal(block->exit_count, 1);
     assert_int_equal(m.cpu->gpr[RAX], rounds);
+    machine_close(&m);
+}
+
+/* Four times round, and the function returns: one of the two ways is seldom taken before. */
+PROGRAM(called, "mov $2000, %ecx\n 1: call 2f\n dec %ecx\n jnz 1b\n hlt\n"
+                "2: mov $4, %ebx\n" HEAD(called) RANDOM
+        "cmp $0x40000000, %edx\n jae 3f\n inc %eax\n 3: dec %ebx\n jnz called_head\n ret\n");
+
+static void a_loop_whose_function_returns_is_a_tree_of_what_later_calls_do(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    const struct block *block;
+    uint32_t value = 0, seldom = 0;
+    struct machine m;
+
+    (void)state;
+    for (unsigned i = 0; i < 8000; i++)
+        seldom += next_random(&value) < 0x40000000;
+    block = RUN(&m, called, &eager);
+    assert_true(block->super);
+    assert_int_equal(block->insn_count, 2 + 2 + 2 + 3);
+    assert_int_equal(m.cpu->gpr[RAX], seldom);
     machine_close(&m);
 }
 
@@ -856,6 +878,7 @@ int main(void)
         cmocka_unit_test(the_way_that_a_loop_takes_is_there_twice),
         cmocka_unit_test(a_loop_that_goes_now_here_now_there_is_a_tree),
         cmocka_unit_test(a_loop_inside_goes_round_inside),
+        cmocka_unit_test(a_loop_whose_function_returns_is_a_tree_of_what_later_calls_do),
         cmocka_unit_test(a_store_into_a_seldom_way_drops_the_tree),
         cmocka_unit_test(a_loop_that_runs_long_is_found),
         cmocka_unit_test(a_kick_does_not_wait_for_a_path),
