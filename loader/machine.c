@@ -269,6 +269,8 @@ static bool prepare(struct machine *m, struct error *error)
         .no_extend = o->no_extend,
         .no_hosted = o->no_hosted,
         .no_guard = o->no_guard,
+        .no_copy = o->no_copy,
+        .check_copy = o->check_copy,
         .no_tree = o->no_tree,
         .no_loop = o->no_loop,
         .eager_path = o->eager_path,

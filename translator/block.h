@@ -147,7 +147,8 @@ struct block {
     bool late : 1;         /* its checked entry is elsewhere, if there is one yet */
     bool wide : 1;         /* sites are kept as struct block_site */
     bool has_extra : 1;
-    bool no_end : 1; /* cannot be entered behind the last instruction */
+    bool portable : 1; /* can be copied to another linear address, see cache_copy.c */
+    bool no_end : 1;   /* cannot be entered behind the last instruction */
 };
 _Static_assert(sizeof(struct block) == 64, "a cache line");
 
@@ -259,6 +260,19 @@ bool cache_reserve_end(struct cache *cache, const struct emit *e);
  * no memory.  A block that is not committed has never been.
  */
 struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *cold);
+/*
+ * Keep what of the block's code depends on where it is, behind all else in its cold part, whose
+ * emitter this is; and so make it portable.  If it can be: code of CPL 3 in 64-bit mode, high
+ * enough for its addresses to have all one form.
+ */
+void cache_keep_places(const struct cache *cache, struct block *block, struct emit *cold);
+/* A block of the same code at another linear address; NULL: none is known. */
+struct block *cache_donor(const struct cache *cache, const struct block_key *key);
+/* Copy of the donor at the key's address, not yet committed; its page has this number.  NULL: there
+ * was no room, or it took the donor's.  May call the C library. */
+struct block *cache_copy(struct cache *cache, const struct block *donor,
+                         const struct block_key *key, uint32_t page_id, struct emit *hot,
+                         struct emit *cold);
 /* Keep what was emitted: key, counts, records... are set; marks the guest bytes as code.  The
  * block may then be elsewhere.  False: it cannot be kept. */
 bool cache_commit(struct cache *cache, struct block *block, const struct emit *hot,

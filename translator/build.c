@@ -1,6 +1,7 @@
 /*
  * translator/build.c -- one block: decode, rules, side exits.
  */
+#include "translator/copy.h"
 #include "translator/rules.h"
 
 #include "cpu/debugger.h"
@@ -245,6 +246,8 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     b.live = NULL;
     b.path = path;
     b.second = trace->second;
+    b.portable = !super && b.code64 && b.view == VIEW_USER && !b.crossing && !b.guesses &&
+                 !b.has_heat && !trace->step && !tr->options.counted;
     rename_begin(&b, renaming);
     if (trace->branches) { /* what is known where is in no order that struct block knows */
         b.records.no_resume = UINT64_MAX;
@@ -308,6 +311,8 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     record_kept(&b, trace);
     cache_emit_records(tr->cache, b.block, &b.e, &b.records);
     split = b.cold.at != NULL;
+    if (b.portable && split && b.block->late && b.records.hole_count == 0)
+        cache_keep_places(tr->cache, b.block, &b.e);
     *unfit = b.unfit;
     if (b.records.hole_count != 0 && (trace->second != 0 || trace->winds || trace->branches))
         return NULL; /* the same bytes, twice; or not in the order of their addresses */
@@ -364,10 +369,18 @@ static struct block *build(struct translator *tr, struct cpu *cpu, const struct 
     return block;
 }
 
+struct block *build_anew(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                         unsigned flags)
+{
+    return build(tr, cpu, key, flags, NULL, NULL);
+}
+
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
                           unsigned flags)
 {
-    return build(tr, cpu, key, flags, NULL, NULL);
+    struct block *const copied = copy_block(tr, cpu, key, flags);
+
+    return copied != NULL ? copied : build_anew(tr, cpu, key, flags);
 }
 
 struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block,

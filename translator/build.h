@@ -175,6 +175,7 @@ struct build {
     struct recent recent;
     struct region region;
     bool no_groups;
+    bool portable;        /* all that depends on where the block is is known: struct emit_fixup */
     bool guesses;         /* regions are taken to be known, see region.c */
     struct mem operand;   /* where the last build_memory() or the like has left it */
     bool window;          /* user memory is in windows */
@@ -233,6 +234,10 @@ void build_gpr_write(struct build *b, unsigned guest, unsigned size, uint8_t fro
  */
 bool build_is_constant(const struct insn *in);
 uint64_t build_constant_address(const struct build *b, const struct insn *in);
+/* T0 = that.  Clobbers nothing else. */
+void build_mov_constant(struct build *b, const struct insn *in);
+/* dst = distance of the region with this number.  Clobbers nothing else. */
+void build_load_slot(struct build *b, uint8_t dst, int16_t slot);
 /* Is it one that is a displacement, WINDOW_BIAS taken from it? */
 bool build_is_near(const struct build *b, const struct insn *in);
 /* In 64-bit code: is it in a region that is known now, as nothing is added to a constant, or only
@@ -508,6 +513,9 @@ enum build_flag {
 };
 struct block *build_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
                           unsigned flags);
+/* The same without looking for a block that it would be a copy of. */
+struct block *build_anew(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                         unsigned flags);
 /* In the place of `block`, which is dropped: a superblock.  path: from there, or NULL; it may
  * be cut.  NULL as above. */
 struct block *build_superblock(struct translator *tr, struct cpu *cpu, struct block *block,

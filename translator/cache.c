@@ -88,6 +88,24 @@ static bool map_code(struct cache *cache)
     return cache->rw != MAP_FAILED && cache->rx != MAP_FAILED && cache->rw && cache->rx;
 }
 
+/* New code is about to go there, and on from there.  The host is asked for the memory of a whole
+ * chunk, and for both views, as asking for each page when it is written to, and when it is run,
+ * takes twice the time. */
+static void touch_ahead(struct cache *cache, uint32_t offset)
+{
+    const uint32_t chunk = offset >> CACHE_CHUNK_SHIFT;
+    const uint64_t at = (uint64_t)chunk << CACHE_CHUNK_SHIFT;
+    uint64_t bytes = UINT64_C(1) << CACHE_CHUNK_SHIFT;
+
+    if (cache->touched[chunk])
+        return;
+    cache->touched[chunk] = true;
+    if (bytes > cache->bytes - at)
+        bytes = cache->bytes - at;
+    (void)madvise(cache->rw + at, bytes, MADV_POPULATE_WRITE);
+    (void)madvise(cache->rx + at, bytes, MADV_POPULATE_READ);
+}
+
 /* Memory that costs nothing until it is touched; NULL: there is none. */
 static void *map_table(uint64_t bytes)
 {
@@ -114,6 +132,7 @@ static uint64_t blocks_bytes(const struct cache *cache)
 }
 
 static const uint64_t ghosts_bytes = sizeof(uint32_t) << CACHE_GHOST_BITS;
+static const uint64_t donors_bytes = sizeof(uint32_t) << CACHE_DONOR_BITS;
 
 struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cache_policy *policy)
 {
@@ -132,10 +151,11 @@ struct cache *cache_create(struct physmem *mem, uint64_t bytes, const struct cac
     cache->starts = map_table(starts_bytes(cache));
     cache->blocks = map_table(blocks_bytes(cache));
     cache->ghosts = map_table(ghosts_bytes);
+    cache->donors = map_table(donors_bytes);
     if (!index_open(&cache->by_key, block_hash) ||
         !index_open(&cache->by_next_page, next_page_hash) || !page_ids_open(&cache->ids) ||
         !map_code(cache) || cache->starts == NULL || cache->blocks == NULL ||
-        cache->ghosts == NULL) {
+        cache->ghosts == NULL || cache->donors == NULL) {
         cache_destroy(cache);
         return NULL;
     }
@@ -151,6 +171,7 @@ void cache_destroy(struct cache *cache)
     unmap(cache->starts, starts_bytes(cache));
     unmap(cache->blocks, blocks_bytes(cache));
     unmap(cache->ghosts, ghosts_bytes);
+    unmap(cache->donors, donors_bytes);
     index_close(&cache->by_key);
     index_close(&cache->by_next_page);
     page_ids_close(&cache->ids);
@@ -312,9 +333,11 @@ static void keep_fixups(struct cache *cache, struct block *block, const struct e
     uint16_t *to;
 
     for (unsigned i = 0; i < e->fixup_count; i++) {
-        const uint8_t *field = e->fixups[i];
+        const uint8_t *field = e->fixups[i].field;
         int32_t rel;
 
+        if (e->fixups[i].kind != EMIT_JUMP)
+            continue;
         __builtin_memcpy(&rel, field, sizeof(rel));
         if (field + sizeof(rel) + rel < start || field + sizeof(rel) + rel >= e->at)
             cache->fixups[count++] = e->fixups[i];
@@ -325,7 +348,7 @@ static void keep_fixups(struct cache *cache, struct block *block, const struct e
         return; /* cache_commit() gives up */
     *to = (uint16_t)count;
     for (unsigned i = 0; i < count; i++)
-        *--to = (uint16_t)(cache->fixups[i] - start);
+        *--to = (uint16_t)(cache->fixups[i].field - start);
 }
 
 void cache_move(struct cache *cache, struct block *block, uint32_t to)
@@ -558,10 +581,11 @@ struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *co
         *cold = emit_into(cache, &cold_room);
     else
         *cold = (struct emit){0};
-    if (cache->policy->moves) {
-        hot->fixups = cache->fixups;
-        hot->fixup_limit = CACHE_FIXUPS;
-    }
+    touch_ahead(cache, hot_room.start);
+    if (cold_room.end != 0)
+        touch_ahead(cache, cold_room.start);
+    hot->fixups = cache->fixups;
+    hot->fixup_limit = CACHE_FIXUPS;
     block->hot = hot_room.start;
     return block;
 }
@@ -666,6 +690,8 @@ bool cache_commit(struct cache *cache, struct block *block, const struct emit *h
     track_bytes(cache, block, physmem_code_mark);
     if (block->crosses)
         index_insert(&cache->by_next_page, next_page_hash(cache, number), number);
+    if (block->portable)
+        *cache_donor_place(cache, &block->key) = number + 1;
     if (counters->evicted_blocks != 0) {
         uint32_t tag, *ghost = ghost_of(cache, &block->key, &tag);
 

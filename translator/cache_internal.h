@@ -20,12 +20,14 @@ enum {
     CACHE_GRAIN_SHIFT = 5,
     CACHE_GRAIN = 1 << CACHE_GRAIN_SHIFT,
     CACHE_ALIGN = BLOCK_ROOM_UNIT, /* of extents */
-    CACHE_COLD_ALIGN = 4,          /* of cold parts that are elsewhere */
+    CACHE_COLD_ALIGN = 8,          /* of cold parts that are elsewhere */
     CACHE_BLOCK_LEAST = 96,        /* bytes of cache for each struct block */
     CACHE_BLOCK_ROOM = 64 << 10,   /* more than any block needs */
     CACHE_TRY_ROOM = 2 << 10,      /* more than most need: a region ends before that */
-    CACHE_FIXUPS = 4096,           /* in one block, at the most */
-    CACHE_GLUE = 8 << 10,          /* more than the glue needs */
+    CACHE_CHUNK_SHIFT = 16,        /* of memory that the host is asked for at once */
+    CACHE_DONOR_BITS = 16,
+    CACHE_FIXUPS = 4096,  /* in one block, at the most */
+    CACHE_GLUE = 8 << 10, /* more than the glue needs */
     CACHE_LEAST = 1 << 20,
 };
 #define CACHE_MOST     (UINT64_C(1) << 31) /* rel32 reaches everywhere */
@@ -123,8 +125,10 @@ struct cache {
     struct index by_key, by_next_page;
     uint32_t pages[1 << CACHE_PAGE_HASH_BITS]; /* lists of blocks, by page_next: number + 1 */
     struct page_ids ids;
-    uint8_t *fixups[CACHE_FIXUPS]; /* of the block that is being made */
-    uint32_t *ghosts;              /* tags of keys that were evicted, by hash */
+    bool touched[CACHE_MOST >> CACHE_CHUNK_SHIFT]; /* chunks that the host has been asked for */
+    struct emit_fixup fixups[CACHE_FIXUPS];        /* of the block that is being made */
+    uint32_t *donors; /* by hash of place: the last block there that can be copied, number + 1 */
+    uint32_t *ghosts; /* tags of keys that were evicted, by hash */
     struct cache_counters counters;
     void (*drop)(void *ctx, const struct block *block);
     void *drop_ctx;
@@ -136,6 +140,13 @@ static inline uint32_t cache_mix(uint64_t value)
 {
     value *= 0x9e3779b97f4a7c15ull;
     return (uint32_t)(((value ^ value >> 32) * 0xd6e8feb86659fd93ull) >> 32);
+}
+
+/* Where a block that can be copied is noted for its place in the guest's memory. */
+static inline uint32_t *cache_donor_place(const struct cache *cache, const struct block_key *key)
+{
+    return &cache->donors[cache_mix(key->phys ^ (uint64_t)key->mode << 40) >>
+                          (32 - CACHE_DONOR_BITS)];
 }
 
 /* Of a block that has a late entry: where that is, an offset; 0: nowhere yet. */

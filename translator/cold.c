@@ -75,8 +75,10 @@ static void go_cold(struct build *b)
     b->block->host_bytes = (uint16_t)bytes;
     b->e.overflow |= bytes > UINT16_MAX;
     b->hot = b->e;
-    if (b->cold.at != NULL)
-        b->e = b->cold;
+    if (b->cold.at != NULL) {
+        b->e.at = b->cold.at; /* what is noted goes on */
+        b->e.end = b->cold.end;
+    }
     b->e.overflow |= b->hot.overflow; /* what had no room has no place to be patched either */
     cache_set_cold(b->tr->cache, b->block, &b->e);
 }

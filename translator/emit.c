@@ -11,6 +11,17 @@ enum {
     LONGEST = 16,   /* bytes of an instruction, and some that are written but not kept */
 };
 
+void emit_note(struct emit *e, uint8_t *field, enum emit_fixup_kind kind)
+{
+    if (e->fixups == NULL || e->overflow)
+        return;
+    if (e->fixup_count == e->fixup_limit) {
+        e->overflow = true;
+        return;
+    }
+    e->fixups[e->fixup_count++] = (struct emit_fixup){field, (uint8_t)kind};
+}
+
 void emit_bytes(struct emit *e, const void *bytes, size_t count)
 {
     if ((size_t)(e->end - e->at) < count) {
@@ -215,6 +226,16 @@ void emit_mov_ri(struct emit *e, uint8_t dst, uint64_t value)
         p += sizeof(value);
     }
     e->at = p;
+}
+
+void emit_mov_linear(struct emit *e, uint8_t dst, uint64_t value, bool is_minus)
+{
+    enum { LONG_BYTES = 10 }; /* of the form with all 64 bits, which addresses that move need */
+    const uint8_t *const start = e->at;
+
+    emit_mov_ri(e, dst, value);
+    if (e->at - start == LONG_BYTES)
+        emit_note(e, e->at - sizeof(value), is_minus ? EMIT_MINUS : EMIT_LINEAR);
 }
 
 void emit_mov_mi(struct emit *e, enum width w, struct mem dst, int32_t value)
@@ -517,8 +538,10 @@ void emit_jcc_to(struct emit *e, uint8_t condition, uint64_t host)
 {
     const struct label label = emit_jcc(e, condition);
 
-    if (!e->overflow)
-        (void)put_u32(label.field, (uint32_t)(host - emit_here(e)));
+    if (e->overflow)
+        return;
+    (void)put_u32(label.field, (uint32_t)(host - emit_here(e)));
+    emit_note(e, label.field, EMIT_JUMP);
 }
 
 static void jump_to(struct emit *e, uint8_t op, uint64_t host)
@@ -527,15 +550,9 @@ static void jump_to(struct emit *e, uint8_t op, uint64_t host)
 
     if (p == NULL)
         return;
-    if (e->fixups != NULL) {
-        if (e->fixup_count == e->fixup_limit) {
-            e->overflow = true;
-            return;
-        }
-        e->fixups[e->fixup_count++] = p + 1;
-    }
     *p = op;
     e->at = put_u32(p + 1, (uint32_t)(host - (emit_here(e) + 5)));
+    emit_note(e, p + 1, EMIT_JUMP);
 }
 
 void emit_jmp_to(struct emit *e, uint64_t host)
@@ -587,5 +604,6 @@ void emit_bind(struct emit *e, struct label label)
         *label.field = (uint8_t)distance;
     } else {
         (void)put_u32(label.field, (uint32_t)distance);
+        emit_note(e, label.field, EMIT_JUMP);
     }
 }

@@ -31,12 +31,25 @@ struct mem {
  * Where code goes.  `at` is the writable alias; the same byte executes at at + rx_delta.  Writing
  * stops at `end` and sets overflow: the caller drops the block and makes room.
  */
+/* What is in code that would be another at another place: kinds of struct emit_fixup. */
+enum emit_fixup_kind {
+    EMIT_JUMP,   /* rel32 */
+    EMIT_LINEAR, /* 64 bits: a linear address of the block, or near it */
+    EMIT_MINUS,  /* the same, negated */
+    EMIT_SLOT,   /* disp32 of the slot of such an address */
+    EMIT_RECORD, /* 32 bits with the block's number */
+};
+
+struct emit_fixup {
+    uint8_t *field;
+    uint8_t kind;
+};
+
 struct emit {
     uint8_t *at, *end;
     int64_t rx_delta;
     bool overflow;
-    uint8_t *
-        *fixups; /* where the rel32 fields of jumps to fixed addresses are noted; NULL: nowhere */
+    struct emit_fixup *fixups; /* where they are noted; NULL: nowhere */
     unsigned fixup_count, fixup_limit;
 };
 
@@ -46,6 +59,8 @@ struct label {
     uint8_t bytes; /* 1 or 4 */
 };
 
+/* Code that has been emitted is a fixup. */
+void emit_note(struct emit *e, uint8_t *field, enum emit_fixup_kind kind);
 void emit_bytes(struct emit *e, const void *bytes, size_t count);
 void emit_u8(struct emit *e, uint8_t value);
 void emit_u32(struct emit *e, uint32_t value);
@@ -61,6 +76,8 @@ void emit_mov_rm(struct emit *e, enum width w, uint8_t dst,
                  struct mem src); /* W32, W64, W16/W8 merge */
 void emit_mov_mr(struct emit *e, enum width w, struct mem dst, uint8_t src);
 void emit_mov_ri(struct emit *e, uint8_t dst, uint64_t value); /* shortest form, 64-bit result */
+/* The same of a linear address that moves with the block, or if is_minus of its negation. */
+void emit_mov_linear(struct emit *e, uint8_t dst, uint64_t value, bool is_minus);
 void emit_mov_mi(struct emit *e, enum width w, struct mem dst, int32_t value); /* sign-extended */
 void emit_movzx_rr(struct emit *e, uint8_t dst, enum width src_width, uint8_t src);
 void emit_movzx_rm(struct emit *e, uint8_t dst, enum width src_width, struct mem src);

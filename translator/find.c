@@ -7,6 +7,7 @@
 #include "cpu/fpu.h"
 #include "cpu/mmu.h"
 #include "translator/build.h"
+#include "translator/copy.h"
 #include "translator/runtime.h"
 
 enum {
@@ -136,7 +137,7 @@ struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned flags)
     __builtin_prefetch(&tr->heat[mixed >> (64 - HEAT_BITS)]); /* two cache misses at once */
     block = cache_find(tr->cache, &key);
     if (block == NULL) {
-        if (!is_hot(tr, mixed)) {
+        if (!is_hot(tr, mixed) && !copy_exists(tr, cpu, &key)) {
             tr->counters.cold++;
             tr->cold = true;
             return NULL;

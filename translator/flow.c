@@ -20,6 +20,7 @@ void flow_emit_record(struct emit *e, const struct cache *cache, const struct bl
                       unsigned number)
 {
     emit_u32(e, cache_number(cache, block) | number << BLOCK_NUMBER_BITS);
+    emit_note(e, e->at - sizeof(uint32_t), EMIT_RECORD);
 }
 
 void flow_record(struct build *b, unsigned number)
@@ -549,7 +550,7 @@ void build_landing(struct build *b, uint64_t next)
 
     emit_mov_rm(e, W64, TC, BASE(HOST_CPU, AT_CPU(poll_stop)));
     if (!near) {
-        emit_mov_ri(e, HOST_GROUP, negated);
+        emit_mov_linear(e, HOST_GROUP, negated, true);
         emit_lea(e, W64, TC, INDEX(TC, HOST_GROUP, 1, 0));
     }
     emit_lea(e, W64, TC, INDEX(T0, TC, 1, (near ? (int32_t)negated : 0) + through));

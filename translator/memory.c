@@ -193,7 +193,7 @@ void build_fixed_rest(struct build *b, const struct insn *in)
     if (!build_is_constant(in))
         (void)build_gpr_read(b, in->index, T0);
     else if (!build_is_near(b, in))
-        emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+        build_mov_constant(b, in);
 }
 
 uint64_t build_constant_address(const struct build *b, const struct insn *in)
@@ -203,6 +203,25 @@ uint64_t build_constant_address(const struct build *b, const struct insn *in)
     return in->addr_size == 8 ? offset : in->addr_size == 4 ? (uint32_t)offset : (uint16_t)offset;
 }
 
+/* T0 = that. */
+void build_mov_constant(struct build *b, const struct insn *in)
+{
+    if (!in->rip_relative) {
+        emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+        return;
+    }
+    emit_mov_linear(&b->e, T0, build_constant_address(b, in), false);
+    b->portable &= in->addr_size == 8;
+}
+
+void build_load_slot(struct build *b, uint8_t dst, int16_t slot)
+{
+    emit_mov_rm(&b->e, W64, dst,
+                BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(slot))));
+    if (slot != 0 && slot != -1) /* what is not relative to RIP is in one of these */
+        emit_note(&b->e, b->e.at - sizeof(uint32_t), EMIT_SLOT);
+}
+
 void build_address(struct build *b, const struct insn *in)
 {
     struct emit *e = &b->e;
@@ -210,7 +229,7 @@ void build_address(struct build *b, const struct insn *in)
     uint8_t base = NO_REG, index = NO_REG;
 
     if (build_is_constant(in)) {
-        emit_mov_ri(e, T0, build_constant_address(b, in));
+        build_mov_constant(b, in);
     } else {
         if (in->base != NO_REG)
             base = build_gpr_read(b, in->base, T0);
@@ -373,8 +392,7 @@ static void go_by_slot(struct build *b, int16_t slot)
     if (recent_has_slot(b, slot))
         return;
     build_needs(b, T1);
-    emit_mov_rm(&b->e, W64, T1,
-                BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(slot))));
+    build_load_slot(b, T1, slot);
     recent_is_slot(b, slot);
 }
 
@@ -501,6 +519,7 @@ static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum
 {
     const int32_t index = (int32_t)(linear >> PAGE_SHIFT & (RT_ENTRIES - 1));
 
+    b->portable = false;
     probe(b, size, access, BASE(HOST_CPU, tags_at(b, access) + 8 * index),
           BASE(HOST_CPU, AT_VIEW(b->view, addend) + 8 * index));
 }

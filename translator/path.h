@@ -39,7 +39,8 @@ struct path {
     uint64_t gpr[2 * SUPERBLOCK_MAX_INSNS][16];
 };
 
-/* Interpret one instruction, which may be the jump to a block of that mode.  False: go on without. */
+/* Interpret one instruction, which may be the jump to a block of that mode.  False: go on without.
+ */
 bool path_jump(struct cpu *cpu, uint32_t mode);
 
 /*

@@ -218,7 +218,7 @@ void region_operand(struct build *b, const struct insn *in)
     go_to(b);
     if (build_is_constant(in)) {
         if (!build_is_near(b, in))
-            emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+            build_mov_constant(b, in);
     } else if (build_is_base_only(in)) {
         if (uses(b->region.known, in->base))
             (void)build_gpr_read(b, in->base, T0);

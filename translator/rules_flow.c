@@ -147,7 +147,7 @@ static void push_return(struct build *b, unsigned width, uint64_t value)
     push_begin(b, width);
     restore_stack(b);
     if (width == 8 && (int64_t)value != (int32_t)value) {
-        emit_mov_ri(e, TC, value);
+        emit_mov_linear(e, TC, value, false);
         emit_mov_mr(e, W64, BUILD_OPERAND, TC);
     } else {
         emit_mov_mi(e, width, BUILD_OPERAND, (int32_t)value);

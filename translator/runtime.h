@@ -43,7 +43,8 @@ struct run_counters {
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t window_awaited;            /* fills behind the guest's handler of its fault */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
-    uint64_t building_ticks; /* of the TSC, spent in build_block() */
+    uint64_t copies, bad_copies; /* of blocks; -x check-copy found to be no copies */
+    uint64_t building_ticks;     /* of the TSC, spent in build_block() */
 };
 
 struct tables;

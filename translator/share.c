@@ -178,8 +178,7 @@ static void look_up(struct build *b)
     uint8_t base;
 
     if (s->base == CONSTANTS) {
-        emit_mov_rm(&b->e, W64, HOST_GROUP,
-                    BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(s->slot))));
+        build_load_slot(b, HOST_GROUP, s->slot);
         return;
     }
     base = build_gpr_read(b, s->base, T0);

@@ -65,6 +65,8 @@ void translator_print_stats(const struct translator *tr, FILE *out)
     } rows[] = {
         {"translations", c->translations},
         {"nanoseconds spent translating", ticks_ns(tr, r->building_ticks)},
+        {"copies of blocks at other addresses", r->copies},
+        {"copies that differ (-x check-copy)", r->bad_copies},
         {"guest instructions translated", c->guest_insns},
         {"guest bytes translated", c->guest_bytes},
         {"host bytes emitted", c->host_bytes},

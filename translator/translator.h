@@ -26,6 +26,8 @@ struct translator_options {
     bool no_extend;        /* blocks end at their first jump */
     bool no_tree;          /* superblocks go one way */
     bool no_hosted;        /* superblocks keep no host addresses of bases */
+    bool no_copy;          /* code at another linear address is translated anew */
+    bool check_copy;       /* so it is, and compared with the copy; for tests */
     bool no_guard;         /* superblocks end at jumps whose target is computed */
     bool no_guess;         /* superblocks look the regions of operands up, as other blocks do */
     bool no_retcache;      /* returns go by the jump cache */

@@ -12,9 +12,7 @@
 
 #include <cmocka.h>
 
-#include "cpu/mmu.h"
-#include "cpu/segment.h"
-#include "tests/translator/machine.h"
+#include "tests/translator/long_mode.h"
 #include "translator/build.h"
 #include "translator/runtime.h"
 #include "translator/window.h"
@@ -26,7 +24,6 @@ enum {
     TABLES = 1 << 20, /* page tables */
     DATA_AT = 2 << 20,
     PAGES = 4, /* of data in each region */
-    ALL = 0x67,
     ELEMENTS = 300,
 };
 /* Each in a region of its own. */
@@ -52,26 +49,6 @@ static physaddr_t data_at(unsigned number, unsigned page)
     return DATA_AT + (physaddr_t)(number * PAGES + page) * PAGE_SIZE;
 }
 
-static physaddr_t free_table;
-
-static physaddr_t table_below(struct machine *m, physaddr_t entry)
-{
-    if (physmem_read(m->mem, entry, 8) == 0) {
-        physmem_write(m->mem, entry, 8, free_table | ALL);
-        free_table += PAGE_SIZE;
-    }
-    return physmem_read(m->mem, entry, 8) & ~UINT64_C(0xfff);
-}
-
-static void map_page(struct machine *m, linaddr_t linear, physaddr_t page)
-{
-    physaddr_t table = TABLES;
-
-    for (unsigned level = 39; level > PAGE_SHIFT; level -= 9)
-        table = table_below(m, table + (linear >> level & 511) * 8);
-    physmem_write(m->mem, table + (linear >> PAGE_SHIFT & 511) * 8, 8, page | ALL);
-}
-
 /* About to run at CPL 3 in 64-bit mode, with the data's pages at DATA and OTHER. */
 static void open_program(struct machine *m, const uint8_t *code, size_t bytes,
                          const struct translator_options *options)
@@ -82,20 +59,13 @@ static void open_program(struct machine *m, const uint8_t *code, size_t bytes,
         skip(); /* no FSGSBASE or no BMI2 */
     }
     machine_start_flat(m, CODE_AT, code, bytes, CODE_AT + 0x800);
-    free_table = TABLES + PAGE_SIZE;
+    long_mode_begin(m, TABLES);
     map_page(m, CODE_AT, CODE_AT);
     for (unsigned page = 0; page < PAGES; page++) {
         map_page(m, DATA + page * PAGE_SIZE, data_at(0, page));
         map_page(m, OTHER + page * PAGE_SIZE, data_at(1, page));
     }
-    m->cpu->cr0 |= CR0_PG | CR0_WP;
-    m->cpu->cr4 |= CR4_PAE;
-    m->cpu->efer |= EFER_LME | EFER_LMA;
-    m->cpu->cr3 = TABLES;
-    mmu_flush_nonglobal(m->cpu);
-    m->cpu->cpl = 3;
-    m->cpu->seg[CS].attr = (uint16_t)((m->cpu->seg[CS].attr & ~SEG_DB) | SEG_L);
-    cpu_update_mode(m->cpu);
+    long_mode_enter(m);
     assert_true((m->cpu->mode & MODE_WINDOW) || windows_tick(m->tr->windows));
     for (unsigned number = 0; number < 2; number++)
         for (unsigned i = 0; i < PAGES * PAGE_SIZE / 4; i++)

@@ -1,0 +1,255 @@
+/*
+ * translator/cache_copy.c -- the same code at another linear address, without translating it again.
+ *
+ * A shared library, or a program that may be anywhere, has the same pages in each process that runs
+ * it, but the kernel puts it somewhere else each time.  What a block's code has of its linear
+ * address is little, and the emitter notes it (struct emit_fixup): return addresses, operands
+ * relative to RIP and the slots of their regions.  Blocks that have nothing else are *portable*.
+ * When there is to be a block where a portable one has the same physical address and mode, that is
+ * copied: it takes a tenth of the time.
+ *
+ * Behind all else in the cold part of a portable block are its *places*, 16 bits each, and how many
+ * there are:
+ *
+ *     15   12 11                                  0
+ *     | kind |  offset of the field in its part   |
+ *
+ * A block and its copy are a whole number of pages apart, and both are where all their addresses,
+ * 2 GiB more or less, are positive, above 2^40, canonical, and in the same region of 2^39 bytes.
+ * So numbers of both have encodings of one length, jumps stay in or leave the same page, and
+ * whatever else was decided by addresses is decided alike.
+ */
+#include "translator/cache_internal.h"
+#include "translator/contract.h"
+#include "translator/windows.h"
+
+enum place_kind {
+    HOT_OUT,     /* rel32 in the hot part, to the glue */
+    COLD_OUT,    /* the same in the cold part */
+    HOT_TO_COLD, /* rel32 in the hot part, to the cold one */
+    COLD_TO_HOT,
+    HOT_LINEAR, /* 64 bits */
+    HOT_MINUS,
+    HOT_SLOT,   /* disp32 */
+    HOT_RECORD, /* the number of the block */
+    COLD_RECORD,
+    STAYS, /* as it is */
+    NOT_PORTABLE,
+};
+
+enum {
+    PLACE_SHIFT = 12,
+    PLACE_REACH = 1 << PLACE_SHIFT,
+    LEAST_SHIFT = 40, /* of an address */
+    LAST_SHIFT = 47,
+};
+#define ADDRESS_REACH (UINT64_C(1) << 31) /* of what is relative to RIP */
+
+static uint64_t region_of(uint64_t linear)
+{
+    return linear >> WINDOW_REGION_SHIFT;
+}
+
+static bool is_portable_at(uint64_t linear)
+{
+    return linear >= UINT64_C(1) << LEAST_SHIFT &&
+           linear + 2 * ADDRESS_REACH < UINT64_C(1) << LAST_SHIFT &&
+           region_of(linear - 2 * ADDRESS_REACH) == region_of(linear + 2 * ADDRESS_REACH);
+}
+
+static uint32_t read_32(const uint8_t *field)
+{
+    uint32_t value;
+
+    __builtin_memcpy(&value, field, sizeof(value));
+    return value;
+}
+
+static void add_32(uint8_t *field, uint32_t more)
+{
+    const uint32_t value = read_32(field) + more;
+
+    __builtin_memcpy(field, &value, sizeof(value));
+}
+
+static void add_64(uint8_t *field, uint64_t more)
+{
+    uint64_t value;
+
+    __builtin_memcpy(&value, field, sizeof(value));
+    value += more;
+    __builtin_memcpy(field, &value, sizeof(value));
+}
+
+/* ---- what is kept ---- */
+
+static enum place_kind kind_of_jump(bool in_hot, bool to_hot, bool to_cold)
+{
+    if (in_hot)
+        return to_hot ? STAYS : to_cold ? HOT_TO_COLD : HOT_OUT;
+    return to_cold ? STAYS : to_hot ? COLD_TO_HOT : COLD_OUT;
+}
+
+static enum place_kind kind_of(const struct cache *cache, const struct block *block,
+                               const struct emit_fixup *fixup)
+{
+    const uint8_t *hot = cache->rw + block->hot, *cold = cache->rw + block->cold;
+    const bool in_hot = (uint64_t)(fixup->field - hot) < block->host_bytes;
+    const uint8_t *target;
+
+    switch (fixup->kind) {
+    case EMIT_JUMP:
+        target = fixup->field + 4 + (int32_t)read_32(fixup->field);
+        return kind_of_jump(in_hot, (uint64_t)(target - hot) <= block->host_bytes,
+                            (uint64_t)(target - cold) <= block->cold_bytes);
+    case EMIT_LINEAR:
+        return in_hot ? HOT_LINEAR : NOT_PORTABLE;
+    case EMIT_MINUS:
+        return in_hot ? HOT_MINUS : NOT_PORTABLE;
+    case EMIT_SLOT:
+        return in_hot ? HOT_SLOT : NOT_PORTABLE;
+    case EMIT_RECORD:
+        return in_hot ? HOT_RECORD : COLD_RECORD;
+    }
+    return NOT_PORTABLE;
+}
+
+static bool is_in_cold(enum place_kind kind)
+{
+    return kind == COLD_OUT || kind == COLD_TO_HOT || kind == COLD_RECORD;
+}
+
+void cache_keep_places(const struct cache *cache, struct block *block, struct emit *e)
+{
+    const struct block_extra *extra = cache_extra(cache, block);
+    uint16_t places[CACHE_FIXUPS];
+    unsigned count = 0;
+
+    if (e->overflow || block->entry_is_hot || !is_portable_at(block->key.linear) ||
+        (extra != NULL && extra->far_count != 0))
+        return;
+    for (unsigned i = 0; i < e->fixup_count; i++) {
+        const enum place_kind kind = kind_of(cache, block, &e->fixups[i]);
+        const uint64_t offset = (uint64_t)(e->fixups[i].field - cache->rw) -
+                                (is_in_cold(kind) ? block->cold : block->hot);
+
+        if (kind == STAYS)
+            continue;
+        if (kind == NOT_PORTABLE || offset >= PLACE_REACH)
+            return;
+        places[count++] = (uint16_t)(kind << PLACE_SHIFT | offset);
+    }
+    while ((uintptr_t)(e->at + (count + 1) * sizeof(places[0])) & (CACHE_COLD_ALIGN - 1))
+        emit_u8(e, 0xcc);
+    emit_bytes(e, places, count * sizeof(places[0]));
+    places[0] = (uint16_t)count;
+    emit_bytes(e, places, sizeof(places[0]));
+    block->portable = !e->overflow;
+}
+
+/* ---- the copy ---- */
+
+struct block *cache_donor(const struct cache *cache, const struct block_key *key)
+{
+    const uint32_t number = *cache_donor_place(cache, key);
+    struct block *donor = &cache->blocks[number - 1];
+
+    if (number == 0 || donor->dead || !donor->portable || donor->key.phys != key->phys ||
+        donor->key.mode != key->mode || donor->key.cs_base != key->cs_base ||
+        !is_portable_at(key->linear))
+        return NULL;
+    return donor;
+}
+
+/* number: what those of the two blocks differ by. */
+static void move_place(const struct cache *cache, const struct block *from, const struct block *to,
+                       uint32_t number, uint16_t place)
+{
+    const uint32_t hot = to->hot - from->hot, cold = to->cold - from->cold;
+    const uint64_t linear = to->key.linear - from->key.linear;
+    const uint64_t regions = region_of(to->key.linear) - region_of(from->key.linear);
+    const enum place_kind kind = (enum place_kind)(place >> PLACE_SHIFT);
+    uint8_t *const field =
+        cache->rw + (is_in_cold(kind) ? to->cold : to->hot) + (place & (PLACE_REACH - 1));
+
+    switch (kind) {
+    case HOT_OUT:
+        add_32(field, -hot);
+        break;
+    case COLD_OUT:
+        add_32(field, -cold);
+        break;
+    case HOT_TO_COLD:
+        add_32(field, cold - hot);
+        break;
+    case COLD_TO_HOT:
+        add_32(field, hot - cold);
+        break;
+    case HOT_LINEAR:
+        add_64(field, linear);
+        break;
+    case HOT_MINUS:
+        add_64(field, -linear);
+        break;
+    case HOT_SLOT:
+        add_32(field, (uint32_t)regions * (uint32_t)sizeof(uint64_t));
+        break;
+    case HOT_RECORD:
+    case COLD_RECORD:
+        add_32(field, number);
+        break;
+    case STAYS:
+    case NOT_PORTABLE:
+        break;
+    }
+}
+
+/* Each exit leads to its stub again. */
+static void reset_exits(const struct cache *cache, const struct block *block)
+{
+    for (unsigned i = 0; i < block->exit_count; i++) {
+        struct block_exit *exit = cache_exit(cache, block, i);
+        const uint32_t field = (exit->is_cold ? block->cold : block->hot) + exit->jump;
+        const uint32_t rel = block->cold + i * (uint32_t)BLOCK_STUB_BYTES - (field + 4);
+
+        exit->next = exit->link = 0;
+        __builtin_memcpy(cache->rw + field, &rel, sizeof(rel));
+    }
+}
+
+struct block *cache_copy(struct cache *cache, const struct block *donor,
+                         const struct block_key *key, uint32_t page_id, struct emit *hot,
+                         struct emit *cold)
+{
+    const struct block from = *donor;
+    const uint32_t number = cache_number(cache, donor);
+    struct block *block = cache_begin(cache, hot, cold);
+    const uint8_t *end = cache->rw + from.cold + from.cold_room;
+    struct block to = from;
+
+    /* What made room may have taken the donor. */
+    if (block == NULL || cache_donor(cache, &from.key) != donor || cold->at == NULL)
+        return NULL;
+    to.key = *key;
+    to.page_id = (uint16_t)page_id;
+    to.page_next = to.page_prev = to.incoming = 0;
+    to.misses = to.head_visits = 0;
+    to.used = false;
+    to.dead = true; /* until it is committed */
+    to.hot = block->hot;
+    to.cold = (uint32_t)(cold->at - cache->rw);
+    *block = to;
+    emit_bytes(hot, cache->rw + from.hot, from.host_bytes);
+    emit_bytes(cold, cache->rw + from.cold, from.cold_room);
+    if (hot->overflow || cold->overflow)
+        return NULL;
+    for (unsigned i = 1; i <= *(const uint16_t *)(end - 2); i++) {
+        uint16_t place;
+
+        __builtin_memcpy(&place, end - 2 - 2 * i, sizeof(place));
+        move_place(cache, &from, block, cache_number(cache, block) - number, place);
+    }
+    reset_exits(cache, block);
+    *cache_late_entry(cache, block) = 0;
+    return block;
+}

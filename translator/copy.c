@@ -1,0 +1,75 @@
+/*
+ * translator/copy.c -- see translator/copy.h.
+ */
+#include "translator/copy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool copy_exists(const struct translator *tr, const struct cpu *cpu, const struct block_key *key)
+{
+    return !tr->options.no_copy && !tr->options.eager_superblock && cpu->debugger == NULL &&
+           cache_donor(tr->cache, key) != NULL;
+}
+
+/* The block that has just been made has to be what the copy would have been, if it is in the same
+ * place.  (What is known of the operands of such code may have changed meanwhile.) */
+static void compare_copy(struct translator *tr, const struct block *copy, const uint8_t *hot,
+                         const uint8_t *cold, const struct block *block)
+{
+    if (copy->hot != block->hot || copy->cold != block->cold)
+        return;
+    tr->counters.copies++;
+    if (copy->host_bytes != block->host_bytes || copy->cold_room != block->cold_room ||
+        memcmp(hot, (const void *)cache_hot_host(tr->cache, block), block->host_bytes) != 0 ||
+        memcmp(cold, (const void *)cache_cold_host(tr->cache, block), block->cold_bytes) != 0)
+        tr->counters.bad_copies++;
+}
+
+/* -x check-copy: as if there were no copies, in the same places. */
+static struct block *check_copy(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                                unsigned flags, const struct block *copy)
+{
+    const struct block expected = *copy;
+    uint8_t *hot = malloc(copy->host_bytes), *cold = malloc(copy->cold_room);
+    struct block *block;
+
+    if (hot != NULL && cold != NULL) {
+        memcpy(hot, (const void *)cache_hot_host(tr->cache, copy), copy->host_bytes);
+        memcpy(cold, (const void *)cache_cold_host(tr->cache, copy), copy->cold_room);
+    }
+    block = build_anew(tr, cpu, key, flags & ~BUILD_ENTRY);
+    if (hot != NULL && cold != NULL && block != NULL)
+        compare_copy(tr, &expected, hot, cold, block);
+    free(hot);
+    free(cold);
+    return block;
+}
+
+struct block *copy_block(struct translator *tr, struct cpu *cpu, const struct block_key *key,
+                         unsigned flags)
+{
+    const uint8_t *page = physmem_page(tr->mem, key->phys)->host;
+    const struct block *donor;
+    struct emit hot, cold;
+    struct block *block;
+    uint64_t resets;
+    uint32_t page_id;
+
+    if (flags & BUILD_HEAT || page == NULL || !copy_exists(tr, cpu, key))
+        return NULL;
+    resets = cache_counters(tr->cache)->id_resets;
+    page_id = cache_page_id(tr->cache, key->linear, key->phys, key->mode);
+    donor = cache_donor(tr->cache, key);
+    if (donor == NULL || cache_counters(tr->cache)->id_resets != resets)
+        return NULL;
+    block = cache_copy(tr->cache, donor, key, page_id, &hot, &cold);
+    if (block != NULL && tr->options.check_copy)
+        return check_copy(tr, cpu, key, flags, block);
+    if (block == NULL || !cache_commit(tr->cache, block, &hot, &cold))
+        return NULL;
+    tr->counters.copies++;
+    if (tr->options.log_in_asm || tr->options.log_out_asm)
+        dump_block(tr, block, page + (key->phys & (PAGE_SIZE - 1)));
+    return block;
+}
