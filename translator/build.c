@@ -311,7 +311,7 @@ static struct block *make(struct translator *tr, struct cpu *cpu, const struct b
     record_kept(&b, trace);
     cache_emit_records(tr->cache, b.block, &b.e, &b.records);
     split = b.cold.at != NULL;
-    if (b.portable && split && b.block->late && b.records.hole_count == 0)
+    if (b.portable && split && b.records.hole_count == 0)
         cache_keep_places(tr->cache, b.block, &b.e);
     *unfit = b.unfit;
     if (b.records.hole_count != 0 && (trace->second != 0 || trace->winds || trace->branches))

@@ -33,6 +33,8 @@ enum place_kind {
     HOT_SLOT,   /* disp32 */
     HOT_RECORD, /* the number of the block */
     COLD_RECORD,
+    HOT_PAGE,
+    HOT_ID,
     STAYS, /* as it is */
     NOT_PORTABLE,
 };
@@ -50,11 +52,23 @@ static uint64_t region_of(uint64_t linear)
     return linear >> WINDOW_REGION_SHIFT;
 }
 
+/* Entry of the tables that it is in. */
+static uint32_t page_of(uint64_t linear)
+{
+    return (uint32_t)(linear >> PAGE_SHIFT) & (RT_ENTRIES - 1);
+}
+
 static bool is_portable_at(uint64_t linear)
 {
     return linear >= UINT64_C(1) << LEAST_SHIFT &&
            linear + 2 * ADDRESS_REACH < UINT64_C(1) << LAST_SHIFT &&
            region_of(linear - 2 * ADDRESS_REACH) == region_of(linear + 2 * ADDRESS_REACH);
+}
+
+/* Where the page is compared: is its number one that needs a 32-bit displacement? */
+static bool has_portable_id(const struct block *block, uint32_t page_id)
+{
+    return !block->entry_is_hot || page_id > 2 * INT8_MAX;
 }
 
 static uint32_t read_32(const uint8_t *field)
@@ -110,6 +124,10 @@ static enum place_kind kind_of(const struct cache *cache, const struct block *bl
         return in_hot ? HOT_SLOT : NOT_PORTABLE;
     case EMIT_RECORD:
         return in_hot ? HOT_RECORD : COLD_RECORD;
+    case EMIT_PAGE:
+        return in_hot ? HOT_PAGE : NOT_PORTABLE;
+    case EMIT_ID:
+        return in_hot ? HOT_ID : NOT_PORTABLE;
     }
     return NOT_PORTABLE;
 }
@@ -125,8 +143,8 @@ void cache_keep_places(const struct cache *cache, struct block *block, struct em
     uint16_t places[CACHE_FIXUPS];
     unsigned count = 0;
 
-    if (e->overflow || block->entry_is_hot || !is_portable_at(block->key.linear) ||
-        (extra != NULL && extra->far_count != 0))
+    if (e->overflow || !has_portable_id(block, block->page_id) ||
+        !is_portable_at(block->key.linear) || (extra != NULL && extra->far_count != 0))
         return;
     for (unsigned i = 0; i < e->fixup_count; i++) {
         const enum place_kind kind = kind_of(cache, block, &e->fixups[i]);
@@ -198,6 +216,13 @@ static void move_place(const struct cache *cache, const struct block *from, cons
     case COLD_RECORD:
         add_32(field, number);
         break;
+    case HOT_PAGE:
+        add_32(field,
+               (page_of(to->key.linear) - page_of(from->key.linear)) * (uint32_t)sizeof(uint32_t));
+        break;
+    case HOT_ID:
+        add_32(field, (uint32_t)from->page_id - to->page_id);
+        break;
     case STAYS:
     case NOT_PORTABLE:
         break;
@@ -223,7 +248,7 @@ struct block *cache_copy(struct cache *cache, const struct block *donor,
 {
     const struct block from = *donor;
     const uint32_t number = cache_number(cache, donor);
-    struct block *block = cache_begin(cache, hot, cold);
+    struct block *block = has_portable_id(donor, page_id) ? cache_begin(cache, hot, cold) : NULL;
     const uint8_t *end = cache->rw + from.cold + from.cold_room;
     struct block to = from;
 
@@ -250,6 +275,7 @@ struct block *cache_copy(struct cache *cache, const struct block *donor,
         move_place(cache, &from, block, cache_number(cache, block) - number, place);
     }
     reset_exits(cache, block);
-    *cache_late_entry(cache, block) = 0;
+    if (block->late)
+        *cache_late_entry(cache, block) = 0;
     return block;
 }

@@ -28,7 +28,7 @@ static void compare_copy(struct translator *tr, const struct block *copy, const 
 
 /* -x check-copy: as if there were no copies, in the same places. */
 static struct block *check_copy(struct translator *tr, struct cpu *cpu, const struct block_key *key,
-                                unsigned flags, const struct block *copy)
+                                const struct block *copy)
 {
     const struct block expected = *copy;
     uint8_t *hot = malloc(copy->host_bytes), *cold = malloc(copy->cold_room);
@@ -38,7 +38,7 @@ static struct block *check_copy(struct translator *tr, struct cpu *cpu, const st
         memcpy(hot, (const void *)cache_hot_host(tr->cache, copy), copy->host_bytes);
         memcpy(cold, (const void *)cache_cold_host(tr->cache, copy), copy->cold_room);
     }
-    block = build_anew(tr, cpu, key, flags & ~BUILD_ENTRY);
+    block = build_anew(tr, cpu, key, expected.entry_is_hot ? BUILD_ENTRY : 0);
     if (hot != NULL && cold != NULL && block != NULL)
         compare_copy(tr, &expected, hot, cold, block);
     free(hot);
@@ -65,7 +65,7 @@ struct block *copy_block(struct translator *tr, struct cpu *cpu, const struct bl
         return NULL;
     block = cache_copy(tr->cache, donor, key, page_id, &hot, &cold);
     if (block != NULL && tr->options.check_copy)
-        return check_copy(tr, cpu, key, flags, block);
+        return check_copy(tr, cpu, key, block);
     if (block == NULL || !cache_commit(tr->cache, block, &hot, &cold))
         return NULL;
     tr->counters.copies++;

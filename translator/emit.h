@@ -38,6 +38,8 @@ enum emit_fixup_kind {
     EMIT_MINUS,  /* the same, negated */
     EMIT_SLOT,   /* disp32 of the slot of such an address */
     EMIT_RECORD, /* 32 bits with the block's number */
+    EMIT_PAGE,   /* disp32 of what is mapped where the block is */
+    EMIT_ID,     /* disp32 of the number of the block's page, negated */
 };
 
 struct emit_fixup {

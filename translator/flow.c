@@ -123,7 +123,9 @@ void flow_compare_page(struct emit *e, const struct block *block, int32_t one_mo
     const enum tlb_view view = mmu_mode_view(block->key.mode);
 
     emit_mov_rm(e, W32, TC, BASE(HOST_CPU, code_id_at(view, block->key.linear)));
+    emit_note(e, e->at - sizeof(int32_t), EMIT_PAGE);
     emit_lea(e, W32, TC, BASE(TC, one_more - (int32_t)block->page_id));
+    emit_note(e, e->at - sizeof(int32_t), EMIT_ID);
 }
 
 /*

@@ -60,13 +60,18 @@ static void open_code(struct machine *m, const uint8_t *code, size_t bytes,
     assert_true((m->cpu->mode & MODE_WINDOW) || windows_tick(m->tr->windows));
 }
 
-static const struct block *build_at(struct machine *m, linaddr_t linear)
+static const struct block *build_entered_at(struct machine *m, linaddr_t linear, unsigned flags)
 {
     const struct block_key key = {
         .phys = CODE_AT + (linear & (PAGE_SIZE - 1)), .linear = linear, .mode = m->cpu->mode};
     const struct block *block = cache_find(m->tr->cache, &key);
 
-    return block != NULL ? block : build_block(m->tr, m->cpu, &key, 0);
+    return block != NULL ? block : build_block(m->tr, m->cpu, &key, flags);
+}
+
+static const struct block *build_at(struct machine *m, linaddr_t linear)
+{
+    return build_entered_at(m, linear, 0);
 }
 
 PROGRAM(data, "mov 1f(%rip), %rax\n lea 1f(%rip), %r9\n add %rax, 2f(%rip)\n mov %r9, %rdx\n"
@@ -107,6 +112,24 @@ static void a_copy_is_what_would_be_translated(void **state)
         assert_int_equal(m.tr->counters.bad_copies, 0);
         machine_close(&m);
     }
+}
+
+/* Its page is compared in front of the code; and it has been numbered late, as most pages are. */
+static void so_it_is_where_a_block_is_entered_from_other_pages(void **state)
+{
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    open_code(&m, jumps, (size_t)(jumps_end - jumps), &checked);
+    for (unsigned i = 0; i < 300; i++)
+        (void)cache_page_id(m.tr->cache, LOW, (physaddr_t)i * PAGE_SIZE, m.cpu->mode);
+    assert_non_null(build_entered_at(&m, HERE, BUILD_ENTRY));
+    block = build_entered_at(&m, THERE, BUILD_ENTRY);
+    assert_true(block->entry_is_hot);
+    assert_int_equal(m.tr->counters.copies, 1);
+    assert_int_equal(m.tr->counters.bad_copies, 0);
+    machine_close(&m);
 }
 
 static uint32_t next_random(uint32_t *random)
@@ -228,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_is_what_would_be_translated),
+        cmocka_unit_test(so_it_is_where_a_block_is_entered_from_other_pages),
         cmocka_unit_test(so_it_is_of_whatever_may_be_code),
         cmocka_unit_test(a_copy_does_the_same),
         cmocka_unit_test(code_that_was_written_to_is_not_copied),
