@@ -6,7 +6,7 @@
  * address is little, and the emitter notes it (struct emit_fixup): return addresses, operands
  * relative to RIP and the slots of their regions.  Blocks that have nothing else are *portable*.
  * When there is to be a block where a portable one has the same physical address and mode, that is
- * copied: it takes a tenth of the time.
+ * copied.
  *
  * Behind all else in the cold part of a portable block are its *places*, 16 bits each, and how many
  * there are:
@@ -170,11 +170,13 @@ void cache_keep_places(const struct cache *cache, struct block *block, struct em
 struct block *cache_donor(const struct cache *cache, const struct block_key *key)
 {
     const uint32_t number = *cache_donor_place(cache, key);
-    struct block *donor = &cache->blocks[number - 1];
+    struct block *donor;
 
-    if (number == 0 || donor->dead || !donor->portable || donor->key.phys != key->phys ||
-        donor->key.mode != key->mode || donor->key.cs_base != key->cs_base ||
-        !is_portable_at(key->linear))
+    if (number == 0 || !is_portable_at(key->linear))
+        return NULL;
+    donor = &cache->blocks[number - 1];
+    if (donor->dead || !donor->portable || donor->key.phys != key->phys ||
+        donor->key.mode != key->mode || donor->key.cs_base != key->cs_base)
         return NULL;
     return donor;
 }
