@@ -458,6 +458,8 @@ static bool run_counted(struct machine *m, struct machine *follower, const struc
         (void)interp_run(follower->cpu, m->cpu->icount - follower->cpu->icount);
         if (catch_up(m, follower) && memory_agrees(m, follower, NULL))
             continue;
+        if (now.alarmed)
+            break; /* in a REP that would take for ever: they are not at the same place in it */
         timer_stop();
         if (out != NULL) {
             machine_load(follower, p);
