@@ -257,11 +257,23 @@ static uint32_t incoming_ref(const struct cache *cache, const struct block *bloc
     return exit_ref(cache, block, BLOCK_REF_INCOMING);
 }
 
+/* Offset in the cache of the field to patch. */
+static uint32_t exit_field(const struct block *block, const struct block_exit *exit)
+{
+    return (exit->is_cold ? block->cold : block->hot) + exit->jump;
+}
+
+void cache_aim_at_stub(const struct cache *cache, const struct block *block, unsigned number)
+{
+    const uint32_t field = exit_field(block, cache_exit(cache, block, number));
+    const uint32_t stub = block->cold + number * BLOCK_STUB_BYTES;
+
+    patch(cache->rw + field, stub - (field + 4));
+}
+
 static void unlink_exit(struct cache *cache, struct block *from, unsigned number)
 {
     struct block_exit *const exit = cache_exit(cache, from, number);
-    const uint32_t field = (exit->is_cold ? from->cold : from->hot) + exit->jump;
-    const uint32_t stub = from->cold + number * BLOCK_STUB_BYTES;
 
     if (exit->link == 0)
         return;
@@ -272,7 +284,7 @@ static void unlink_exit(struct cache *cache, struct block *from, unsigned number
     if (exit->next != 0)
         cache_ref_exit(cache, exit->next)->link = exit->link;
     exit->link = 0;
-    patch(cache->rw + field, stub - (field + 4));
+    cache_aim_at_stub(cache, from, number);
     cache->counters.unchains++;
 }
 
@@ -285,7 +297,7 @@ static void unlink_exits(struct cache *cache, struct block *block)
 void cache_link(struct cache *cache, struct block *from, unsigned number, struct block *to)
 {
     struct block_exit *const exit = cache_exit(cache, from, number);
-    uint8_t *const field = cache->rw + (exit->is_cold ? from->cold : from->hot) + exit->jump;
+    uint8_t *const field = cache->rw + exit_field(from, exit);
     const uint64_t host = exit->checked ? cache_checked_host(cache, to) : cache_host(cache, to);
 
     if (from->dead || to->dead || host == 0)

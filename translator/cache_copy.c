@@ -107,29 +107,22 @@ static enum place_kind kind_of_jump(bool in_hot, bool to_hot, bool to_cold)
 static enum place_kind kind_of(const struct cache *cache, const struct block *block,
                                const struct emit_fixup *fixup)
 {
+    static const enum place_kind in_hot_part[] = {
+        [EMIT_LINEAR] = HOT_LINEAR, [EMIT_MINUS] = HOT_MINUS, [EMIT_SLOT] = HOT_SLOT,
+        [EMIT_RECORD] = HOT_RECORD, [EMIT_PAGE] = HOT_PAGE,   [EMIT_ID] = HOT_ID,
+    };
     const uint8_t *hot = cache->rw + block->hot, *cold = cache->rw + block->cold;
     const bool in_hot = (uint64_t)(fixup->field - hot) < block->host_bytes;
-    const uint8_t *target;
 
-    switch (fixup->kind) {
-    case EMIT_JUMP:
-        target = fixup->field + 4 + (int32_t)read_32(fixup->field);
+    if (fixup->kind == EMIT_JUMP) {
+        const uint8_t *target = fixup->field + 4 + (int32_t)read_32(fixup->field);
+
         return kind_of_jump(in_hot, (uint64_t)(target - hot) <= block->host_bytes,
                             (uint64_t)(target - cold) <= block->cold_bytes);
-    case EMIT_LINEAR:
-        return in_hot ? HOT_LINEAR : NOT_PORTABLE;
-    case EMIT_MINUS:
-        return in_hot ? HOT_MINUS : NOT_PORTABLE;
-    case EMIT_SLOT:
-        return in_hot ? HOT_SLOT : NOT_PORTABLE;
-    case EMIT_RECORD:
-        return in_hot ? HOT_RECORD : COLD_RECORD;
-    case EMIT_PAGE:
-        return in_hot ? HOT_PAGE : NOT_PORTABLE;
-    case EMIT_ID:
-        return in_hot ? HOT_ID : NOT_PORTABLE;
     }
-    return NOT_PORTABLE;
+    if (in_hot)
+        return in_hot_part[fixup->kind];
+    return fixup->kind == EMIT_RECORD ? COLD_RECORD : NOT_PORTABLE;
 }
 
 static bool is_in_cold(enum place_kind kind)
@@ -236,11 +229,9 @@ static void reset_exits(const struct cache *cache, const struct block *block)
 {
     for (unsigned i = 0; i < block->exit_count; i++) {
         struct block_exit *exit = cache_exit(cache, block, i);
-        const uint32_t field = (exit->is_cold ? block->cold : block->hot) + exit->jump;
-        const uint32_t rel = block->cold + i * (uint32_t)BLOCK_STUB_BYTES - (field + 4);
 
         exit->next = exit->link = 0;
-        __builtin_memcpy(cache->rw + field, &rel, sizeof(rel));
+        cache_aim_at_stub(cache, block, i);
     }
 }
 

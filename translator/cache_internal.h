@@ -149,6 +149,9 @@ static inline uint32_t *cache_donor_place(const struct cache *cache, const struc
                           (32 - CACHE_DONOR_BITS)];
 }
 
+/* The exit's jump leads to its stub. */
+void cache_aim_at_stub(const struct cache *cache, const struct block *block, unsigned number);
+
 /* Of a block that has a late entry: where that is, an offset; 0: nowhere yet. */
 uint32_t *cache_late_entry(const struct cache *cache, const struct block *block);
 

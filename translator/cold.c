@@ -76,10 +76,9 @@ static void go_cold(struct build *b)
     b->e.overflow |= bytes > UINT16_MAX;
     b->hot = b->e;
     if (b->cold.at != NULL) {
-        b->e.at = b->cold.at; /* what is noted goes on */
+        b->e.at = b->cold.at; /* what is noted goes on; what had no room has none here either */
         b->e.end = b->cold.end;
     }
-    b->e.overflow |= b->hot.overflow; /* what had no room has no place to be patched either */
     cache_set_cold(b->tr->cache, b->block, &b->e);
 }
 

@@ -53,15 +53,13 @@ struct block *copy_block(struct translator *tr, struct cpu *cpu, const struct bl
     const struct block *donor;
     struct emit hot, cold;
     struct block *block;
-    uint64_t resets;
     uint32_t page_id;
 
     if (flags & BUILD_HEAT || page == NULL || !copy_exists(tr, cpu, key))
         return NULL;
-    resets = cache_counters(tr->cache)->id_resets;
     page_id = cache_page_id(tr->cache, key->linear, key->phys, key->mode);
-    donor = cache_donor(tr->cache, key);
-    if (donor == NULL || cache_counters(tr->cache)->id_resets != resets)
+    donor = cache_donor(tr->cache, key); /* if numbers had run out all blocks have gone */
+    if (donor == NULL)
         return NULL;
     block = cache_copy(tr->cache, donor, key, page_id, &hot, &cold);
     if (block != NULL && tr->options.check_copy)

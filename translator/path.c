@@ -139,28 +139,28 @@ static void copy_registers(const struct cpu *cpu, uint64_t gpr[16])
         gpr[i] = cpu->gpr[i];
 }
 
+/* The loop has come to its head again. */
+static void close_round(struct sight *sight)
+{
+    if (sight->closer == NONE) {
+        sight->closer = sight->pos;
+        sight->trunk = length_to(sight->path, sight->pos);
+    }
+    sight->rounds++;
+    /* note() has counted the step */
+    sight->alike += sight->pos == sight->closer && sight->steps - 1 - sight->begun == sight->trunk;
+}
+
 /* The step to `offset` in the tree, which grows if that is new. */
 static void grow(struct sight *sight, const struct cpu *cpu, uint16_t offset)
 {
     struct path *path = sight->path;
     unsigned next;
 
-    if (sight->anew) {
-        sight->anew = false;
-        sight->begun = sight->steps - 1;
-        sight->pos = 0;
-        path->visits[0]++;
-        return;
-    }
     if (path->count != 0 && offset == 0) {
-        if (sight->closer == NONE) {
-            sight->closer = sight->pos;
-            sight->trunk = length_to(path, sight->pos);
-        }
-        sight->rounds++;
-        /* note() has counted the step */
-        sight->alike +=
-            sight->pos == sight->closer && sight->steps - 1 - sight->begun == sight->trunk;
+        if (!sight->anew)
+            close_round(sight);
+        sight->anew = false;
         sight->begun = sight->steps - 1;
         sight->pos = 0;
         path->visits[0]++;

@@ -155,8 +155,7 @@ static void go_to(struct build *b)
         r->live = 0;
         return;
     }
-    emit_mov_rm(&b->e, W64, HOST_GROUP,
-                BASE(HOST_CPU, AT_SLOT(b->view == VIEW_USER, windows_slot_index(r->wanted))));
+    build_load_slot(b, HOST_GROUP, r->wanted);
     r->slot = r->wanted;
     r->known = 0;
     forget_small(b);

@@ -8,6 +8,8 @@
 #include "cpu/mmu.h"
 #include "cpu/segment.h"
 #include "tests/translator/machine.h"
+#include "translator/runtime.h"
+#include "translator/windows.h"
 
 enum { ENTRY_FLAGS = 0x67 }; /* present, writable, user, accessed, dirty */
 
@@ -39,7 +41,22 @@ static void map_page(struct machine *m, linaddr_t linear, physaddr_t page)
     physmem_write(m->mem, table + (linear >> PAGE_SHIFT & 511) * 8, 8, page | ENTRY_FLAGS);
 }
 
-/* What has been mapped is there from now on. */
+/* A machine with that code, and yet without pages; the rest of the test is skipped where the host
+ * has no windows. */
+static void long_mode_open(struct machine *m, uint64_t memory_bytes,
+                           const struct translator_options *options, physaddr_t code_at,
+                           const uint8_t *code, size_t bytes, physaddr_t stack, physaddr_t tables)
+{
+    machine_open(m, memory_bytes, options);
+    if (m->tr->windows == NULL) {
+        machine_close(m);
+        skip(); /* no FSGSBASE or no BMI2 */
+    }
+    machine_start_flat(m, (uint32_t)code_at, code, bytes, (uint32_t)stack);
+    long_mode_begin(m, tables);
+}
+
+/* What has been mapped is there from now on, and in a window. */
 static void long_mode_enter(struct machine *m)
 {
     m->cpu->cr0 |= CR0_PG | CR0_WP;
@@ -49,6 +66,7 @@ static void long_mode_enter(struct machine *m)
     m->cpu->cpl = 3;
     m->cpu->seg[CS].attr = (uint16_t)((m->cpu->seg[CS].attr & ~SEG_DB) | SEG_L);
     cpu_update_mode(m->cpu);
+    assert_true((m->cpu->mode & MODE_WINDOW) || windows_tick(m->tr->windows));
 }
 
 #endif

@@ -44,20 +44,13 @@ static const struct translator_options without = {IN_WINDOW, .no_copy = true};
 static void open_code(struct machine *m, const uint8_t *code, size_t bytes,
                       const struct translator_options *options)
 {
-    machine_open(m, MEMORY, options);
-    if (m->tr->windows == NULL) {
-        machine_close(m);
-        skip(); /* no FSGSBASE or no BMI2 */
-    }
-    machine_start_flat(m, CODE_AT, code, bytes, STACK_AT);
-    long_mode_begin(m, TABLES);
+    long_mode_open(m, MEMORY, options, CODE_AT, code, bytes, STACK_AT, TABLES);
     map_page(m, HERE, CODE_AT);
     map_page(m, THERE, CODE_AT);
     map_page(m, LOW, CODE_AT);
     map_page(m, LOW + PAGE_SIZE, CODE_AT);
     map_page(m, STACK, STACK_AT);
     long_mode_enter(m);
-    assert_true((m->cpu->mode & MODE_WINDOW) || windows_tick(m->tr->windows));
 }
 
 static const struct block *build_entered_at(struct machine *m, linaddr_t linear, unsigned flags)

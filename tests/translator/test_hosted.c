@@ -53,20 +53,13 @@ static physaddr_t data_at(unsigned number, unsigned page)
 static void open_program(struct machine *m, const uint8_t *code, size_t bytes,
                          const struct translator_options *options)
 {
-    machine_open(m, MEMORY, options);
-    if (m->tr->windows == NULL) {
-        machine_close(m);
-        skip(); /* no FSGSBASE or no BMI2 */
-    }
-    machine_start_flat(m, CODE_AT, code, bytes, CODE_AT + 0x800);
-    long_mode_begin(m, TABLES);
+    long_mode_open(m, MEMORY, options, CODE_AT, code, bytes, CODE_AT + 0x800, TABLES);
     map_page(m, CODE_AT, CODE_AT);
     for (unsigned page = 0; page < PAGES; page++) {
         map_page(m, DATA + page * PAGE_SIZE, data_at(0, page));
         map_page(m, OTHER + page * PAGE_SIZE, data_at(1, page));
     }
     long_mode_enter(m);
-    assert_true((m->cpu->mode & MODE_WINDOW) || windows_tick(m->tr->windows));
     for (unsigned number = 0; number < 2; number++)
         for (unsigned i = 0; i < PAGES * PAGE_SIZE / 4; i++)
             physmem_write(m->mem, data_at(number, 0) + i * 4, 4, i * (number + 3));
