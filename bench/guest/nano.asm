@@ -8,8 +8,13 @@
 ; row: name (as the row starts), cycles of one iteration with one decimal, iterations.  Ends through
 ; isa-debug-exit with 0 (exit status 1); an exception that no row asked for ends with 1 (status 3).
 ;
-; Memory: this image at 2 MiB, its tables behind it.  The first 16 MiB are mapped one to one by 2 MiB
-; pages that every level may use; 4 to 6 MiB by the 4 KiB pages of `pt`, of which there is one.
+; The code_ rows are of new code: cycles of one of its instructions the first, second, third time
+; that it runs.  Every round makes functions of its own, in memory that has not held code before.
+;
+; Memory: this image at 2 MiB, its tables behind it.  The first 16 MiB are mapped one to one by
+; 2 MiB pages; 4 to 6 MiB by the 4 KiB pages of `pt`, of which there is one.  Every level may use
+; what is below 8 MiB.  Above is the kernel's own, as a kernel's memory usually is: what new code
+; reads and writes, then new code, some 64 KiB a round.
         bits    32
 BASE    equ     0x200000
         org     BASE
@@ -23,6 +28,12 @@ ABSENT  equ     0x400000        ; linear: its page-table entry stays 0
 CHANGED equ     0x401000        ; linear: its entry is the one that ptemod writes
 FRAME_A equ     0x600000
 FRAME_B equ     0x601000
+SCRATCH equ     0x800000        ; what new code reads and writes: one page
+TABLE   equ     0x801000        ; where its functions are
+CODE_STACK equ  0x810000
+CODE    equ     0xa00000
+FUNCTIONS equ   1000            ; of new code
+LENGTH  equ     12              ; instructions that one of them runs, RET included
 
         align   4
 header: dd      0x1badb002, 0x10003, -(0x1badb002 + 0x10003)
@@ -43,6 +54,11 @@ entry:  cld
         add     eax, 0x200000
         add     edi, 8
         loop    .page
+%assign i 4
+%rep 4
+        and     byte [pd + i * 8], ~4           ; not for level 3
+%assign i i + 1
+%endrep
         mov     dword [pd + 2 * 8], pt + 7
         mov     dword [pt + 8], FRAME_A + 0x67
         mov     dword [FRAME_A], 0
@@ -103,6 +119,8 @@ in_long_mode:
         xor     eax, eax
         wrmsr
 
+        mov     dword [next_code], CODE
+        mov     dword [seed], 1
         lea     rbp, [rows]
 .row:   cmp     dword [rbp], 0
         je      done
@@ -284,6 +302,86 @@ do_ptemod_use:
         END
         ret
 
+; New code, run once and timed; run once before; run twice before.  Only its own instructions count,
+; not the four for each function that call it.
+do_code_third:
+        call    make_code
+        call    run_code
+        jmp     do_code_second.once
+do_code_second:
+        call    make_code
+.once:  call    run_code
+        jmp     do_code_first.timed
+do_code_first:
+        call    make_code
+.timed: BEGIN
+        call    run_code
+        END
+        ret
+
+; Calls every function once; they change rax, rbx, rcx, rdx and r8 to r11.
+run_code:
+        mov     rax, rsp
+        mov     esp, CODE_STACK
+        push    rax
+        mov     edi, SCRATCH
+        mov     esi, TABLE
+        mov     r12d, FUNCTIONS
+.again: call    [rsi]
+        add     rsi, 8
+        dec     r12d
+        jnz     .again
+        pop     rsp
+        ret
+
+; Makes FUNCTIONS functions, one behind the other from the next page on, and notes them in
+; TABLE.  Each is random templates that run LENGTH - 1 instructions, and RET.
+make_code:
+        mov     edi, [next_code]
+        add     edi, 4095
+        and     edi, -4096
+        mov     r8d, TABLE
+        mov     r9d, FUNCTIONS
+.function:
+        mov     [r8], rdi
+        add     r8, 8
+        mov     ecx, LENGTH - 1                 ; to be made
+.template:
+        call    random
+        and     eax, 15
+        imul    eax, TEMPLATE_SIZE
+        lea     rsi, [templates + rax]
+        movzx   edx, byte [rsi]                 ; instructions that it runs
+        cmp     edx, ecx
+        ja      .template
+        sub     ecx, edx
+        movzx   edx, byte [rsi + 1]             ; bytes
+        add     rsi, 2
+.byte:  call    random
+        and     al, [rsi + TEMPLATE_BYTES]
+        or      al, [rsi]
+        stosb
+        inc     rsi
+        dec     edx
+        jnz     .byte
+        test    ecx, ecx
+        jnz     .template
+        mov     al, 0xc3                        ; RET
+        stosb
+        dec     r9d
+        jnz     .function
+        mov     [next_code], edi
+        ret
+
+; eax = 8 random bits; the generator is Knuth's MMIX one.
+random: mov     rax, 6364136223846793005
+        imul    rax, [seed]
+        mov     r10, 1442695040888963407
+        add     rax, r10
+        mov     [seed], rax
+        shr     rax, 56
+        ret
+
 unexpected:
         lea     rsi, [.text]
         call    print
@@ -373,7 +471,68 @@ rows:   ROW     "syscall", do_syscall, 200000
         ROW     "divzero", do_divzero, 100000
         ROW     "ptemod", do_ptemod, 1000000
         ROW     "ptemod_use", do_ptemod_use, 100000
+        ROW     "code_first", do_code_first, FUNCTIONS * LENGTH
+        ROW     "code_second", do_code_second, FUNCTIONS * LENGTH
+        ROW     "code_third", do_code_third, FUNCTIONS * LENGTH
         dd      0
+
+; What new code is made of: instructions run, bytes, the bytes, and the bits of each that are
+; random.  Registers (`r`) are then any of rax, rcx, rdx, rbx, r8 to r11, sizes 32 or 64 bits;
+; rdi = SCRATCH, so that it is known which way a jump goes.
+TEMPLATE_BYTES  equ     12
+TEMPLATE_SIZE   equ     2 + 2 * TEMPLATE_BYTES
+%macro TEMPLATE 3+ ; instructions run, bytes, the bytes and their random bits
+        db      %1, %2
+        TEMPLATE_ROWS %2, %3
+%endmacro
+%macro TEMPLATE_ROWS 2-*
+        %assign %%size %1
+        %rep %%size
+        db      %2
+        %rotate 1
+        %endrep
+        times TEMPLATE_BYTES - %%size db 0
+        %rep %%size
+        db      %2
+        %rotate 1
+        %endrep
+        times TEMPLATE_BYTES - %%size db 0
+%endmacro
+templates:
+        ; ADD, OR, ADC, SBB, AND, SUB, XOR, CMP r, r
+        TEMPLATE 1, 3,  0x40,0x01,0xc0,                 0x0d,0x3a,0x1b
+        ; the same r, imm8
+        TEMPLATE 1, 4,  0x40,0x83,0xc0,0,               0x09,0x00,0x3b,0xff
+        ; r, imm32
+        TEMPLATE 1, 7,  0x40,0x81,0xc0,0,0,0,0,         0x09,0x00,0x3b,0xff,0xff,0xff,0xff
+        ; r, [rdi + disp8]
+        TEMPLATE 1, 4,  0x40,0x03,0x47,0,               0x0c,0x38,0x18,0x7c
+        ; [rdi + disp8], r
+        TEMPLATE 1, 4,  0x40,0x01,0x47,0,               0x0c,0x38,0x18,0x7c
+        ; MOV r, imm32
+        TEMPLATE 1, 6,  0x40,0xb8,0,0,0,0,              0x01,0x03,0xff,0xff,0xff,0xff
+        ; MOV r, r
+        TEMPLATE 1, 3,  0x40,0x89,0xc0,                 0x0d,0x00,0x1b
+        ; MOV r, [rdi + disp8]
+        TEMPLATE 1, 4,  0x40,0x8b,0x47,0,               0x0c,0x00,0x18,0x7c
+        ; MOV [rdi + disp8], r
+        TEMPLATE 1, 4,  0x40,0x89,0x47,0,               0x0c,0x00,0x18,0x7c
+        ; LEA r, [r + r * 1, 2, 4 or 8 + disp8]
+        TEMPLATE 1, 5,  0x40,0x8d,0x44,0,0,             0x0f,0x00,0x18,0xdb,0xff
+        ; MOVZX, MOVSX r, byte or word [rdi + disp8]
+        TEMPLATE 1, 5,  0x40,0x0f,0xb6,0x47,0,          0x0c,0x00,0x09,0x18,0x7f
+        ; SHL, SHR r, imm8
+        TEMPLATE 1, 4,  0x40,0xc1,0xe0,0,               0x09,0x00,0x0b,0x1f
+        ; TEST r, r
+        TEMPLATE 1, 3,  0x40,0x85,0xc0,                 0x0d,0x00,0x1b
+        ; IMUL r, r
+        TEMPLATE 1, 4,  0x40,0x0f,0xaf,0xc0,            0x0d,0x00,0x00,0x1b
+        ; CMP edi, less; JBE over what is in the first template: it does not jump
+        TEMPLATE 3, 11, 0x81,0xff,0,0,0,0,0x76,3,0x40,0x01,0xc0, \
+                        0,0,0xff,0xff,0x0f,0,0,0,0x0d,0x3a,0x1b
+        ; CMP edi, less; JA over it: it jumps
+        TEMPLATE 2, 11, 0x81,0xff,0,0,0,0,0x77,3,0x40,0x01,0xc0, \
+                        0,0,0xff,0xff,0x0f,0,0,0,0x0d,0x3a,0x1b
 
         align   8
 gdt:    dq      0
@@ -407,4 +566,7 @@ stack:  resb    4096
 user_stack:
         resb    4096
 interrupt_stack:
+next_code:
+        resq    1
+seed:   resq    1
 bss_end:

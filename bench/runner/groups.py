@@ -243,7 +243,8 @@ def all_groups():
         Disk("disk", "the disk: one request of 1 MiB in sequence, of 4 KiB at random, unbuffered; "
                      "power-on to GRUB's prompt, to a login"),
         Nano("nano", "single operations of a system, on the bare machine",
-             ["syscall", "in", "cr8wr", "callret", "pgfault", "divzero", "ptemod", "ptemod_use"],
+             ["syscall", "in", "cr8wr", "callret", "pgfault", "divzero", "ptemod", "ptemod_use",
+              "code_first", "code_second", "code_third"],
              CYCLES),
         Translator("translator", "the translator itself, over a boot to user space"),
     ]
