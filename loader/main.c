@@ -2,8 +2,10 @@
  * loader/main.c -- the program: options in, exit status out.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "cpu/cpuid.h"
+#include "loader/bench.h"
 #include "loader/machine.h"
 #include "loader/options.h"
 #include "loader/signals.h"
@@ -31,6 +33,9 @@ int main(int argc, char *argv[])
     struct error error;
     int status;
 
+    /* An image of that name: ./bench */
+    if (argc > 1 && !strcmp(argv[1], "bench"))
+        return bench_main(argc, argv);
     if (!options_parse(argc, argv, &options, &error))
         return complain(&error);
     switch (options.action) {

@@ -768,8 +768,18 @@ void options_print_log_items(FILE *out)
         fprintf(out, "  %-14s %s\n", log_items[i].name, log_items[i].help);
 }
 
+const char *options_switch(size_t index, const char **help)
+{
+    if (index >= sizeof(switches) / sizeof(switches[0]))
+        return NULL;
+    *help = switches[index].help;
+    return switches[index].name;
+}
+
 void options_print_switches(FILE *out)
 {
-    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
-        fprintf(out, "  %-14s %s\n", switches[i].name, switches[i].help);
+    const char *name, *help;
+
+    for (size_t i = 0; (name = options_switch(i, &help)) != NULL; i++)
+        fprintf(out, "  %-14s %s\n", name, help);
 }

@@ -12,8 +12,11 @@
 
 #define RAM_DEFAULT (UINT64_C(128) << 20)
 
-static const struct option_row *find_row(const char *name)
+/* "-name" or "--name". */
+static const struct option_row *find_row(const char *word)
 {
+    const char *name = word[1] == '-' ? word + 2 : word + 1;
+
     for (size_t i = 0; i < option_row_count; i++)
         if (!strcmp(option_rows[i].name, name))
             return &option_rows[i];
@@ -79,7 +82,7 @@ bool options_parse(int argc, char *const argv[], struct options *o, struct error
                 return false;
             continue;
         }
-        row = find_row(text[1] == '-' ? text + 2 : text + 1);
+        row = find_row(text);
         if (row == NULL)
             return error_set(error, "unknown option %s (see ringer -help)", text);
         if (row->take == NULL)
@@ -97,10 +100,18 @@ bool options_parse(int argc, char *const argv[], struct options *o, struct error
     return check_together(o, error);
 }
 
+bool options_takes_argument(const char *word)
+{
+    const struct option_row *row = word[0] == '-' ? find_row(word) : NULL;
+
+    return row != NULL && row->argument != NULL;
+}
+
 void options_print_help(FILE *out)
 {
     fprintf(out, "Ringer runs a PC in an ordinary process, without hardware virtualization.\n"
-                 "usage: ringer [options], as for qemu-system-x86_64\n\n");
+                 "usage: ringer [options], as for qemu-system-x86_64\n"
+                 "       ringer bench -help: to measure Ringer itself\n\n");
     for (size_t i = 0; i < option_row_count; i++) {
         const struct option_row *row = &option_rows[i];
         char left[32];

@@ -93,6 +93,10 @@ bool options_parse(int argc, char *const argv[], struct options *options, struct
 bool options_parse_log(const char *text, unsigned *items, struct error *error);
 void options_print_help(FILE *out);
 void options_print_log_items(FILE *out);
+/* Is `word` ("-m", "--m") an option of the machine that has an argument? */
+bool options_takes_argument(const char *word);
+/* The switches of -x: the name of number `index` and what it does; NULL behind the last one. */
+const char *options_switch(size_t index, const char **help);
 /* What -x takes, a line each: its name, blanks, what it does. */
 void options_print_switches(FILE *out);
 

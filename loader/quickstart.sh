@@ -37,7 +37,7 @@ esac
 
 if [ -z "${RINGER:-}" ]; then
     sh "$top/loader/guest/install.sh" gcc libc6-dev cmake ninja-build pkg-config \
-        libcapstone-dev libelf-dev cpio gzip seabios
+        libcapstone-dev libelf-dev nasm cpio gzip seabios
     if [ ! -f "$build/build.ninja" ]; then
         say "configuring the build in $build"
         cmake -S "$top" -B "$build" -G Ninja -DRINGER_TESTS=OFF > /dev/null

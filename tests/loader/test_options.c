@@ -262,12 +262,28 @@ static void test_the_rest(void **state)
     assert_int_equal(options.action, ACTION_CPU_HELP);
 }
 
+static void test_table_of_options(void **state)
+{
+    const char *help = NULL;
+    size_t count = 0;
+
+    (void)state;
+    assert_true(options_takes_argument("-m") && options_takes_argument("--kernel"));
+    assert_false(options_takes_argument("-snapshot") || options_takes_argument("-none") ||
+                 options_takes_argument("m") || options_takes_argument("-"));
+    while (options_switch(count, &help) != NULL) {
+        assert_true(help[0] != '\0');
+        count++;
+    }
+    assert_true(count > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_sizes), cmocka_unit_test(test_errors_name_the_option),
         cmocka_unit_test(test_serial_ports), cmocka_unit_test(test_acceleration),
-        cmocka_unit_test(test_the_rest),
+        cmocka_unit_test(test_the_rest),     cmocka_unit_test(test_table_of_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
