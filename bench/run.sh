@@ -32,7 +32,7 @@ mkdir -p "$build/bench/programs"
 if [ -z "${RINGER:-}" ]; then
     [ -f "$build/build.ninja" ] ||
         cmake -S "$top" -B "$build" -G Ninja -DRINGER_TESTS=OFF > /dev/null
-    cmake --build "$build" --target ringer ringer_cpu > "$build/bench.log" 2>&1 ||
+    cmake --build "$build" --target ringer > "$build/bench.log" 2>&1 ||
         { cat "$build/bench.log" >&2; exit 1; }
     RINGER=$build/ringer
 fi
@@ -44,12 +44,6 @@ for size in 64 32; do
 done
 gcc -O2 -static -I "$top" -o "$programs/disk" "$here/guest/disk.c"
 nasm -f bin -o "$programs/nano" "$here/guest/nano.asm"
-# The decoder by itself, where its library lies beside the program.
-library=$(dirname "$RINGER")/libringer_cpu.a
-rm -f "$programs/decode_speed"
-if [ -f "$library" ]; then
-    gcc -O2 -I "$top" -o "$programs/decode_speed" "$here/decode_speed.c" "$library" -lpthread
-fi
 
 export RINGER
 export PYTHONDONTWRITEBYTECODE=1

@@ -5,10 +5,9 @@ what must be the same wherever a row runs.
 """
 import os
 import re
-import subprocess
 import time
 
-from machines import PROGRAMS, Failed
+from machines import Failed
 
 NS, CYCLES, BYTES, PERCENT, RATE, RATIO = "ns", "cycles", "bytes", "percent", "per second", "ratio"
 
@@ -172,7 +171,7 @@ def memory(pid, kind):
 
 
 class Translator(Group):
-    """Ringer's own counters over a boot to user space and off again, and the decoder by itself."""
+    """What `ringer bench` says of a boot to user space and off again, and of the decoder."""
     machines = ("ringer",)
     UNITS = {"translated_insns": RATE, "translating": PERCENT, "host_bytes_per_guest_byte": RATIO,
              "insns_per_block": RATIO, "lookup_hits": PERCENT, "chains_per_block": RATIO,
@@ -189,35 +188,10 @@ class Translator(Group):
         return self.parts((64, 32), wanted, lambda bits: self.measure(machine, bits))
 
     def measure(self, machine, bits):
-        before = os.times()
-        said = machine.boot_once(bits, "true", ["-d", "stats"])
-        after = os.times()
-        spent = after.children_user + after.children_system - (
-            before.children_user + before.children_system)
-        c = {name: int(value) for name, value in re.findall(r"^(\S.*?) {2,}(\d+)$", said, re.M)}
-        self.counters.append({"bits": bits, "counters": c})
-        try:
-            blocks = c["translations"]
-            result = {
-                "translated_insns": c["guest instructions translated"] * 1e9 /
-                                    c["nanoseconds spent translating"],
-                "translating": c["nanoseconds spent translating"] / spent / 1e7,
-                "host_bytes_per_guest_byte": c["host bytes emitted"] / c["guest bytes translated"],
-                "insns_per_block": c["guest instructions translated"] / blocks,
-                "lookup_hits": 100 * c["block lookup hits"] / c["block lookups"],
-                "chains_per_block": c["chains made"] / blocks,
-                "invalidated": 100 * c["blocks invalidated"] / blocks,
-            }
-        except (KeyError, ZeroDivisionError) as error:
-            raise Failed("-d stats: no %s" % error) from None
-        decoder = os.path.join(PROGRAMS, "decode_speed")
-        if not os.path.exists(decoder):
-            self.warn("no decoded_insns: no libringer_cpu.a beside the program")
-        else:
-            text = subprocess.run([decoder, os.path.join(PROGRAMS, "compute%d" % bits), "1"],
-                                  stdout=subprocess.PIPE, check=True, text=True).stdout
-            result["decoded_insns"] = float(re.search(r"([0-9.]+) million", text).group(1)) * 1e6
-        return result
+        said = machine.measure_boot(bits, "true", "compute%d" % bits)
+        self.counters.append({"bits": bits, "counters": said["counters"][0]})
+        found = {row["row"]: row["median"] for row in said["rows"]}
+        return {row: found[row] for row in self.UNITS if row in found}
 
 
 COMPUTE_ROWS = ["sieve", "quicksort", "recursion", "byte_hash", "sha256", "lz", "matrix", "nbody",

@@ -4,6 +4,7 @@ A guest program prints a line a row: its name as the row starts, then its number
 it reads these lines as they come and notes the time of each, so that a guest's clock is checked
 against the host's: `Line.host_ns` is the time from the name to the end of the line.
 """
+import json
 import os
 import select
 import shutil
@@ -158,13 +159,13 @@ class Emulator:
         self.cpu_time, self.limit_seconds = cpu_time, LIMIT_SECONDS
         self.name, self.program, self.accel, self.options = name, program, accel, list(options)
 
-    def command(self, *options):
-        return [self.program, "-accel", self.accel, "-cpu", os.environ.get("BENCH_CPU", "max"),
+    def command(self, *options, subcommand=()):
+        return [self.program, *subcommand, "-accel", self.accel, "-cpu", os.environ.get("BENCH_CPU", "max"),
                 *options, "-nodefaults", "-display", "none", *self.options]
 
-    def run_linux(self, kernel, initrds, memory, command, extra_files, init=None, options=()):
-        """Boots, runs the shell text `command`; the lines that it printed, and what the program said
-        on its standard error.  extra_files: host path -> path in the guest."""
+    def run_linux(self, kernel, initrds, memory, command, extra_files, init=None, subcommand=()):
+        """Boots, runs the shell text `command`; the lines that it printed.  extra_files: host path ->
+        path in the guest."""
         with tempfile.TemporaryDirectory(prefix="ringer-bench.") as work:
             initrd = os.path.join(work, "initrd")
             root = os.path.join(work, "root")
@@ -192,10 +193,9 @@ class Emulator:
                     "-append", "console=ttyS0 quiet panic=-1", "-no-reboot",
                     "-serial", "file:" + paths["console"], "-serial", "stdio",
                     "-serial", "file:" + paths["errors"], "-serial", "file:" + paths["status"],
-                    *options), self.cpu_time, self.limit_seconds) as child:
+                    subcommand=subcommand), self.cpu_time, self.limit_seconds) as child:
                 lines = list(child.reader.lines())
                 child.wait(0)
-                said = child.error_text()
             texts = {}
             for name, path in paths.items():
                 with open(path, "rb") as file:
@@ -203,24 +203,30 @@ class Emulator:
             if texts["status"] != "0":
                 raise Failed("the guest's command ended with status %r: %s" % (
                     texts["status"], texts["errors"] or texts["console"][-2000:]))
-            return lines, said
+            return lines
 
-    def run_busybox(self, bits, command, extra_files, options=()):
+    def run_busybox(self, bits, command, extra_files, subcommand=()):
         """`command` in the quickstart's guest."""
         kernel, initrd = ("vmlinuz-amd64", "initrd-amd64.gz") if bits == 64 else (
             "vmlinuz-686", "initrd.gz")
         files = guest_files(kernel, initrd)
         return self.run_linux(os.path.join(files, kernel), [os.path.join(files, initrd)], "512",
-                              command, extra_files, options=options)
+                              command, extra_files, subcommand=subcommand)
 
     def run_program(self, words, bits):
         """words: a program of bench/guest and its arguments, as a process of Debian's kernel."""
         return self.run_busybox(bits, "/" + " ".join(words),
-                                {os.path.join(PROGRAMS, words[0]): words[0]})[0]
+                                {os.path.join(PROGRAMS, words[0]): words[0]})
 
-    def boot_once(self, bits, command, options):
-        """What the emulator itself said on its standard error."""
-        return self.run_busybox(bits, command, {}, options)[1]
+    def measure_boot(self, bits, command, text):
+        """What `ringer bench` says of a boot with `command` in it.  text: a program of bench/guest,
+        for the decoder."""
+        with tempfile.TemporaryDirectory(prefix="ringer-bench.") as work:
+            path = os.path.join(work, "json")
+            self.run_busybox(bits, command, {}, ["bench", "-runs", "1", "-json", path,
+                                                 "-text", os.path.join(PROGRAMS, text)])
+            with open(path, encoding="ascii") as file:
+                return json.load(file)
 
     def run_userland(self, words):
         files = guest_files("vmlinuz-amd64", "userland.cpio")
@@ -228,7 +234,7 @@ class Emulator:
         return self.run_linux(os.path.join(files, "vmlinuz-amd64"),
                               [os.path.join(files, "userland.cpio")], "2G",
                               "bash ./" + " ".join(words), extra,
-                              init=os.path.join(GUEST, "init"))[0]
+                              init=os.path.join(GUEST, "init"))
 
     def run_bare(self, image, words):
         """A multiboot kernel that prints its rows on the first serial port and ends through
