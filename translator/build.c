@@ -177,7 +177,18 @@ static void loop_again(struct build *b)
         build_forbid(b, i);
 }
 
-/* A jump backward leads here as well: what is not written any more stays known. */
+/* Was the current instruction, where a loop inside begins, come to by jumps backward more often
+ * than from before it? */
+static bool mostly_goes_round(const struct build *b)
+{
+    const uint8_t from = b->insn_from[b->index];
+    const unsigned before = from == PATH_NEXT ? b->index - 1u : from;
+
+    return b->path_visits[b->index] > 2u * b->path_visits[before];
+}
+
+/* A jump backward leads here as well: what is not written any more stays known.  Who goes round is
+ * stopped here if few come by another way, else before that jump. */
 static void begin_inner(struct build *b)
 {
     struct inner *inner = &b->inners[b->inner_count];
@@ -191,8 +202,8 @@ static void begin_inner(struct build *b)
     recent_begin(b);
     b->group.base = NO_REG;
     inner->rip = b->rip;
-    inner->known.polls = true;
-    inner->known.host = build_poll_here(b);
+    inner->known.polls = mostly_goes_round(b);
+    inner->known.host = inner->known.polls ? build_poll_here(b) : emit_here(&b->e);
 }
 
 /* Another way of the tree begins, with what was known where it branched off. */
