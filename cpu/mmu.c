@@ -153,10 +153,12 @@ static physaddr_t leaf_address(const struct paging_mode *mode, unsigned shift, u
     return (value & 0xffc00000) | (value >> 13 & 0xff) << 32;
 }
 
-static enum walk_result walk(const struct cpu *cpu, linaddr_t linear, struct walk *out)
+/* root: as in CR3 */
+static enum walk_result walk_from(const struct cpu *cpu, uint64_t root, linaddr_t linear,
+                                  struct walk *out)
 {
     const struct paging_mode *mode = mmu_paging_mode(cpu);
-    physaddr_t table = cpu->cr3 & (mode == &mode_4level ? bits(51, 12) : 0xfffff000);
+    physaddr_t table = root & (mode == &mode_4level ? bits(51, 12) : 0xfffff000);
 
     out->user = out->writable = true;
     out->no_execute = out->global = false;
@@ -192,6 +194,11 @@ static enum walk_result walk(const struct cpu *cpu, linaddr_t linear, struct wal
         table = entry->value & (mode == &mode_32bit ? 0xfffff000 : bits(51, 12));
     }
     return WALK_RESERVED; /* not reached: the last level is always a leaf */
+}
+
+static enum walk_result walk(const struct cpu *cpu, linaddr_t linear, struct walk *out)
+{
+    return walk_from(cpu, cpu->cr3, linear, out);
 }
 
 /* Does SMAP keep this view from the data of user pages?  VIEW_SUPERVISOR_AC is that of explicit
@@ -367,6 +374,13 @@ bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
         return false;
     *phys = a20_mask(cpu, w.phys);
     return true;
+}
+
+bool mmu_root_maps(const struct cpu *cpu, uint64_t root, linaddr_t linear, physaddr_t phys)
+{
+    struct walk w;
+
+    return walk_from(cpu, root, linear, &w) == WALK_OK && a20_mask(cpu, w.phys) == phys;
 }
 
 bool mmu_trace(const struct cpu *cpu, linaddr_t linear, enum tlb_view view, struct mmu_trace *trace)

@@ -46,6 +46,9 @@ FAULT_CHECK bool mmu_translate(struct cpu *cpu, linaddr_t linear, enum access ac
 bool mmu_permits(const struct cpu *cpu, linaddr_t linear, enum access access, enum tlb_view view);
 /* As mmu_translate, without side effects on the guest: debuggers, dumps. False when unmapped. */
 bool mmu_peek(struct cpu *cpu, linaddr_t linear, physaddr_t *phys);
+/* Do the page tables below `root`, a value of CR3, lead from here to there, in the current paging
+ * mode?  They may be those of a process that is gone, and so be anything. */
+bool mmu_root_maps(const struct cpu *cpu, uint64_t root, linaddr_t linear, physaddr_t phys);
 /*
  * How a page is mapped, without side effects on the guest: for who keeps mappings of guest memory
  * and wants to know later whether they are still true.

@@ -270,6 +270,7 @@ static bool prepare(struct machine *m, struct error *error)
         .no_hosted = o->no_hosted,
         .no_guard = o->no_guard,
         .no_copy = o->no_copy,
+        .no_adopt = o->no_adopt,
         .check_copy = o->check_copy,
         .no_tree = o->no_tree,
         .no_loop = o->no_loop,

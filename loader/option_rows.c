@@ -607,6 +607,8 @@ static const struct {
      "superblocks keep no host addresses of arrays"},
     {"no-copy", offsetof(struct options, no_copy),
      "a library's code is translated anew in each process"},
+    {"no-adopt", offsetof(struct options, no_adopt),
+     "what is left of processes that are gone is copied, too"},
     {"check-copy", offsetof(struct options, check_copy), "the same, compared with the copy"},
     {"no-guess", offsetof(struct options, no_guess),
      "superblocks look up where operands are, as other blocks do"},

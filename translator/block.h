@@ -266,13 +266,23 @@ struct block *cache_begin(struct cache *cache, struct emit *hot, struct emit *co
  * enough for its addresses to have all one form.
  */
 void cache_keep_places(const struct cache *cache, struct block *block, struct emit *cold);
+/* Can code there be, as far as the address and the mode go? */
+bool cache_is_portable(const struct block_key *key);
 /* A block of the same code at another linear address; NULL: none is known. */
 struct block *cache_donor(const struct cache *cache, const struct block_key *key);
+/* All that could be, one after the other; after: NULL, or the one before. */
+const struct block *cache_other_donor(const struct cache *cache, const struct block_key *key,
+                                      const struct block *after);
 /* Copy of the donor at the key's address, not yet committed; its page has this number.  NULL: there
  * was no room, or it took the donor's.  May call the C library. */
 struct block *cache_copy(struct cache *cache, const struct block *donor,
                          const struct block_key *key, uint32_t page_id, struct emit *hot,
                          struct emit *cold);
+/* From now on the donor, and whatever can be copied of its page's blocks, is at the linear address
+ * of the key and around it, and nowhere else; their page has this number.  How many they are; 0:
+ * that cannot be.  Changes cache_epoch(), as pointers to blocks are not to what they were to. */
+unsigned cache_adopt(struct cache *cache, const struct block *donor, const struct block_key *key,
+                     uint32_t page_id);
 /* Keep what was emitted: key, counts, records... are set; marks the guest bytes as code.  The
  * block may then be elsewhere.  False: it cannot be kept. */
 bool cache_commit(struct cache *cache, struct block *block, const struct emit *hot,
@@ -317,6 +327,9 @@ void cache_invalidate_linear(struct cache *cache, linaddr_t linear);
 
 /* Number that stands for "this physical page, at this linear page, in this mode"; never 0. */
 uint32_t cache_page_id(struct cache *cache, linaddr_t linear, physaddr_t phys, uint32_t mode);
+/* The root of the page tables by which that page was last entered; 0: it is not known. */
+void cache_note_space(struct cache *cache, uint32_t page_id, uint64_t root);
+uint64_t cache_space(const struct cache *cache, uint32_t page_id);
 /* Called when ids are renumbered or a block dies: drop references in the per-CPU tables. block
  * NULL: all of them. */
 /* Is the block, which has bytes in [from, to), right nevertheless? */

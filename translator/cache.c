@@ -245,6 +245,16 @@ static void page_remove(struct cache *cache, const struct block *block)
         *page_list(cache, block->key.phys) = block->page_next;
 }
 
+struct block *cache_page_first(const struct cache *cache, physaddr_t gpa)
+{
+    return listed(cache, cache->pages[page_hash(gpa) >> (32 - CACHE_PAGE_HASH_BITS)]);
+}
+
+struct block *cache_page_next(const struct cache *cache, const struct block *block)
+{
+    return listed(cache, block->page_next);
+}
+
 /* ---- links ---- */
 
 static uint32_t exit_ref(const struct cache *cache, const struct block *block, unsigned exit)
@@ -271,7 +281,7 @@ void cache_aim_at_stub(const struct cache *cache, const struct block *block, uns
     patch(cache->rw + field, stub - (field + 4));
 }
 
-static void unlink_exit(struct cache *cache, struct block *from, unsigned number)
+void cache_unlink_exit(struct cache *cache, struct block *from, unsigned number)
 {
     struct block_exit *const exit = cache_exit(cache, from, number);
 
@@ -291,7 +301,7 @@ static void unlink_exit(struct cache *cache, struct block *from, unsigned number
 static void unlink_exits(struct cache *cache, struct block *block)
 {
     for (unsigned i = 0; i < block->exit_count; i++)
-        unlink_exit(cache, block, i);
+        cache_unlink_exit(cache, block, i);
 }
 
 void cache_link(struct cache *cache, struct block *from, unsigned number, struct block *to)
@@ -302,7 +312,7 @@ void cache_link(struct cache *cache, struct block *from, unsigned number, struct
 
     if (from->dead || to->dead || host == 0)
         return;
-    unlink_exit(cache, from, number);
+    cache_unlink_exit(cache, from, number);
     patch(field, (uint32_t)(host - (executable(cache, field) + 4)));
     exit->next = to->incoming;
     exit->link = incoming_ref(cache, to);
@@ -316,7 +326,7 @@ void cache_link(struct cache *cache, struct block *from, unsigned number, struct
 static void isolate(struct cache *cache, struct block *block)
 {
     while (block->incoming != 0)
-        unlink_exit(cache, cache_ref_block(cache, block->incoming),
+        cache_unlink_exit(cache, cache_ref_block(cache, block->incoming),
                     block->incoming & BLOCK_REF_INCOMING);
     if (cache->drop != NULL)
         cache->drop(cache->drop_ctx, block);
@@ -326,6 +336,17 @@ void cache_watch(struct cache *cache, struct block *block)
 {
     isolate(cache, block);
     block->used = false;
+}
+
+void cache_rekey(struct cache *cache, struct block *block, linaddr_t linear)
+{
+    const uint32_t number = cache_number(cache, block);
+
+    if (cache->drop != NULL)
+        cache->drop(cache->drop_ctx, block);
+    index_remove(cache, &cache->by_key, key_hash(&block->key), number);
+    block->key.linear = linear;
+    index_insert(&cache->by_key, key_hash(&block->key), number);
 }
 
 /* ---- moving ---- */

@@ -18,6 +18,11 @@
  * 2 GiB more or less, are positive, above 2^40, canonical, and in the same region of 2^39 bytes.
  * So numbers of both have encodings of one length, jumps stay in or leave the same page, and
  * whatever else was decided by addresses is decided alike.
+ *
+ * Once the process is gone that ran the code where it was, nobody needs that any more.  Then no
+ * copy is made, but all blocks of the page are *adopted*: the places are changed in them, and the
+ * links between them stay.  A process that starts finds much of its libraries' code ready and
+ * linked, and takes no memory for it.
  */
 #include "translator/cache_internal.h"
 #include "translator/contract.h"
@@ -35,6 +40,7 @@ enum place_kind {
     COLD_RECORD,
     HOT_PAGE,
     HOT_ID,
+    HOT_ENTRY,
     STAYS, /* as it is */
     NOT_PORTABLE,
 };
@@ -63,6 +69,11 @@ static bool is_portable_at(uint64_t linear)
     return linear >= UINT64_C(1) << LEAST_SHIFT &&
            linear + 2 * ADDRESS_REACH < UINT64_C(1) << LAST_SHIFT &&
            region_of(linear - 2 * ADDRESS_REACH) == region_of(linear + 2 * ADDRESS_REACH);
+}
+
+bool cache_is_portable(const struct block_key *key)
+{
+    return key->mode & MODE_USER && mode_is_code64(key->mode) && is_portable_at(key->linear);
 }
 
 /* Where the page is compared: is its number one that needs a 32-bit displacement? */
@@ -110,6 +121,7 @@ static enum place_kind kind_of(const struct cache *cache, const struct block *bl
     static const enum place_kind in_hot_part[] = {
         [EMIT_LINEAR] = HOT_LINEAR, [EMIT_MINUS] = HOT_MINUS, [EMIT_SLOT] = HOT_SLOT,
         [EMIT_RECORD] = HOT_RECORD, [EMIT_PAGE] = HOT_PAGE,   [EMIT_ID] = HOT_ID,
+        [EMIT_ENTRY] = HOT_ENTRY,
     };
     const uint8_t *hot = cache->rw + block->hot, *cold = cache->rw + block->cold;
     const bool in_hot = (uint64_t)(fixup->field - hot) < block->host_bytes;
@@ -174,6 +186,32 @@ struct block *cache_donor(const struct cache *cache, const struct block_key *key
     return donor;
 }
 
+const struct block *cache_other_donor(const struct cache *cache, const struct block_key *key,
+                                      const struct block *after)
+{
+    const struct block *block =
+        after == NULL ? cache_page_first(cache, key->phys) : cache_page_next(cache, after);
+
+    while (block != NULL && (block->key.phys != key->phys || block->key.mode != key->mode ||
+                             block->dead || !block->portable))
+        block = cache_page_next(cache, block);
+    return block;
+}
+
+/* The tables with an entry for each page follow each other, and each begins again at its end. */
+_Static_assert(offsetof(struct rt_view, neg_write) == sizeof(uint64_t) * RT_ENTRIES &&
+                   offsetof(struct rt_view, addend) == 2 * sizeof(uint64_t) * RT_ENTRIES,
+               "as move_entry() has it");
+static void move_entry(uint8_t *field, uint64_t linear)
+{
+    const uint32_t first = (uint32_t)AT_VIEW(VIEW_USER, neg_read);
+    const uint32_t bytes = RT_ENTRIES * sizeof(uint64_t), at = read_32(field) - first;
+    const uint32_t more = (uint32_t)(linear >> PAGE_SHIFT) * (uint32_t)sizeof(uint64_t);
+    const uint32_t value = first + (at & ~(bytes - 1)) + ((at + more) & (bytes - 1));
+
+    __builtin_memcpy(field, &value, sizeof(value));
+}
+
 /* number: what those of the two blocks differ by. */
 static void move_place(const struct cache *cache, const struct block *from, const struct block *to,
                        uint32_t number, uint16_t place)
@@ -217,6 +255,9 @@ static void move_place(const struct cache *cache, const struct block *from, cons
         break;
     case HOT_ID:
         add_32(field, (uint32_t)from->page_id - to->page_id);
+        break;
+    case HOT_ENTRY:
+        move_entry(field, linear);
         break;
     case STAYS:
     case NOT_PORTABLE:
@@ -271,4 +312,97 @@ struct block *cache_copy(struct cache *cache, const struct block *donor,
     if (block->late)
         *cache_late_entry(cache, block) = 0;
     return block;
+}
+
+/* ---- the page's blocks themselves ---- */
+
+struct adoption {
+    struct block leader; /* as it was */
+    uint64_t distance;
+    uint32_t page_id;
+};
+
+/* All blocks that go are of one page, in one mode. */
+static bool goes(const struct adoption *adoption, const struct block *block)
+{
+    return block->portable && !block->dead && block->page_id == adoption->leader.page_id &&
+           has_portable_id(block, adoption->page_id);
+}
+
+/* What is at the other address already is not needed twice. */
+static void drop_doubles(struct cache *cache, const struct adoption *adoption)
+{
+    struct block *block, *next;
+
+    for (block = cache_page_first(cache, adoption->leader.key.phys); block != NULL; block = next) {
+        struct block_key key = block->key;
+
+        next = cache_page_next(cache, block);
+        key.linear += adoption->distance;
+        if (goes(adoption, block) && cache_find(cache, &key) != NULL)
+            cache_invalidate(cache, block);
+    }
+}
+
+/* Links between blocks that go together stay. */
+static void loosen(struct cache *cache, const struct adoption *adoption, struct block *block)
+{
+    uint32_t next;
+
+    for (unsigned i = 0; i < block->exit_count; i++) {
+        const struct block *to = cache_exit_to(cache, block, i);
+
+        if (to != NULL && !goes(adoption, to))
+            cache_unlink_exit(cache, block, i);
+    }
+    for (uint32_t ref = block->incoming; ref != 0; ref = next) {
+        struct block *from = cache_ref_block(cache, ref);
+
+        next = cache_ref_exit(cache, ref)->next;
+        if (!goes(adoption, from))
+            cache_unlink_exit(cache, from, ref & BLOCK_REF_INCOMING);
+    }
+}
+
+static void readdress(struct cache *cache, const struct adoption *adoption, struct block *block)
+{
+    const struct block from = *block;
+    const uint8_t *end = cache->rw + block->cold + block->cold_room;
+
+    cache_rekey(cache, block, from.key.linear + adoption->distance);
+    block->page_id = (uint16_t)adoption->page_id;
+    block->misses = block->head_visits = 0;
+    for (unsigned i = 1; i <= *(const uint16_t *)(end - 2); i++) {
+        uint16_t place;
+
+        __builtin_memcpy(&place, end - 2 - 2 * i, sizeof(place));
+        move_place(cache, &from, block, 0, place);
+    }
+    if (block->late)
+        *cache_late_entry(cache, block) = 0; /* it compares another page; its few bytes are lost */
+}
+
+unsigned cache_adopt(struct cache *cache, const struct block *donor, const struct block_key *key,
+                     uint32_t page_id)
+{
+    const struct adoption adoption = {*donor, key->linear - donor->key.linear, page_id};
+    struct block *block, *next;
+    unsigned count = 0;
+
+    if (!has_portable_id(donor, page_id) || page_id == donor->page_id)
+        return 0;
+    drop_doubles(cache, &adoption);
+    for (block = cache_page_first(cache, key->phys); block != NULL;
+         block = cache_page_next(cache, block))
+        if (goes(&adoption, block))
+            loosen(cache, &adoption, block);
+    for (block = cache_page_first(cache, key->phys); block != NULL; block = next) {
+        next = cache_page_next(cache, block);
+        if (goes(&adoption, block)) {
+            readdress(cache, &adoption, block);
+            count++;
+        }
+    }
+    cache->epoch++;
+    return count;
 }

@@ -20,12 +20,14 @@ bool page_ids_open(struct page_ids *ids)
 {
     *ids = (struct page_ids){.bits = BITS_FIRST, .next = FIRST_ID};
     ids->slots = calloc(1u << BITS_FIRST, sizeof(ids->slots[0]));
-    return ids->slots != NULL;
+    ids->spaces = calloc(ID_LIMIT, sizeof(ids->spaces[0]));
+    return ids->slots != NULL && ids->spaces != NULL;
 }
 
 void page_ids_close(struct page_ids *ids)
 {
     free(ids->slots);
+    free(ids->spaces);
 }
 
 _Static_assert(ID_LIMIT <= UINT16_MAX, "struct block keeps one");
@@ -74,6 +76,8 @@ static void reset(struct cache *cache)
     cache_flush(cache);
     for (uint32_t i = 0; i < 1u << ids->bits; i++)
         ids->slots[i] = (struct page_id){0};
+    for (uint32_t i = 0; i < ids->next; i++)
+        ids->spaces[i] = 0;
     ids->next = FIRST_ID;
     ids->last.id = 0;
     cache->counters.id_resets++;
@@ -99,4 +103,14 @@ uint32_t cache_page_id(struct cache *cache, linaddr_t linear, physaddr_t phys, u
     }
     ids->last = *slot;
     return slot->id;
+}
+
+void cache_note_space(struct cache *cache, uint32_t page_id, uint64_t root)
+{
+    cache->ids.spaces[page_id] = root;
+}
+
+uint64_t cache_space(const struct cache *cache, uint32_t page_id)
+{
+    return cache->ids.spaces[page_id];
 }

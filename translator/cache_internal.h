@@ -97,6 +97,7 @@ struct page_ids {
     unsigned bits;
     uint32_t next;
     struct page_id last; /* asked for: blocks of a page come one after the other */
+    uint64_t *spaces;    /* by id: cache_space() */
 };
 
 bool page_ids_open(struct page_ids *ids);
@@ -148,6 +149,14 @@ static inline uint32_t *cache_donor_place(const struct cache *cache, const struc
     return &cache->donors[cache_mix(key->phys ^ (uint64_t)key->mode << 40) >>
                           (32 - CACHE_DONOR_BITS)];
 }
+
+/* The blocks that start in the page, and some that do not. */
+struct block *cache_page_first(const struct cache *cache, physaddr_t gpa);
+struct block *cache_page_next(const struct cache *cache, const struct block *block);
+/* The exit is not linked any more. */
+void cache_unlink_exit(struct cache *cache, struct block *from, unsigned number);
+/* The block is to be found at another linear address; what led to it by the old one does not. */
+void cache_rekey(struct cache *cache, struct block *block, linaddr_t linear);
 
 /* The exit's jump leads to its stub. */
 void cache_aim_at_stub(const struct cache *cache, const struct block *block, unsigned number);

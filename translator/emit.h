@@ -40,6 +40,7 @@ enum emit_fixup_kind {
     EMIT_RECORD, /* 32 bits with the block's number */
     EMIT_PAGE,   /* disp32 of what is mapped where the block is */
     EMIT_ID,     /* disp32 of the number of the block's page, negated */
+    EMIT_ENTRY,  /* disp32 of an entry of the inline TLB, of a page near the block */
 };
 
 struct emit_fixup {

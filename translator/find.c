@@ -31,9 +31,12 @@ bool find_fetch(struct cpu *cpu, linaddr_t linear, physaddr_t *phys)
     }
 }
 
-static uint64_t heat_mixed(const struct block_key *key)
+/* A visit to what can be copied to where it is next time counts wherever it is. */
+static uint64_t heat_mixed(const struct translator *tr, const struct block_key *key)
 {
-    return (key->phys ^ key->linear << 24) * 0x9e3779b97f4a7c15ull;
+    const bool moves = !tr->options.no_copy && cache_is_portable(key);
+
+    return (key->phys ^ (moves ? key->mode : key->linear << 24)) * 0x9e3779b97f4a7c15ull;
 }
 
 /*
@@ -133,7 +136,7 @@ struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned flags)
 
     if (!find_key(cpu, &key))
         return NULL;
-    mixed = heat_mixed(&key);
+    mixed = heat_mixed(tr, &key);
     __builtin_prefetch(&tr->heat[mixed >> (64 - HEAT_BITS)]); /* two cache misses at once */
     block = cache_find(tr->cache, &key);
     if (block == NULL) {
@@ -151,6 +154,8 @@ struct block *find_block(struct translator *tr, struct cpu *cpu, unsigned flags)
     if (!(cpu->mode & MODE_CS_FLAT) && !inside_limit(tr, cpu, block))
         return NULL;
     tables_fill_code(cpu, key.linear, block->page_id);
+    if (block->portable)
+        cache_note_space(tr->cache, block->page_id, cpu->cr3);
     return block;
 }
 

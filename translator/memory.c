@@ -206,11 +206,14 @@ uint64_t build_constant_address(const struct build *b, const struct insn *in)
 /* T0 = that. */
 void build_mov_constant(struct build *b, const struct insn *in)
 {
+    const uint64_t address = build_constant_address(b, in);
+
     if (!in->rip_relative) {
-        emit_mov_ri(&b->e, T0, build_constant_address(b, in));
+        emit_mov_ri(&b->e, T0, address);
+        b->portable &= (int64_t)address == (int32_t)address; /* as build_load_slot() has it */
         return;
     }
-    emit_mov_linear(&b->e, T0, build_constant_address(b, in), false);
+    emit_mov_linear(&b->e, T0, address, false);
     b->portable &= in->addr_size == 8;
 }
 
@@ -257,7 +260,8 @@ void build_linear(struct build *b, const struct insn *in, unsigned size, enum ac
         add_segment(b, in->seg, size, access);
 }
 
-static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum access access);
+static void probe_constant(struct build *b, const struct insn *in, unsigned size,
+                           enum access access);
 
 /* ---- windows: translator/windows.h ---- */
 
@@ -436,7 +440,7 @@ void build_go_to_place(struct build *b, const struct insn *in, const struct plac
     case PLACE_TLB:
         build_linear(b, in, size, access);
         if (build_is_constant(in) && is_linear(b, in, access))
-            probe_constant(b, build_constant_address(b, in), size, access);
+            probe_constant(b, in, size, access);
         else
             build_probe(b, size, access);
         b->keeps_stack = false;
@@ -475,9 +479,17 @@ void build_range(struct build *b, uint8_t reg, int32_t low, unsigned size, enum 
     build_probe(b, size, access);
 }
 
+/* Load part of an entry; moves: of one that depends on where the block is. */
+static void load_entry(struct build *b, uint8_t dst, struct mem entry, bool moves)
+{
+    emit_mov_rm(&b->e, W64, dst, entry);
+    if (moves)
+        emit_note(&b->e, b->e.at - sizeof(int32_t), EMIT_ENTRY);
+}
+
 /* Probe with the tag and the addend of one entry; T1 may be part of their addresses. */
 static void probe(struct build *b, unsigned size, enum access access, struct mem tag,
-                  struct mem addend)
+                  struct mem addend, bool moves)
 {
     struct emit *e = &b->e;
     const bool beside = access == ACCESS_WRITE && beside_wanted(b, size);
@@ -485,20 +497,20 @@ static void probe(struct build *b, unsigned size, enum access access, struct mem
 
     build_needs(b, T1);
     build_needs(b, T2);
-    emit_mov_rm(e, W64, T2, tag);
+    load_entry(b, T2, tag, moves);
     emit_lea(e, W64, TC, INDEX(T0, T2, 1, (int32_t)size - 1));
     shift_right(b, W64, TC, TC, PAGE_SHIFT);
     if (beside) {
         hit = emit_jrcxz(e);
         done = beside_probe(b, size);
         emit_bind(e, hit);
-        emit_mov_rm(e, W64, T1, addend);
+        load_entry(b, T1, addend, moves);
         emit_bind(e, done);
         return;
     }
     side_exit_unless_zero(b);
     flags_restore(b);
-    emit_mov_rm(e, W64, T1, addend);
+    load_entry(b, T1, addend, moves);
 }
 
 static int32_t tags_at(const struct build *b, enum access access)
@@ -511,17 +523,18 @@ void build_probe(struct build *b, unsigned size, enum access access)
     load_index(b);
     b->operand = INDEX(T0, T1, 1, 0);
     probe(b, size, access, INDEX(HOST_CPU, T1, 8, tags_at(b, access)),
-          INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)));
+          INDEX(HOST_CPU, T1, 8, AT_VIEW(b->view, addend)), false);
 }
 
 /* The page is known, and so is its entry. */
-static void probe_constant(struct build *b, uint64_t linear, unsigned size, enum access access)
+static void probe_constant(struct build *b, const struct insn *in, unsigned size,
+                           enum access access)
 {
-    const int32_t index = (int32_t)(linear >> PAGE_SHIFT & (RT_ENTRIES - 1));
+    const uint64_t page = build_constant_address(b, in) >> PAGE_SHIFT;
+    const int32_t index = (int32_t)(page & (RT_ENTRIES - 1));
 
-    b->portable = false;
     probe(b, size, access, BASE(HOST_CPU, tags_at(b, access) + 8 * index),
-          BASE(HOST_CPU, AT_VIEW(b->view, addend) + 8 * index));
+          BASE(HOST_CPU, AT_VIEW(b->view, addend) + 8 * index), in->rip_relative);
 }
 
 void build_memory(struct build *b, const struct insn *in, unsigned size, enum access access)

@@ -43,6 +43,7 @@ struct run_counters {
     uint64_t window_misses, unwindowed; /* faults in windows; instructions that gave them up */
     uint64_t window_awaited;            /* fills behind the guest's handler of its fault */
     uint64_t ungrouped, steps, cold, untranslatable, code_stores;
+    uint64_t adopted;            /* blocks of processes that are gone */
     uint64_t copies, bad_copies; /* of blocks; -x check-copy found to be no copies */
     uint64_t building_ticks;     /* of the TSC, spent in build_block() */
 };
@@ -53,6 +54,13 @@ struct tables;
 enum { HEAT_BITS = 17 };
 struct heat {
     uint8_t tag, visits;
+};
+
+/* Pages whose code had no orphan for the address space with that root (translator/copy.c). */
+enum { BARREN = 64 };
+struct barren {
+    physaddr_t page;
+    uint64_t root;
 };
 
 /*
@@ -108,6 +116,7 @@ struct translator {
     bool signals_installed; /* those of hostsignal.c, process-wide; asking again is five system
                                calls */
     struct heat heat[1 << HEAT_BITS];
+    struct barren barren[BARREN];
     uint64_t
         no_group[(1 << NO_GROUP_BITS) / 64]; /* addresses whose blocks do better without groups */
     struct windows *windows;                 /* of the attached CPU; NULL: none */

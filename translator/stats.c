@@ -65,6 +65,7 @@ void translator_print_stats(const struct translator *tr, FILE *out)
     } rows[] = {
         {"translations", c->translations},
         {"nanoseconds spent translating", ticks_ns(tr, r->building_ticks)},
+        {"blocks taken to other addresses", r->adopted},
         {"copies of blocks at other addresses", r->copies},
         {"copies that differ (-x check-copy)", r->bad_copies},
         {"guest instructions translated", c->guest_insns},

@@ -27,6 +27,7 @@ struct translator_options {
     bool no_tree;          /* superblocks go one way */
     bool no_hosted;        /* superblocks keep no host addresses of bases */
     bool no_copy;          /* code at another linear address is translated anew */
+    bool no_adopt;         /* what processes leave behind is copied, too */
     bool check_copy;       /* so it is, and compared with the copy; for tests */
     bool no_guard;         /* superblocks end at jumps whose target is computed */
     bool no_guess;         /* superblocks look the regions of operands up, as other blocks do */

@@ -1,6 +1,7 @@
 /*
  * tests/translator/test_copy.c -- the same code at two linear addresses: what is copied is what
- * would have been translated, and does the same (translator/cache_copy.c, translator/copy.c).
+ * would have been translated, and does the same (translator/cache_copy.c, translator/copy.c).  And
+ * so is what a process has left to another one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,6 +39,7 @@ enum {
 #define IN_WINDOW .eager_window = true, .no_guess = true
 static const struct translator_options usual = {IN_WINDOW};
 static const struct translator_options checked = {IN_WINDOW, .check_copy = true};
+static const struct translator_options by_probes = {.no_window = true, .check_copy = true};
 static const struct translator_options without = {IN_WINDOW, .no_copy = true};
 
 /* Code at HERE and THERE, and at two addresses that are low. */
@@ -79,6 +81,8 @@ PROGRAM(jumps, "test %eax, %eax\n jz 1f\n inc %ebx\n js 2f\n dec %ecx\n jc 1f\n 
 PROGRAM(handlers, "cpuid\n xgetbv\n mov %fs:8, %rax\n rep movsb\n cmpxchg16b (%rsi)\n syscall\n");
 PROGRAM(memory, "mov (%rsi), %rax\n mov 8(%rsi,%rcx,8), %r9\n push %r9\n pop %r10\n"
                 " lock add %rax, (%rdi)\n vmovdqu (%r11), %ymm3\n fldl (%rdx)\n ret $16\n");
+PROGRAM(absolute, "movabs 0x7f1234560123, %eax\n movabs %rax, 0x7e9876540123\n mov 0x123, %ecx\n"
+                  " add %ecx, 0x456\n");
 PROGRAM(returns, "leave\n ret\n");
 
 static const struct {
@@ -91,13 +95,12 @@ static const struct {
     {returns, returns_end},
 };
 
-static void a_copy_is_what_would_be_translated(void **state)
+static void check_copies(const struct translator_options *options)
 {
     struct machine m;
 
-    (void)state;
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-        open_code(&m, programs[i].code, (size_t)(programs[i].end - programs[i].code), &checked);
+        open_code(&m, programs[i].code, (size_t)(programs[i].end - programs[i].code), options);
         assert_non_null(build_at(&m, HERE));
         assert_int_equal(m.tr->counters.copies, 0);
         assert_non_null(build_at(&m, THERE));
@@ -105,6 +108,25 @@ static void a_copy_is_what_would_be_translated(void **state)
         assert_int_equal(m.tr->counters.bad_copies, 0);
         machine_close(&m);
     }
+    /* Its slots and entries are not near it: it may be no copy, but no wrong one. */
+    open_code(&m, absolute, (size_t)(absolute_end - absolute), options);
+    assert_non_null(build_at(&m, HERE));
+    assert_non_null(build_at(&m, THERE));
+    assert_int_equal(m.tr->counters.bad_copies, 0);
+    machine_close(&m);
+}
+
+static void a_copy_is_what_would_be_translated(void **state)
+{
+    (void)state;
+    check_copies(&checked);
+}
+
+/* Numbers of pages are in the code then, and begin again at 0 behind 0xffff. */
+static void so_it_is_without_windows(void **state)
+{
+    (void)state;
+    check_copies(&by_probes);
 }
 
 /* Its page is compared in front of the code; and it has been numbered late, as most pages are. */
@@ -142,18 +164,17 @@ static uint8_t random_byte(uint32_t *random)
     return number & 1 ? usual_bytes[(number >> 1) % sizeof(usual_bytes)] : (uint8_t)(number >> 1);
 }
 
-static void so_it_is_of_whatever_may_be_code(void **state)
+static void check_random_code(const struct translator_options *options)
 {
     uint8_t code[PAGE_SIZE];
     uint32_t random = 1;
     uint64_t copies = 0;
     struct machine m;
 
-    (void)state;
     for (unsigned page = 0; page < RANDOM_PAGES; page++) {
         for (unsigned i = 0; i < PAGE_SIZE; i++)
             code[i] = random_byte(&random);
-        open_code(&m, code, sizeof(code), &checked);
+        open_code(&m, code, sizeof(code), options);
         for (unsigned i = 0; i < PAGE_SIZE; i += 8)
             (void)build_at(&m, HERE + i);
         for (unsigned i = 0; i < PAGE_SIZE; i += 8)
@@ -163,6 +184,13 @@ static void so_it_is_of_whatever_may_be_code(void **state)
         machine_close(&m);
     }
     assert_true(copies > RANDOM_PAGES * PAGE_SIZE / 8 / 4);
+}
+
+static void so_it_is_of_whatever_may_be_code(void **state)
+{
+    (void)state;
+    check_random_code(&checked);
+    check_random_code(&by_probes);
 }
 
 /* Sums and products by functions, some of them recursive, with numbers at fixed places. */
@@ -240,15 +268,142 @@ static void code_at_low_addresses_is_not_copied(void **state)
     machine_close(&m);
 }
 
+/* ---- what a process leaves ---- */
+
+/* HERE is a page of nobody any more. */
+static void leave_here(struct machine *m)
+{
+    physmem_write(m->mem, page_entry(m, HERE), 8, 0);
+    mmu_flush_nonglobal(m->cpu);
+}
+
+/* As find_block() does, who knows where each process is. */
+static void note_here(struct machine *m, const struct block *block)
+{
+    cache_note_space(m->tr->cache, block->page_id, m->cpu->cr3);
+}
+
+/* Byte for byte, as long as its exits are not linked. */
+static void what_is_adopted_is_what_would_be_translated(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        const size_t bytes = (size_t)(programs[i].end - programs[i].code);
+        const struct block *block, *expected;
+        struct machine m, other;
+
+        open_code(&m, programs[i].code, bytes, &usual);
+        block = build_at(&m, HERE);
+        note_here(&m, block);
+        leave_here(&m);
+        assert_ptr_equal(build_at(&m, THERE), block);
+        assert_int_equal(m.tr->counters.adopted, 1);
+        assert_int_equal(m.tr->counters.copies, 0);
+
+        open_code(&other, programs[i].code, bytes, &without);
+        (void)cache_page_id(other.tr->cache, HERE, CODE_AT, other.cpu->mode);
+        expected = build_at(&other, THERE);
+        assert_int_equal(block->page_id, expected->page_id);
+        assert_int_equal(block->host_bytes, expected->host_bytes);
+        assert_memory_equal((const void *)cache_hot_host(m.tr->cache, block),
+                            (const void *)cache_hot_host(other.tr->cache, expected),
+                            block->host_bytes);
+        machine_close(&other);
+        machine_close(&m);
+    }
+}
+
+/* All blocks of the page, with the links between them; and what is not there yet is made. */
+static void what_is_adopted_does_the_same(void **state)
+{
+    struct machine m, other;
+    uint64_t chains;
+
+    (void)state;
+    open_code(&other, work, (size_t)(work_end - work), &without);
+    run_at(&other, THERE);
+    open_code(&m, work, (size_t)(work_end - work), &usual);
+    run_at(&m, HERE);
+    leave_here(&m);
+    chains = cache_counters(m.tr->cache)->chains;
+    run_at(&m, THERE);
+    assert_true(m.tr->counters.adopted >= 4);
+    assert_int_equal(m.tr->counters.copies, 0);
+    assert_true(cache_counters(m.tr->cache)->chains < 2 * chains);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(m.cpu->gpr[i], other.cpu->gpr[i]);
+    assert_int_equal(m.cpu->rip, other.cpu->rip);
+
+    /* Back again: who is at THERE lives, and keeps what is there. */
+    map_page(&m, HERE, CODE_AT);
+    run_at(&m, HERE);
+    assert_true(m.tr->counters.copies >= 4);
+    assert_int_equal(m.cpu->gpr[RAX], other.cpu->gpr[RAX]);
+    assert_int_equal(m.cpu->gpr[8] & ~(uint64_t)(PAGE_SIZE - 1), HERE);
+    chains = m.tr->counters.copies;
+    run_at(&m, THERE);
+    assert_int_equal(m.tr->counters.copies, chains);
+    assert_int_equal(m.cpu->rip, other.cpu->rip);
+    machine_close(&other);
+    machine_close(&m);
+}
+
+/* What has been copied to THERE meanwhile is there once. */
+static void nothing_is_there_twice(void **state)
+{
+    static const unsigned at = 6; /* of `jumps` */
+    const struct block *copy, *block;
+    struct machine m;
+
+    (void)state;
+    open_code(&m, jumps, (size_t)(jumps_end - jumps), &usual);
+    block = build_at(&m, HERE);
+    note_here(&m, block);
+    copy = build_at(&m, THERE);
+    assert_int_equal(m.tr->counters.copies, 1);
+    assert_non_null(build_at(&m, HERE + at));
+    leave_here(&m);
+    assert_non_null(build_at(&m, THERE + at));
+    assert_int_equal(m.tr->counters.adopted, 1);
+    assert_true(block->dead);
+    assert_ptr_equal(build_at(&m, THERE), copy);
+    machine_close(&m);
+}
+
+static void what_somebody_runs_stays_his(void **state)
+{
+    static const struct translator_options no_adopt = {IN_WINDOW, .no_adopt = true};
+    struct machine m;
+
+    (void)state;
+    open_code(&m, jumps, (size_t)(jumps_end - jumps), &usual);
+    note_here(&m, build_at(&m, HERE));
+    assert_non_null(build_at(&m, THERE));
+    assert_int_equal(m.tr->counters.adopted, 0);
+    machine_close(&m);
+    open_code(&m, jumps, (size_t)(jumps_end - jumps), &no_adopt);
+    note_here(&m, build_at(&m, HERE));
+    leave_here(&m);
+    assert_non_null(build_at(&m, THERE));
+    assert_int_equal(m.tr->counters.adopted, 0);
+    assert_int_equal(m.tr->counters.copies, 1);
+    machine_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_is_what_would_be_translated),
+        cmocka_unit_test(so_it_is_without_windows),
         cmocka_unit_test(so_it_is_where_a_block_is_entered_from_other_pages),
         cmocka_unit_test(so_it_is_of_whatever_may_be_code),
         cmocka_unit_test(a_copy_does_the_same),
         cmocka_unit_test(code_that_was_written_to_is_not_copied),
         cmocka_unit_test(code_at_low_addresses_is_not_copied),
+        cmocka_unit_test(what_is_adopted_is_what_would_be_translated),
+        cmocka_unit_test(what_is_adopted_does_the_same),
+        cmocka_unit_test(nothing_is_there_twice),
+        cmocka_unit_test(what_somebody_runs_stays_his),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
