@@ -56,7 +56,10 @@ struct options {
     uint64_t cache_bytes;    /* translation cache, 0: the default */
     unsigned cache_policy;   /* see translator_cache_policy() */
     uint64_t max_insns;      /* stop after so many, UINT64_MAX: never */
-    bool no_chain, no_bmi2, no_group, no_rename, no_guess, no_extend, no_hosted, no_copy, no_adopt, check_copy, no_guard, no_tree, no_loop, eager_path, no_retcache, no_superblock, no_window, no_smc; /* -x */
+    /* -x */
+    bool no_chain, no_bmi2, no_group, no_rename, no_guess, no_extend, no_hosted, no_copy,
+        no_adopt, check_copy, no_guard, no_tree, no_loop, eager_path, no_retcache, no_superblock,
+        no_window, no_smc;
     bool count_heads, eager_superblock, eager_window, eager_smc;
 
     struct drive_list drives;
