@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -305,6 +306,18 @@ static void a_loop_that_goes_now_here_now_there_is_a_tree(void **state)
     machine_close(&m);
 }
 
+/* Places where jumps backward lead to, and are stopped: loads of what polls look at. */
+static unsigned count_landings(const struct machine *m, const struct block *block)
+{
+    const uint8_t load[] = {0x41, 0x8b, 0x4f, (uint8_t)AT_CPU(poll_go)}; /* mov ecx, [r15 + ...] */
+    const uint8_t *host = (const uint8_t *)cache_hot_host(m->tr->cache, block);
+    unsigned count = 0;
+
+    for (unsigned i = 0; i + sizeof(load) <= block->host_bytes; i++)
+        count += memcmp(host + i, load, sizeof(load)) == 0;
+    return count;
+}
+
 LOOP(nest, RANDOM "mov %edx, %ebx\n shr $28, %ebx\n inc %ebx\n"
                   "2: inc %eax\n dec %ebx\n jnz 2b\n");
 
@@ -323,6 +336,39 @@ static void a_loop_inside_goes_round_inside(void **state)
     assert_int_equal(block->insn_count, 10);
     assert_int_equal(block->exit_count, 1);
     assert_int_equal(m.cpu->gpr[RAX], rounds);
+    assert_int_equal(count_landings(&m, block), 2);
+    machine_close(&m);
+}
+
+/* One time in four. */
+LOOP(again, RANDOM "mov %edx, %ebx\n 2: inc %eax\n rol $2, %ebx\n cmp $0x40000000, %ebx\n jb 2b\n");
+
+static uint32_t rounds_of_again(void)
+{
+    uint32_t value = 0, rounds = 0;
+
+    for (unsigned i = 0; i < 5000; i++) {
+        uint32_t bits = next_random(&value);
+
+        do {
+            bits = bits << 2 | bits >> 30;
+            rounds++;
+        } while (bits < 0x40000000);
+    }
+    return rounds;
+}
+
+static void a_loop_inside_that_seldom_goes_round_is_stopped_where_it_does(void **state)
+{
+    const struct translator_options eager = {.eager_path = true};
+    const struct block *block;
+    struct machine m;
+
+    (void)state;
+    block = RUN(&m, again, &eager);
+    assert_true(block->super);
+    assert_int_equal(count_landings(&m, block), 1);
+    assert_int_equal(m.cpu->gpr[RAX], rounds_of_again());
     machine_close(&m);
 }
 
@@ -878,6 +924,7 @@ int main(void)
         cmocka_unit_test(the_way_that_a_loop_takes_is_there_twice),
         cmocka_unit_test(a_loop_that_goes_now_here_now_there_is_a_tree),
         cmocka_unit_test(a_loop_inside_goes_round_inside),
+        cmocka_unit_test(a_loop_inside_that_seldom_goes_round_is_stopped_where_it_does),
         cmocka_unit_test(a_loop_whose_function_returns_is_a_tree_of_what_later_calls_do),
         cmocka_unit_test(a_store_into_a_seldom_way_drops_the_tree),
         cmocka_unit_test(a_loop_that_runs_long_is_found),
