@@ -153,6 +153,8 @@ struct build {
     bool unfit;         /* a rule needs one of them */
     uint64_t loop;      /* host address where the block's loop goes on; 0: by an exit */
     struct known again; /* at the start of its second copy (struct path) */
+    uint64_t round_end; /* behind the first jump to the place where it goes on */
+    bool pads;          /* that place is a little later than it would be */
     struct fork forks[BUILD_FORKS];
     unsigned fork_count;
     struct inner inners[BUILD_INNERS];

@@ -314,6 +314,19 @@ static void add_leave(struct build *b, uint64_t target, struct label jump, bool 
         b->records.exits[b->leaves[same].exit].head |= target <= b->rip;
 }
 
+/* A jump to where the loop goes on was emitted. */
+static void note_round(struct build *b, uint64_t loop)
+{
+    if (b->round_end == 0 && loop == (b->again.host != 0 ? b->again.host : b->loop))
+        b->round_end = emit_here(&b->e);
+}
+
+static void jump_round_if(struct build *b, uint8_t condition, uint64_t loop)
+{
+    emit_jcc_to(&b->e, condition, loop);
+    note_round(b, loop);
+}
+
 /* jmp rel32 -> stub, later the target: its body inside the page, else its checked entry. */
 void build_exit(struct build *b, uint64_t target)
 {
@@ -324,6 +337,7 @@ void build_exit(struct build *b, uint64_t target)
         add_fork(b, way, emit_jmp(&b->e));
     } else if (loop != 0) {
         emit_jmp_to(&b->e, loop);
+        note_round(b, loop);
     } else if (b->swap_count != 0) {
         add_leave(b, target, emit_jmp(&b->e), false);
     } else {
@@ -357,7 +371,7 @@ static void exit_if(struct build *b, uint8_t condition, uint64_t target, bool po
     if (way != 0)
         add_fork(b, way, emit_jcc(&b->e, condition));
     else if (loop != 0 && !poll)
-        emit_jcc_to(&b->e, condition, loop);
+        jump_round_if(b, condition, loop);
     else if (poll || b->swap_count != 0 || (b->tr->options.counted && flow_rest(b) != 0))
         add_leave(b, target, emit_jcc(&b->e, condition), poll);
     else

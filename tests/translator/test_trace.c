@@ -14,6 +14,7 @@
 
 #include "cpu/segment.h"
 #include "tests/translator/machine.h"
+#include "translator/build.h"
 #include "translator/runtime.h"
 
 enum { MEMORY = 4 << 20, CODE_AT = 0x6000, STACK_AT = 0xf000 };
@@ -908,6 +909,56 @@ static void a_breakpoint_anywhere_on_the_way_drops_it(void **state)
     machine_close(&m);
 }
 
+LOOP(rounds, "inc %eax\n lea 5(%eax,%edx), %edx\n xor %eax, %edx\n rol $5, %edx\n add %edx, %ebx\n"
+             " imul $77, %ebx, %ebx\n lea 1000000(%ebx,%edx,2), %ebx\n bswap %ebx\n");
+
+/* The first conditional jump backward inside the block: where it leads to, and where it ends. */
+static bool find_round(const struct machine *m, const struct block *block, uint64_t *begin,
+                       uint64_t *end)
+{
+    const uint64_t host = cache_hot_host(m->tr->cache, block);
+
+    for (uint64_t at = host; at + 6 <= host + block->host_bytes; at++) {
+        const uint8_t *code = (const uint8_t *)at;
+        int32_t rel;
+
+        memcpy(&rel, code + 2, sizeof(rel));
+        *end = at + 6;
+        *begin = *end + (uint64_t)(int64_t)rel;
+        if (code[0] == 0x0f && (code[1] & 0xf0) == 0x80 && rel < 0 && *begin >= host)
+            return true;
+    }
+    return false;
+}
+
+/* With all that may be in front of it in the cache. */
+static void no_loop_has_just_its_end_in_another_line(void **state)
+{
+    enum { LINE = 64, SHORT = 16, NOPS_AT = 0x9000, NOPS = 128 };
+    const struct translator_options eager = {.eager_path = true};
+    uint8_t nops[NOPS + 1];
+
+    (void)state;
+    memset(nops, 0x90, NOPS);
+    for (unsigned i = 0; i < NOPS; i += 8) {
+        struct block_key first = {.phys = NOPS_AT, .linear = NOPS_AT};
+        uint64_t begin = 0, end = 0;
+        struct machine m;
+
+        OPEN(&m, rounds, &eager);
+        nops[i] = 0xf4;
+        physmem_write_bytes(m.mem, NOPS_AT, nops, sizeof(nops));
+        nops[i] = 0x90;
+        first.mode = m.cpu->mode;
+        assert_non_null(build_block(m.tr, m.cpu, &first, 0));
+        run(&m);
+        assert_non_null(FIND(&m, rounds));
+        assert_true(find_round(&m, FIND(&m, rounds), &begin, &end));
+        assert_true(begin / LINE == (end - 1) / LINE || end % LINE == 0 || end % LINE >= SHORT);
+        machine_close(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -947,6 +998,7 @@ int main(void)
         cmocka_unit_test(stores_into_both_pages_drop_it),
         cmocka_unit_test(what_is_stored_in_the_next_page_is_run),
         cmocka_unit_test(a_breakpoint_anywhere_on_the_way_drops_it),
+        cmocka_unit_test(no_loop_has_just_its_end_in_another_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
