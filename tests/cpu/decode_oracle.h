@@ -108,9 +108,9 @@ static inline struct oracle_operand oracle_memory(const struct insn *in)
     out.base = oracle_gpr(in->base, in->addr_size);
     if (in->rip_relative)
         out.base = in->addr_size == 4 ? X86_REG_EIP : X86_REG_RIP;
-    out.index = oracle_gpr(in->index, in->addr_size);
-    if (in->vsib)
-        out.index = X86_REG_XMM0 + in->index;
+    /* a vector index is one of 32 with EVEX */
+    out.index =
+        in->vsib ? (unsigned)X86_REG_XMM0 + in->index : oracle_gpr(in->index, in->addr_size);
     out.scale = in->scale;
     out.disp = in->disp;
     return out;

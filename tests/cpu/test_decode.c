@@ -517,6 +517,22 @@ static void test_capstone_random(void **state)
     decode_inputs_random(SAMPLE_RANDOM, 2, check_input, *state);
 }
 
+/* Inputs that fuzzing found something with, in the comparison or in decode(). */
+static void test_capstone_found(void **state)
+{
+    static const struct {
+        uint8_t bytes[8];
+        uint8_t size;
+        enum code_size code_size;
+    } inputs[] = {
+        {{0x62, 0xf2, 0x7d, 0x21, 0xa2, 0xa4}, 6, CODE64}, /* a vector index past 15 */
+        {{0x62, 0xf2, 0xfd, 0x23, 0xa1, 0x64, 0x64}, 7, CODE64},
+    };
+
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
+        check_input(*state, inputs[i].bytes, inputs[i].size, inputs[i].code_size);
+}
+
 static int setup(void **state)
 {
     static struct oracle oracle;
@@ -545,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_length_limit),
         cmocka_unit_test(test_capstone_maps),
         cmocka_unit_test(test_capstone_random),
+        cmocka_unit_test(test_capstone_found),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
