@@ -6,9 +6,9 @@
  * was skipped while the guest was halted; then nothing depends on the host, and two machines that
  * are fed the same do the same.
  */
-#include <time.h>
 #include <x86intrin.h>
 
+#include "cpu/hosttime.h"
 #include "devices/pc_internal.h"
 
 #define DEFAULT_NS_X1000    1000
@@ -18,14 +18,6 @@
 #define TSC_DUE_MAX_NS      UINT64_C(100000000000000) /* a day: no counter overflows */
 
 /* ---- time ---- */
-
-static uint64_t host_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t ns_per_insn_x1000(const struct pc *pc)
 {
@@ -37,7 +29,7 @@ uint64_t pc_now_ns(void *ctx)
     const struct pc *pc = ctx;
 
     if (!pc->config.counted_time)
-        return pc->paused ? pc->paused_ns : host_ns() - pc->start_ns;
+        return pc->paused ? pc->paused_ns : hosttime_ns() - pc->start_ns;
     return clock_scale(pc->cpu->icount, ns_per_insn_x1000(pc), 1000) + pc->skipped_ns;
 }
 
@@ -77,11 +69,11 @@ uint64_t pc_tsc(struct pc *pc)
 /* Does the host's TSC tick at the rate that the CPU model promises? */
 static bool tsc_rate_is_hosts(uint64_t tsc_hz)
 {
-    const uint64_t ns = host_ns(), tsc = __rdtsc();
+    const uint64_t ns = hosttime_ns(), tsc = __rdtsc();
     uint64_t elapsed_ns, measured_hz, difference;
 
     do
-        elapsed_ns = host_ns() - ns;
+        elapsed_ns = hosttime_ns() - ns;
     while (elapsed_ns < TSC_MEASURE_NS);
     measured_hz = clock_scale(__rdtsc() - tsc, NS_PER_SECOND, elapsed_ns);
     difference = measured_hz > tsc_hz ? measured_hz - tsc_hz : tsc_hz - measured_hz;
@@ -91,7 +83,7 @@ static bool tsc_rate_is_hosts(uint64_t tsc_hz)
 void pc_time_start(struct pc *pc)
 {
     pc->host_tsc = !pc->config.counted_time && tsc_rate_is_hosts(pc->config.model.tsc_hz);
-    pc->start_ns = host_ns();
+    pc->start_ns = hosttime_ns();
     pc->start_tsc = __rdtsc();
 }
 

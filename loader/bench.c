@@ -44,12 +44,6 @@ struct bench {
     FILE *json;
 };
 
-static int complain(const struct error *error)
-{
-    fprintf(stderr, "ringer: %s\n", error->text);
-    return 1;
-}
-
 /* ---- what was asked for ---- */
 
 static bool has_own_guest(const struct options *machine)
@@ -429,33 +423,36 @@ static void release(struct bench *b)
     bench_options_free(&b->options);
 }
 
-int bench_main(int argc, char *const argv[])
+/* The exit status, or -1 with the error set. */
+static int measure_and_report(struct bench *b, struct error *error)
+{
+    if (!prepare(b, error) || !measure(b, error))
+        return -1;
+    look_for_rows(b);
+    if (!report(b, error))
+        return -1;
+    return b->facts.failure_count != 0;
+}
+
+int bench_main(int argc, char *const argv[], struct error *error)
 {
     static const struct bench nothing = {.guest_fd = -1};
     struct bench *b = malloc(sizeof(*b));
-    struct error error = {0};
     int status = 0;
 
     if (b == NULL) {
-        (void)error_set(&error, "not enough host memory");
-        return complain(&error);
+        (void)error_set(error, "not enough host memory");
+        return -1;
     }
     *b = nothing;
-    if (!bench_options_parse(argc, argv, &b->options, &error))
-        status = complain(&error);
+    if (!bench_options_parse(argc, argv, &b->options, error))
+        status = -1;
     else if (b->options.action == BENCH_HELP)
         bench_options_print_help(stdout);
     else if (b->options.action == BENCH_LIST)
         bench_report_list(stdout, bench_guest_is_built_in());
-    else if (!prepare(b, &error) || !measure(b, &error))
-        status = complain(&error);
-    else {
-        look_for_rows(b);
-        if (!report(b, &error))
-            status = complain(&error);
-        if (b->facts.failure_count != 0)
-            status = 1;
-    }
+    else
+        status = measure_and_report(b, error);
     release(b);
     free(b);
     return status;

@@ -3,31 +3,22 @@
  */
 #include "loader/bench_decoder.h"
 
+#include "cpu/hosttime.h"
+#include "cpu/insn.h"
+#include "loader/file.h"
 #include <gelf.h>
 #include <libelf.h>
 #include <string.h>
-#include <time.h>
-
-#include "cpu/insn.h"
-#include "loader/file.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 30)
 #define NS_PER_S       1e9
-#define MEASUREMENT_NS 2e8
+#define MEASUREMENT_NS UINT64_C(200000000)
 
 struct text {
     const uint8_t *bytes;
     size_t size; /* 0: there is none */
     enum code_size code_size;
 };
-
-static double now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * NS_PER_S + (double)ts.tv_nsec;
-}
 
 /* The section .text; what libelf hands out lies within the file. */
 static struct text find_text(Elf *elf, const GElf_Ehdr *ehdr)
@@ -60,9 +51,9 @@ static struct text find_text(Elf *elf, const GElf_Ehdr *ehdr)
 /* Instructions a second, once through the text. */
 static double decode_once(const struct text *text)
 {
-    const double start_ns = now_ns();
+    const uint64_t start_ns = hosttime_ns();
     size_t at = 0, count = 0;
-    double end_ns;
+    uint64_t end_ns;
 
     while (at < text->size) {
         struct insn in;
@@ -74,13 +65,13 @@ static double decode_once(const struct text *text)
             at++;
         }
     }
-    end_ns = now_ns();
-    return end_ns > start_ns ? (double)count * NS_PER_S / (end_ns - start_ns) : 0;
+    end_ns = hosttime_ns();
+    return end_ns > start_ns ? (double)count * NS_PER_S / (double)(end_ns - start_ns) : 0;
 }
 
 static double best_of_a_while(const struct text *text)
 {
-    const double end_ns = now_ns() + MEASUREMENT_NS;
+    const uint64_t end_ns = hosttime_ns() + MEASUREMENT_NS;
     double best = 0;
 
     do {
@@ -88,7 +79,7 @@ static double best_of_a_while(const struct text *text)
 
         if (value > best)
             best = value;
-    } while (now_ns() < end_ns);
+    } while (hosttime_ns() < end_ns);
     return best;
 }
 

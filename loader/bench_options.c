@@ -9,6 +9,7 @@
  */
 #include "loader/bench_options.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,55 +39,29 @@ static bool take_limit(struct bench_options *o, const char *argument, struct err
     return true;
 }
 
-static bool take_json(struct bench_options *o, const char *argument, struct error *error)
-{
-    (void)error;
-    o->json = argument;
-    return true;
-}
-
-static bool take_text(struct bench_options *o, const char *argument, struct error *error)
-{
-    (void)error;
-    o->text = argument;
-    return true;
-}
-
-static bool take_ablate(struct bench_options *o, const char *argument, struct error *error)
-{
-    (void)argument, (void)error;
-    o->action = BENCH_ABLATE;
-    return true;
-}
-
-static bool take_list(struct bench_options *o, const char *argument, struct error *error)
-{
-    (void)argument, (void)error;
-    o->action = BENCH_LIST;
-    return true;
-}
-
-static bool take_help(struct bench_options *o, const char *argument, struct error *error)
-{
-    (void)argument, (void)error;
-    o->action = BENCH_HELP;
-    return true;
-}
-
+/* Of the three, an option has the one that is not 0. */
 static const struct {
     const char *name, *argument; /* NULL: takes none */
     bool (*take)(struct bench_options *o, const char *argument, struct error *error);
+    size_t text;      /* offset of the string that its argument is kept in */
+    int action;       /* what is to be done */
     const char *help; /* NULL: another spelling */
 } own_rows[] = {
-    {"runs", "N", take_runs, "how often each (3); the table has the median"},
-    {"ablate", NULL, take_ablate, "the rows named, with each switch of `ringer -x help` by itself"},
-    {"json", "FILE", take_json, "every single value; -: on standard output, in place of the table"},
-    {"text", "FILE", take_text, "an x86 program for the decoder (ringer itself)"},
-    {"limit", "SECONDS", take_limit, "a run that takes longer is ended, and has failed (none)"},
-    {"list", NULL, take_list, "the rows and what they mean"},
-    {"help", NULL, take_help, "this text"},
-    {"h", NULL, take_help, NULL},
+    {"runs", "N", take_runs, 0, 0, "how often each (3); the table has the median"},
+    {"ablate", NULL, NULL, 0, BENCH_ABLATE,
+     "the rows named, with each switch of `ringer -x help` by itself"},
+    {"json", "FILE", NULL, offsetof(struct bench_options, json), 0,
+     "every single value; -: on standard output, in place of the table"},
+    {"text", "FILE", NULL, offsetof(struct bench_options, text), 0,
+     "an x86 program for the decoder (ringer itself)"},
+    {"limit", "SECONDS", take_limit, 0, 0,
+     "a run that takes longer is ended, and has failed (none)"},
+    {"list", NULL, NULL, 0, BENCH_LIST, "the rows and what they mean"},
+    {"help", NULL, NULL, 0, BENCH_HELP, "this text"},
+    {"h", NULL, NULL, 0, BENCH_HELP, NULL},
 };
+_Static_assert(BENCH_MEASURE == 0 && offsetof(struct bench_options, action) == 0,
+               "neither is an option's");
 enum { OWN_ROWS = sizeof(own_rows) / sizeof(own_rows[0]) };
 
 static bool take_row(struct bench_options *o, const char *word, struct error *error)
@@ -116,7 +91,13 @@ static bool take_own(struct bench_options *o, char *const argv[], int argc, int 
                 return error_set(error, "-%s: needs an argument", name);
             argument = argv[++*at];
         }
-        return own_rows[i].take(o, argument, error);
+        if (own_rows[i].take != NULL)
+            return own_rows[i].take(o, argument, error);
+        if (own_rows[i].text != 0)
+            *(const char **)((char *)o + own_rows[i].text) = argument;
+        else
+            o->action = own_rows[i].action;
+        return true;
     }
     return true;
 }

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu/hosttime.h"
 #include "loader/machine.h"
 #include "loader/signals.h"
 
@@ -63,14 +64,6 @@ static void on_signal(int signal_number)
 {
     if (signal_number != SIGCHLD)
         noted_signal = signal_number;
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 /* ---- signals: noted while the guest runs, and let in only while we wait ---- */
@@ -154,7 +147,7 @@ static bool take_output(struct run *run)
 static void wait_for_something(struct run *run, const sigset_t *mask)
 {
     struct pollfd out = {.fd = run->out_fds[0], .events = POLLIN};
-    const uint64_t now = now_ns();
+    const uint64_t now = hosttime_ns();
     const uint64_t left = run->deadline_ns > now ? run->deadline_ns - now : 0;
     const struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S),
                                      .tv_nsec = (long)(left % NS_PER_S)};
@@ -166,8 +159,8 @@ static void wait_for_something(struct run *run, const sigset_t *mask)
     if (noted_signal != 0 && !run->told) {
         run->told = true;
         kill(run->pid, SIGTERM);
-        run->deadline_ns = now_ns() + GRACE_S * NS_PER_S;
-    } else if (run->deadline_ns != 0 && now_ns() >= run->deadline_ns) {
+        run->deadline_ns = hosttime_ns() + GRACE_S * NS_PER_S;
+    } else if (run->deadline_ns != 0 && hosttime_ns() >= run->deadline_ns) {
         run->out_of_time = true;
         kill(run->pid, SIGKILL);
         run->deadline_ns = 0;
@@ -179,7 +172,7 @@ static void attend(struct run *run, const sigset_t *mask)
 {
     while (wait4(run->pid, &run->status, WNOHANG, &run->usage) == 0)
         wait_for_something(run, mask);
-    run->wall_ns = now_ns() - run->began_ns;
+    run->wall_ns = hosttime_ns() - run->began_ns;
     if (run->out_fds[0] >= 0) {
         fcntl(run->out_fds[0], F_SETFL, O_NONBLOCK);
         for (unsigned i = 0; i < LAST_READS && take_output(run); i++)
@@ -271,7 +264,7 @@ enum bench_end bench_run(const struct options *options, unsigned limit_s,
     fflush(NULL);
     hold_signals(&held);
     if (prepare(&run, &outcome->error)) {
-        run.began_ns = now_ns();
+        run.began_ns = hosttime_ns();
         run.deadline_ns = limit_s != 0 ? run.began_ns + limit_s * NS_PER_S : 0;
         run.pid = fork();
         if (run.pid == 0)

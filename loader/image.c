@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu/hosttime.h"
 #include "loader/image_store.h"
 
 enum {
@@ -338,14 +339,6 @@ static void wait_for_worker(struct image *image, struct patience *patience)
 
 /* ---- the drive's calls ---- */
 
-static uint64_t host_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static bool worker_is_idle(struct image *image)
 {
     bool idle;
@@ -365,11 +358,11 @@ static bool write_now(struct image *image, const struct block_request *r, int *e
 
     if (!image->store->quick_writes || waits_for_storage(&image->spec))
         return false;
-    start_ns = host_ns();
+    start_ns = hosttime_ns();
     if (start_ns < image->slow_until_ns)
         return false;
     *error = execute(image, r);
-    end_ns = host_ns();
+    end_ns = hosttime_ns();
     if (end_ns - start_ns > SLOW_NS)
         image->slow_until_ns = end_ns + (uint64_t)SLOW_MS * NS_PER_MS;
     return true;

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cpu/hosttime.h"
 #include "loader/image_store.h"
 #include "loader/library.h"
 
@@ -59,7 +60,6 @@ struct store *store_open_foreign(const struct image_spec *spec, const char *form
 
 #include <libnbd.h>
 #include <pthread.h>
-#include <time.h>
 
 enum { CHUNK_BYTES = 1 << 20, PROGRAM_BYTES = 512, ARGUMENT_BYTES = 2 * IMAGE_PATH_BYTES + 128 };
 /* How long a new connection may take, and how often it is seen whether it was given up. */
@@ -367,10 +367,7 @@ static bool negotiate(struct remote *remote, const struct image_spec *spec, bool
 
 static uint64_t host_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return hosttime_ns() / 1000000;
 }
 
 /* nbd:unix:PATH or nbd:HOST:PORT, then perhaps :exportname=NAME */

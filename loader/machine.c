@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "cpu/hosttime.h"
 #include "loader/bzimage.h"
 #include "loader/elf_image.h"
 #include "loader/firmware.h"
@@ -31,14 +32,6 @@
 enum { SCREEN_BYTES = 64 << 10, NS_PER_S = 1000000000, TSC_MEASURE_NS = 5000000 };
 enum { COUNTED_TSC_HZ = 1000000000 };
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 /* The rate of the host's time stamp counter, which the guest's follows: measured over the 5 ms or
  * more since the start, in most of which a kernel was read. */
 static uint64_t measure_tsc_hz(const struct machine *m)
@@ -46,7 +39,7 @@ static uint64_t measure_tsc_hz(const struct machine *m)
     uint64_t ns, tsc;
 
     do {
-        ns = monotonic_ns() - m->start_ns;
+        ns = hosttime_ns() - m->start_ns;
         tsc = __rdtsc() - m->start_tsc;
     } while (ns < TSC_MEASURE_NS);
     return clock_scale(tsc, NS_PER_S, ns);
@@ -467,7 +460,7 @@ static void print_stats(const struct machine *m)
 {
     const uint64_t insns = pc_cpu(m->pc)->icount;
 
-    fprintf(m->log, "seconds %.3f\n", (double)(monotonic_ns() - m->start_ns) / NS_PER_S);
+    fprintf(m->log, "seconds %.3f\n", (double)(hosttime_ns() - m->start_ns) / NS_PER_S);
     if (insns != 0)
         fprintf(m->log, "instructions %llu\n", (unsigned long long)insns);
     if (pc_translator(m->pc) != NULL)
@@ -540,7 +533,7 @@ int machine_run(const struct options *options, struct error *error)
     int status = -1;
 
     signals_install(on_quit, &m);
-    m.start_ns = monotonic_ns();
+    m.start_ns = hosttime_ns();
     m.start_tsc = __rdtsc();
     if (prepare(&m, error))
         status = options->accel == RUN_LOCKSTEP ? lockstep_run(&m, error) : run_one(&m, error);

@@ -34,8 +34,10 @@ int main(int argc, char *argv[])
     int status;
 
     /* An image of that name: ./bench */
-    if (argc > 1 && !strcmp(argv[1], "bench"))
-        return bench_main(argc, argv);
+    if (argc > 1 && !strcmp(argv[1], "bench")) {
+        status = bench_main(argc, argv, &error);
+        return status < 0 ? complain(&error) : status;
+    }
     if (!options_parse(argc, argv, &options, &error))
         return complain(&error);
     switch (options.action) {

@@ -330,13 +330,13 @@ uint32_t cache_page_id(struct cache *cache, linaddr_t linear, physaddr_t phys, u
 /* The root of the page tables by which that page was last entered; 0: it is not known. */
 void cache_note_space(struct cache *cache, uint32_t page_id, uint64_t root);
 uint64_t cache_space(const struct cache *cache, uint32_t page_id);
-/* Called when ids are renumbered or a block dies: drop references in the per-CPU tables. block
- * NULL: all of them. */
 /* Is the block, which has bytes in [from, to), right nevertheless? */
 void cache_on_store(struct cache *cache,
                     bool (*spares)(void *ctx, const struct block *block, physaddr_t from,
                                    physaddr_t to),
                     void *ctx);
+/* Called when ids are renumbered or a block dies: drop references in the per-CPU tables. block
+ * NULL: all of them. */
 void cache_on_drop(struct cache *cache, void (*drop)(void *ctx, const struct block *block),
                    void *ctx);
 

@@ -168,7 +168,7 @@ enum { LINE_BYTES = 64, TAIL_BYTES = 16, LOOP_PAD = 16, LOOP_BYTES_MOST = 4 * LI
 
 static bool has_short_tail(const struct build *b)
 {
-    const uint64_t begin = b->again.host != 0 ? b->again.host : b->loop, end = b->round_end;
+    const uint64_t begin = build_round_begin(b), end = b->round_end;
 
     return end > begin && end - begin <= LOOP_BYTES_MOST &&
            begin / LINE_BYTES != (end - 1) / LINE_BYTES && end % LINE_BYTES != 0 &&

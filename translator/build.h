@@ -405,6 +405,11 @@ void rename_enter(struct build *b);
 void rename_leave(struct build *b);
 
 /* Instruction `index`, which 0 is not, cannot be entered from outside. */
+/* Where the block's loop goes on, all times but the first; 0: nowhere. */
+static inline uint64_t build_round_begin(const struct build *b)
+{
+    return b->again.host != 0 ? b->again.host : b->loop;
+}
 static inline void build_forbid(struct build *b, unsigned index)
 {
     if (index < BLOCK_RESUMES)

@@ -209,9 +209,14 @@ uint64_t cache_table_bytes(const struct cache *cache)
 
 /* ---- the list of the blocks that start in a page ---- */
 
+static uint32_t page_place(physaddr_t gpa)
+{
+    return page_hash(gpa) >> (32 - CACHE_PAGE_HASH_BITS);
+}
+
 static uint32_t *page_list(struct cache *cache, physaddr_t gpa)
 {
-    return &cache->pages[page_hash(gpa) >> (32 - CACHE_PAGE_HASH_BITS)];
+    return &cache->pages[page_place(gpa)];
 }
 
 /* Of a list; NULL for 0, its end. */
@@ -247,7 +252,7 @@ static void page_remove(struct cache *cache, const struct block *block)
 
 struct block *cache_page_first(const struct cache *cache, physaddr_t gpa)
 {
-    return listed(cache, cache->pages[page_hash(gpa) >> (32 - CACHE_PAGE_HASH_BITS)]);
+    return listed(cache, cache->pages[page_place(gpa)]);
 }
 
 struct block *cache_page_next(const struct cache *cache, const struct block *block)
@@ -327,7 +332,7 @@ static void isolate(struct cache *cache, struct block *block)
 {
     while (block->incoming != 0)
         cache_unlink_exit(cache, cache_ref_block(cache, block->incoming),
-                    block->incoming & BLOCK_REF_INCOMING);
+                          block->incoming & BLOCK_REF_INCOMING);
     if (cache->drop != NULL)
         cache->drop(cache->drop_ctx, block);
 }
@@ -484,8 +489,8 @@ static void invalidate_range(struct cache *cache, physaddr_t gpa, uint64_t size,
         const physaddr_t to = end - page < PAGE_SIZE ? end : page + PAGE_SIZE;
         struct block *b, *next;
 
-        for (b = listed(cache, *page_list(cache, page)); b != NULL; b = next) {
-            next = listed(cache, b->page_next);
+        for (b = cache_page_first(cache, page); b != NULL; b = next) {
+            next = cache_page_next(cache, b);
             if (b->key.phys < to && b->key.phys + b->guest_bytes > from &&
                 !(stored && cache->spares != NULL && cache->spares(cache->spares_ctx, b, from, to)))
                 cache_invalidate(cache, b);

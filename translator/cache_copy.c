@@ -172,6 +172,12 @@ void cache_keep_places(const struct cache *cache, struct block *block, struct em
 
 /* ---- the copy ---- */
 
+static bool is_donor(const struct block *block, const struct block_key *key)
+{
+    return !block->dead && block->portable && block->key.phys == key->phys &&
+           block->key.mode == key->mode && block->key.cs_base == key->cs_base;
+}
+
 struct block *cache_donor(const struct cache *cache, const struct block_key *key)
 {
     const uint32_t number = *cache_donor_place(cache, key);
@@ -180,10 +186,7 @@ struct block *cache_donor(const struct cache *cache, const struct block_key *key
     if (number == 0 || !is_portable_at(key->linear))
         return NULL;
     donor = &cache->blocks[number - 1];
-    if (donor->dead || !donor->portable || donor->key.phys != key->phys ||
-        donor->key.mode != key->mode || donor->key.cs_base != key->cs_base)
-        return NULL;
-    return donor;
+    return is_donor(donor, key) ? donor : NULL;
 }
 
 const struct block *cache_other_donor(const struct cache *cache, const struct block_key *key,
@@ -192,8 +195,7 @@ const struct block *cache_other_donor(const struct cache *cache, const struct bl
     const struct block *block =
         after == NULL ? cache_page_first(cache, key->phys) : cache_page_next(cache, after);
 
-    while (block != NULL && (block->key.phys != key->phys || block->key.mode != key->mode ||
-                             block->dead || !block->portable))
+    while (block != NULL && !is_donor(block, key))
         block = cache_page_next(cache, block);
     return block;
 }
@@ -265,6 +267,20 @@ static void move_place(const struct cache *cache, const struct block *from, cons
     }
 }
 
+/* All places of `to`, which are behind all else in its cold part. */
+static void move_places(const struct cache *cache, const struct block *from, const struct block *to,
+                        uint32_t number)
+{
+    const uint8_t *end = cache->rw + to->cold + to->cold_room;
+
+    for (unsigned i = 1; i <= *(const uint16_t *)(end - 2); i++) {
+        uint16_t place;
+
+        __builtin_memcpy(&place, end - 2 - 2 * i, sizeof(place));
+        move_place(cache, from, to, number, place);
+    }
+}
+
 /* Each exit leads to its stub again. */
 static void reset_exits(const struct cache *cache, const struct block *block)
 {
@@ -283,7 +299,6 @@ struct block *cache_copy(struct cache *cache, const struct block *donor,
     const struct block from = *donor;
     const uint32_t number = cache_number(cache, donor);
     struct block *block = has_portable_id(donor, page_id) ? cache_begin(cache, hot, cold) : NULL;
-    const uint8_t *end = cache->rw + from.cold + from.cold_room;
     struct block to = from;
 
     /* What made room may have taken the donor. */
@@ -302,12 +317,7 @@ struct block *cache_copy(struct cache *cache, const struct block *donor,
     emit_bytes(cold, cache->rw + from.cold, from.cold_room);
     if (hot->overflow || cold->overflow)
         return NULL;
-    for (unsigned i = 1; i <= *(const uint16_t *)(end - 2); i++) {
-        uint16_t place;
-
-        __builtin_memcpy(&place, end - 2 - 2 * i, sizeof(place));
-        move_place(cache, &from, block, cache_number(cache, block) - number, place);
-    }
+    move_places(cache, &from, block, cache_number(cache, block) - number);
     reset_exits(cache, block);
     if (block->late)
         *cache_late_entry(cache, block) = 0;
@@ -367,17 +377,11 @@ static void loosen(struct cache *cache, const struct adoption *adoption, struct 
 static void readdress(struct cache *cache, const struct adoption *adoption, struct block *block)
 {
     const struct block from = *block;
-    const uint8_t *end = cache->rw + block->cold + block->cold_room;
 
     cache_rekey(cache, block, from.key.linear + adoption->distance);
     block->page_id = (uint16_t)adoption->page_id;
     block->misses = block->head_visits = 0;
-    for (unsigned i = 1; i <= *(const uint16_t *)(end - 2); i++) {
-        uint16_t place;
-
-        __builtin_memcpy(&place, end - 2 - 2 * i, sizeof(place));
-        move_place(cache, &from, block, 0, place);
-    }
+    move_places(cache, &from, block, 0);
     if (block->late)
         *cache_late_entry(cache, block) = 0; /* it compares another page; its few bytes are lost */
 }

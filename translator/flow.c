@@ -317,7 +317,7 @@ static void add_leave(struct build *b, uint64_t target, struct label jump, bool 
 /* A jump to where the loop goes on was emitted. */
 static void note_round(struct build *b, uint64_t loop)
 {
-    if (b->round_end == 0 && loop == (b->again.host != 0 ? b->again.host : b->loop))
+    if (b->round_end == 0 && loop == build_round_begin(b))
         b->round_end = emit_here(&b->e);
 }
 

@@ -1,24 +1,15 @@
 /*
  * translator/stats.c -- what was counted, for -d stats.
  */
-#include <time.h>
-
+#include "cpu/hosttime.h"
 #include "cpu/insn.h"
 #include "translator/build.h"
 #include "translator/windows.h"
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 void stats_begin(struct translator *tr)
 {
     tr->created_ticks = __builtin_ia32_rdtsc();
-    tr->created_ns = now_ns();
+    tr->created_ns = hosttime_ns();
 }
 
 /* TSC ticks as nanoseconds, by what both clocks say since the translator was created. */
@@ -26,7 +17,7 @@ static uint64_t ticks_ns(const struct translator *tr, uint64_t ticks)
 {
     const uint64_t since = __builtin_ia32_rdtsc() - tr->created_ticks;
 
-    return (uint64_t)((unsigned __int128)ticks * (now_ns() - tr->created_ns) / (since | 1));
+    return (uint64_t)((unsigned __int128)ticks * (hosttime_ns() - tr->created_ns) / (since | 1));
 }
 
 /* The forms that generated code left to the interpreter most often. */

@@ -14,6 +14,7 @@
 
 #include "loader/bench_options.h"
 #include "loader/bench_report.h"
+#include "tests/loader/words.h"
 
 /* The values of a whole output. */
 static struct bench_values values_of(const char *bytes, size_t size)
@@ -321,21 +322,11 @@ static void test_json_strings(void **state)
 
 /* ---- the command line ---- */
 
-enum { ARGUMENTS_MAX = 32 };
-
 static bool parse(const char *line, struct bench_options *options, struct error *error)
 {
-    static char copy[1024];
-    char *argv[ARGUMENTS_MAX] = {"ringer", "bench"};
-    int argc = 2;
+    char *argv[WORDS_MAX] = {"ringer", "bench"};
 
-    assert_true(strlen(line) < sizeof(copy));
-    strcpy(copy, line);
-    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
-        assert_true(argc < ARGUMENTS_MAX);
-        argv[argc++] = word;
-    }
-    return bench_options_parse(argc, argv, options, error);
+    return bench_options_parse(words_split(line, argv, 2), argv, options, error);
 }
 
 static void test_options(void **state)

@@ -10,24 +10,15 @@
 #include <cmocka.h>
 
 #include "loader/options.h"
+#include "tests/loader/words.h"
 #include "translator/translator.h"
-
-enum { ARGUMENTS_MAX = 32 };
 
 /* Parse a command line given as one string, words separated by blanks. */
 static bool parse(const char *line, struct options *options, struct error *error)
 {
-    static char copy[1024];
-    char *argv[ARGUMENTS_MAX] = {"ringer"};
-    int argc = 1;
+    char *argv[WORDS_MAX] = {"ringer"};
 
-    assert_true(strlen(line) < sizeof(copy));
-    strcpy(copy, line);
-    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
-        assert_true(argc < ARGUMENTS_MAX);
-        argv[argc++] = word;
-    }
-    return options_parse(argc, argv, options, error);
+    return options_parse(words_split(line, argv, 1), argv, options, error);
 }
 
 static void accepts(const char *line, struct options *options)

@@ -213,6 +213,13 @@ static void run_at(struct machine *m, linaddr_t linear)
     assert_true(m->cpu->shutdown); /* HLT is a #GP that nobody takes */
 }
 
+static void ends_like(const struct machine *m, const struct machine *other)
+{
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(m->cpu->gpr[i], other->cpu->gpr[i]);
+    assert_int_equal(m->cpu->rip, other->cpu->rip);
+}
+
 static void a_copy_does_the_same(void **state)
 {
     struct machine m, other;
@@ -229,9 +236,7 @@ static void a_copy_does_the_same(void **state)
     run_at(&m, THERE);
     assert_true(m.tr->counters.copies >= 4);
     assert_int_equal(m.cpu->gpr[RAX], sum);
-    for (unsigned i = 0; i < 16; i++)
-        assert_int_equal(m.cpu->gpr[i], other.cpu->gpr[i]);
-    assert_int_equal(m.cpu->rip, other.cpu->rip);
+    ends_like(&m, &other);
     run_at(&m, HERE);
     assert_int_equal(m.cpu->gpr[RAX], sum);
     assert_int_equal(m.cpu->gpr[8] & ~(uint64_t)(PAGE_SIZE - 1), HERE);
@@ -330,9 +335,7 @@ static void what_is_adopted_does_the_same(void **state)
     assert_true(m.tr->counters.adopted >= 4);
     assert_int_equal(m.tr->counters.copies, 0);
     assert_true(cache_counters(m.tr->cache)->chains < 2 * chains);
-    for (unsigned i = 0; i < 16; i++)
-        assert_int_equal(m.cpu->gpr[i], other.cpu->gpr[i]);
-    assert_int_equal(m.cpu->rip, other.cpu->rip);
+    ends_like(&m, &other);
 
     /* Back again: who is at THERE lives, and keeps what is there. */
     map_page(&m, HERE, CODE_AT);
