@@ -463,14 +463,15 @@ static inline const char *oracle_reduce_invalid(struct oracle *o, const struct o
             return "66, F2, F3, LOCK or REX before VEX: #UD [SDM 2A 2.3.2]";
         for (unsigned field = 0; field < 16; field++) { /* L, W, vvvv = 1111b or not */
             uint8_t other[32];
+            const size_t size = avail < sizeof other ? avail : sizeof other;
 
-            memcpy(other, bytes, avail < 32 ? avail : 32);
+            memcpy(other, bytes, size);
             other[parts.opcode_at + last] ^= (uint8_t)((field & 1) << 2 | (field & 2) << 6);
             if (field & 4)
                 other[parts.opcode_at + last] |= 0x78;
             if (field & 8)
                 other[parts.opcode_at + last] ^= 0x38;
-            if (field && oracle_reduced(o, &parts, other, avail, NULL, false))
+            if (field && oracle_reduced(o, &parts, other, size, NULL, false))
                 return "VEX.L, VEX.W or VEX.vvvv reserved for the form (gathers: equal "
                        "registers): #UD, which capstone does not check";
         }

@@ -521,22 +521,25 @@ static void test_capstone_random(void **state)
 static void test_capstone_found(void **state)
 {
     static const struct {
-        uint8_t bytes[16];
-        uint8_t size;
+        const char *bytes;
+        size_t size;
         enum code_size code_size;
     } inputs[] = {
-        {{0x62, 0xf2, 0x7d, 0x21, 0xa2, 0xa4}, 6, CODE64}, /* a vector index past 15 */
-        {{0x62, 0xf2, 0xfd, 0x23, 0xa1, 0x64, 0x64}, 7, CODE64},
-        {{0x46, 0x46, 0x47, 0x46, 0x46, 0x46, 0x46, 0x46, 0x46, 0x67, 0x46, 0x0f, 0xb9, 0xb9, 0x80},
-         15,
-         CODE64}, /* UD1 with a ModRM byte is too long */
-        {{0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x65, 0x0f, 0xb9},
-         15,
-         CODE64},
+#define INPUT(bytes, code_size) {bytes, sizeof(bytes) - 1, code_size}
+        /* a vector index past 15 */
+        INPUT("\x62\xf2\x7d\x21\xa2\xa4", CODE64),
+        INPUT("\x62\xf2\xfd\x23\xa1\x64\x64", CODE64),
+        /* UD1, too long with its ModRM byte */
+        INPUT("\x46\x46\x47\x46\x46\x46\x46\x46\x46\x67\x46\x0f\xb9\xb9\x80", CODE64),
+        INPUT("eeeeeeeeeeeee\x0f\xb9", CODE64),
+        /* prefixes before VEX, and more bytes than any instruction has */
+        INPUT("dddddddddd\xc4\xe1\x3d\x2e\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", CODE32),
+        INPUT("dddddddddd\xc4\xe1\x3d\x2e\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", CODE64),
+#undef INPUT
     };
 
     for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++)
-        check_input(*state, inputs[i].bytes, inputs[i].size, inputs[i].code_size);
+        check_input(*state, (const uint8_t *)inputs[i].bytes, inputs[i].size, inputs[i].code_size);
 }
 
 static int setup(void **state)
